@@ -1,0 +1,144 @@
+"""Every command of the project, one session each: `nox -l` lists them.
+
+What follows `--` is passed on, to pytest where a session runs pytest:
+`nox -s verify -- --hypothesis-profile=thorough`.
+
+The environment variable VERIFICATION_TORCH chooses the build of torch: unset, it is whatever
+pip's own index serves; `cpu`, `cu130` and the like name a build on torch's index; anything with
+`://` is the address of an index. The version stays the one in constraints/cpu.txt.
+"""
+
+import os
+import shutil
+
+import nox
+from nox.command import CommandFailed
+
+nox.needs_version = ">=2025.5.1"
+# Not uv: it neither reads pip's configuration nor finds wheels that pip was told of.
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["verify", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+CONSTRAINTS = "constraints/cpu.txt"
+VERDICT = "reports/verify"
+# Two workers of two threads each ran up to fifty times slower than two of one.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def torch_index() -> list[str]:
+    """Return pip's options for the build of torch that VERIFICATION_TORCH names."""
+    build = os.environ.get("VERIFICATION_TORCH", "")
+    if not build:
+        return []
+    address = build if "://" in build else f"https://download.pytorch.org/whl/{build}"
+    return ["--extra-index-url", address]
+
+
+def install_groups(session: nox.Session, *groups: str) -> None:
+    """Install dependency groups alone, at the pinned versions."""
+    session.install("-c", CONSTRAINTS, *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install the project in place, with dependency groups, at the pinned versions."""
+    wanted = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("-c", CONSTRAINTS, *torch_index(), "-e", ".", *wanted)
+
+
+@nox.session(tags=["gate"])
+def verify(session: nox.Session) -> None:
+    """The gate: every shipped layer, then the smoke run on photographs, then one verdict."""
+    install(session, "application")
+    # A verdict must not rest on the files of an earlier run.
+    shutil.rmtree(VERDICT, ignore_errors=True)
+    steps = {
+        "the suite": [
+            "pytest",
+            "verification/suite",
+            "-n",
+            "auto",
+            "--hypothesis-profile=ci",
+            f"--junitxml={VERDICT}/junit.xml",
+            *session.posargs,
+        ],
+        "the smoke run": [
+            "python",
+            "-m",
+            "noise2noise",
+            "smoke",
+            "--json",
+            f"{VERDICT}/smoke.json",
+            "--pictures",
+            f"{VERDICT}/pictures",
+        ],
+        "the verdict": ["python", "-m", "verification", "report", VERDICT],
+    }
+    failed = []
+    for name, command in steps.items():
+        try:
+            session.run(*command, env=ONE_THREAD)
+        except CommandFailed:
+            failed.append(name)
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
+
+
+@nox.session(tags=["gate"])
+def tests(session: nox.Session) -> None:
+    """Every test but the slow ones, the tests of the tests included: `pytest -n auto`."""
+    install(session, "application")
+    session.run("pytest", "-n", "auto", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, docstrings and the import arrows, by ruff."""
+    install_groups(session, "lint")
+    session.run("ruff", "check", ".", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types on the four packages, by mypy."""
+    install(session, "application", "types")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed of the layers against torch.nn."""
+    install(session, "application")
+    session.run("python", "-m", "benchmarks", "layers", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every code block of the README and the guides."""
+    install(session, "application")
+    session.run("pytest", "verification/meta/test_documents.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(tags=["night"])
+def references(session: nox.Session) -> None:
+    """torch.nn's own layers against their rows: the catalogue's false-alarm test."""
+    install(session)
+    session.run("pytest", "verification/references", "-n", "auto", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(tags=["night"])
+def nightly(session: nox.Session) -> None:
+    """Everything, the slow tests too, with ten thousand examples a property."""
+    install(session, "application")
+    session.run(
+        "pytest",
+        "-n",
+        "auto",
+        "-m",
+        "slow or not slow",
+        "--hypothesis-profile=nightly",
+        *session.posargs,
+        env=ONE_THREAD,
+    )
