@@ -1,0 +1,66 @@
+"""Activation, the base of functions applied to every element, with ReLU and Sigmoid.
+
+dx = dy f'(x), element by element: one backward for all of them. Inputs have any shape and floating
+dtype; 16-bit inputs are computed in float32 and rounded once.
+"""
+
+import torch
+from torch import Tensor
+
+from scratch_layers.checks import floating_tensor, working_dtype
+from scratch_layers.module import Module, Record
+
+
+class Activation(Module):
+    """y = f(x) for every element. A subclass writes `function` and `pullback`, on plain tensors."""
+
+    def function(self, x: Tensor) -> Tensor:
+        """f(x), a fresh tensor of x's shape."""
+        raise NotImplementedError(f"{type(self).__name__} must define function(x)")
+
+    def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
+        """dy f'(x), a fresh tensor of x's shape."""
+        raise NotImplementedError(f"{type(self).__name__} must define pullback(x, dy)")
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = floating_tensor("input", input).detach()
+        output = self.function(x.to(working_dtype(x.dtype))).to(x.dtype)
+        self._record = Record(output, input=x)
+        return output
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        record, dy = self._recall(grad_output)
+        x = record.tensors["input"]
+        wide = working_dtype(x.dtype)
+        return self.pullback(x.to(wide), dy.to(wide)).to(x.dtype)
+
+
+class ReLU(Activation):
+    """y = max(x, 0); NaN stays NaN.
+
+    The derivative is 1 for x > 0 and 0 for x <= 0, at 0 and -inf too. Where it is 0 the gradient is
+    0 even if dy is infinite, and where x is NaN the gradient is dy: both as in torch.
+    """
+
+    def function(self, x: Tensor) -> Tensor:
+        return x.clamp(min=0)
+
+    def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
+        return dy.masked_fill(x <= 0, 0)
+
+
+class Sigmoid(Activation):
+    """y = 1 / (1 + exp(-x)), and dy/dx = y(x) y(-x).
+
+    Both through z = exp(-|x|) <= 1, which cannot overflow: y = 1 / (1 + z) for x >= 0 and
+    z / (1 + z) otherwise; dy/dx = z / (1 + z)^2. The usual y (1 - y) collapses to 0 for large x,
+    where 1 - y has no digits left.
+    """
+
+    def function(self, x: Tensor) -> Tensor:
+        z = x.abs().neg_().exp_()
+        return torch.where(x >= 0, 1.0, z) / (1 + z)
+
+    def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
+        z = x.abs().neg_().exp_()
+        return dy * (z / (1 + z).square_())

@@ -1,0 +1,67 @@
+"""SGD with momentum, in the report's form."""
+
+from collections.abc import Iterable
+
+import torch
+
+from scratch_layers.checks import real_number, same_kind, same_shape
+from scratch_layers.module import Parameter
+
+
+class SGD:
+    """Gradient descent with momentum, in place.
+
+    factor_t = momentum factor_{t-1} + lr grad,  w_t = w_{t-1} - factor_t,  factor_0 = 0
+
+    The learning rate is inside the factor (the report's form), so this equals torch.optim.SGD while
+    `lr` is constant, and not otherwise. `lr` may be assigned between steps. Each parameter has one
+    factor of its own; gradients are read only.
+
+    Raises TypeError or ValueError unless lr and momentum are finite numbers >= 0 and `params` holds
+    at least one Parameter and none twice; `step` raises ValueError, before any change, if a
+    gradient does not fit its parameter.
+    """
+
+    def __init__(self, params: Iterable[Parameter], lr: float, momentum: float = 0.0) -> None:
+        self.params = list(params)
+        for i, parameter in enumerate(self.params):
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"params[{i}] is a {type(parameter).__name__}; every entry must be a "
+                    "Parameter: pass layer.parameters()"
+                )
+        if not self.params:
+            raise ValueError("params is empty; it must hold at least one Parameter")
+        if len({id(parameter) for parameter in self.params}) < len(self.params):
+            raise ValueError("params holds the same Parameter twice; each must stand there once")
+        self.lr = lr
+        self.momentum = real_number("momentum", momentum, zero_allowed=True)
+        self._factors = [torch.zeros_like(parameter.data) for parameter in self.params]
+
+    @property
+    def lr(self) -> float:
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = real_number("lr", value, zero_allowed=True)
+
+    def step(self) -> None:
+        """Update every parameter's data in place from its grad."""
+        for i, (parameter, factor) in enumerate(zip(self.params, self._factors, strict=True)):
+            for name, tensor in (("grad", parameter.grad), ("data", parameter.data)):
+                name, remedy = f"params[{i}].{name}", "call zero_grad(), or build a new optimizer"
+                same_shape(name, tensor, factor.shape, f"the shape when SGD was built: {remedy}")
+                same_kind(name, tensor, "its momentum", factor, remedy)
+        for parameter, factor in zip(self.params, self._factors, strict=True):
+            # Not momentum 0 times an old factor: that would keep an infinity as NaN for ever.
+            factor.mul_(self.momentum) if self.momentum else factor.zero_()
+            factor.add_(parameter.grad, alpha=self.lr)
+            parameter.data.detach().sub_(factor)
+
+    def zero_grad(self) -> None:
+        for parameter in self.params:
+            parameter.zero_grad()
+
+    def __repr__(self) -> str:
+        return f"SGD({len(self.params)} parameters, lr={self.lr}, momentum={self.momentum})"
