@@ -1,0 +1,120 @@
+"""How far rounding may carry a right answer: the error analysis, and the project's only tolerances.
+
+Notation. A floating-point format has t significand bits (the hidden one included) and unit roundoff
+u = 2^-t: fl(a op b) = (a op b)(1 + d) + e with |d| <= u, and e != 0 only where the result is
+subnormal. Everything here returns float64 numbers, or float64 tensors where a tensor went in.
+
+Sources:
+- N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., SIAM 2002: chapter 2 (the
+  model of arithmetic, gradual underflow in section 2.1), chapter 3 (Lemma 3.1 and equation 3.5: an
+  inner product of n terms, summed in any order, errs by at most gamma_n * sum |x_i y_i|);
+- J. J. More, S. M. Wild, *Estimating Computational Noise*, SIAM J. Sci. Comput. 33 (2011).
+"""
+
+import math
+from typing import overload
+
+import torch
+from torch import Tensor
+
+_SIGNIFICAND_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
+_SMALLEST_EXPONENT = {
+    torch.float64: -1074,
+    torch.float32: -149,
+    torch.float16: -24,
+    torch.bfloat16: -133,
+}
+
+NOISE_SAFETY = 16.0
+"""Standard deviations of estimated noise that one evaluation may err by. More and Wild's level is
+right to a factor of 4 (their section 4); four deviations of a level that is right make 16."""
+
+ANALYTIC_SAFETY = 8.0
+"""How many times further than the evaluation, per unit of step, an unanalysed gradient may be
+carried by rounding. Reverse mode does at most about four operations for one of the evaluation
+(Griewank and Walther, *Evaluating Derivatives*, section 4.6); the factor of two is for luck that
+the sampled evaluation had and the gradient did not."""
+
+ASYMPTOTIC_RATIO = 0.25
+"""How far successive central differences may depart from the ratio 4 of an h^2 error, relatively,
+and still be trusted for extrapolation. A smooth function whose next term is a quarter of the first
+is accepted; a kink, where the ratio is 2 or 1, is not."""
+
+CURVATURE_RATIO = 0.1
+"""How far second differences may depart from t^2, relatively, at a point called smooth."""
+
+
+def significand_bits(dtype: torch.dtype) -> int:
+    """Number of significand bits t of a floating dtype, the hidden bit included: 53, 24, 11 or 8.
+
+    A complex dtype counts as its real one. Raises TypeError for any other dtype.
+    """
+    real = dtype.to_real() if dtype.is_complex else dtype
+    if real not in _SIGNIFICAND_BITS:
+        allowed = ", ".join(str(d).removeprefix("torch.") for d in _SIGNIFICAND_BITS)
+        raise TypeError(f"dtype is {dtype}: rounding is known for {allowed} and complex of these")
+    return _SIGNIFICAND_BITS[real]
+
+
+def unit_roundoff(dtype: torch.dtype) -> float:
+    """Return u = 2^-t, the largest relative error of one rounding to nearest."""
+    return 2.0 ** -significand_bits(dtype)
+
+
+@overload
+def gamma(n: float, u: float) -> float: ...
+@overload
+def gamma(n: Tensor, u: float) -> Tensor: ...
+def gamma(n: float | Tensor, u: float) -> float | Tensor:
+    """Return gamma_n = n u / (1 - n u), what n roundings can add up to (Higham, Lemma 3.1).
+
+    ``n`` is a number of operations, or a float64 tensor of them. Where n u >= 1 the analysis says
+    nothing, and the result is infinity.
+    """
+    if isinstance(n, Tensor):
+        nu = n.to(torch.float64) * u
+        return torch.where(nu < 1, nu / (1 - nu), math.inf)
+    relative = n * u
+    return relative / (1 - relative) if relative < 1 else math.inf
+
+
+@overload
+def underflow(terms: float, dtype: torch.dtype) -> float: ...
+@overload
+def underflow(terms: Tensor, dtype: torch.dtype) -> Tensor: ...
+def underflow(terms: float | Tensor, dtype: torch.dtype) -> float | Tensor:
+    """Absolute error that gradual underflow can add to a sum of ``terms`` products.
+
+    (terms + 1) times the smallest subnormal number: half a spacing for every product, doubled,
+    because a kernel may round products and partial sums apart (Higham, section 2.1).
+    """
+    real = dtype.to_real() if dtype.is_complex else dtype
+    significand_bits(real)
+    return (terms + 1) * 2.0 ** _SMALLEST_EXPONENT[real]
+
+
+def integer_amplitude(terms: int, dtype: torch.dtype, degree: int = 2) -> int:
+    """Largest a such that ``terms`` products of ``degree`` integers from [-a, a] fit half of 2^t.
+
+    Such a sum is exact in every order of summation; the other half is left for a bias. 0 where no
+    such integer exists: draw sparse or one-hot values then. Raises ValueError for terms < 1.
+    """
+    if terms < 1:
+        raise ValueError(f"terms is {terms}: a sum has at least one product")
+    share = 2 ** (significand_bits(dtype) - 1) // terms
+    amplitude = round(share ** (1 / degree))
+    return amplitude if amplitude**degree <= share else amplitude - 1
+
+
+@overload
+def is_exact(magnitude: float, dtype: torch.dtype) -> bool: ...
+@overload
+def is_exact(magnitude: Tensor, dtype: torch.dtype) -> Tensor: ...
+def is_exact(magnitude: float | Tensor, dtype: torch.dtype) -> bool | Tensor:
+    """Whether sums of integers are exact in ``dtype`` in every order: magnitude <= 2^t.
+
+    ``magnitude`` is the sum of the absolute values of all terms, a number or a tensor (the answer
+    then is a tensor of bool). Integers up to 2^t are floating-point numbers, so no partial sum is
+    ever rounded.
+    """
+    return magnitude <= 2.0 ** significand_bits(dtype)
