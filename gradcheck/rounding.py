@@ -101,8 +101,8 @@ def integer_amplitude(terms: int, dtype: torch.dtype, degree: int = 2) -> int:
     """
     if terms < 1:
         raise ValueError(f"terms is {terms}: a sum has at least one product")
-    share = 2 ** (significand_bits(dtype) - 1) // terms
-    amplitude = round(share ** (1 / degree))
+    share: int = 2 ** (significand_bits(dtype) - 1) // terms
+    amplitude: int = round(share ** (1 / degree))
     return amplitude if amplitude**degree <= share else amplitude - 1
 
 
