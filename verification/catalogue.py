@@ -1,0 +1,76 @@
+"""The catalogue: which row judges which subject. Adding a shipped layer is one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+import scratch_layers
+from gradcheck.subjects import LayerSubject, Subject
+from verification.cases import LayerCall
+from verification.references import activations, convolution
+from verification.references.row import Row
+from verification.subjects.entry import Entry
+
+_OFFERS = frozenset({"accumulate", "zero", "state"})
+
+
+def _build(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+    """A scratch layer under the subject protocol."""
+    return LayerSubject(build_layer(call, dtype, device))
+
+
+def build_layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> scratch_layers.Module:
+    """The scratch layer that a call describes, its children first."""
+    kind = getattr(scratch_layers, call.name)
+    children = [build_layer(child, dtype, device) for child in call.children]
+    layer: scratch_layers.Module = kind(*children, **call.kwargs)
+    return layer.to(device, dtype)
+
+
+def _shipped(row: Row) -> Entry:
+    return Entry(f"scratch_layers.{row.name}", row, _build, _OFFERS)
+
+
+SHIPPED: dict[str, Entry] = {
+    entry.name: entry
+    for entry in map(
+        _shipped,
+        (
+            convolution.CONV2D,
+            activations.RELU,
+            activations.SIGMOID,
+        ),
+    )
+}
+"""Every shipped layer by name."""
+
+_ADDED: dict[str, Entry] = {}
+
+
+def find(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        KeyError: no subject of the catalogue has that name; the message lists those that do.
+    """
+    known = SHIPPED | _ADDED
+    if name not in known:
+        raise KeyError(f"unknown subject {name!r}; the catalogue has {', '.join(sorted(known))}")
+    return known[name]
+
+
+@contextmanager
+def added(*entries: Entry) -> Iterator[None]:
+    """Entries that the catalogue has for a while: a foreign layer under judgement, a broken one in
+    a test.
+    """
+    before = dict(_ADDED)
+    _ADDED.update({entry.name: entry for entry in entries})
+    try:
+        yield
+    finally:
+        _ADDED.clear()
+        _ADDED.update(before)

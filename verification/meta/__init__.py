@@ -1,0 +1,3 @@
+"""Tests of the tests: faults that each property must catch, strategies that must reach, bounds that
+must hold.
+"""

@@ -1,0 +1,89 @@
+"""The registry: a property states what it needs and which cases it wants, and so chooses its layers
+by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from verification.strategies.cases import CaseStrategy
+from verification.subjects.entry import Entry
+from verification.trials.trial import Trial
+
+Check = Callable[[Trial], None]
+
+
+class Family(StrEnum):
+    """The families of DESIGN: parity, exactness, ... in the order in which a report shows them."""
+
+    PARITY = "parity"
+    EXACTNESS = "exactness"
+    GRADIENTS = "gradients"
+    ADJOINT = "adjoint"
+    LAYOUT = "layout"
+    ISOLATION = "isolation"
+    PROTOCOL = "protocol"
+    BATCHING = "batching"
+    REPEATABILITY = "repeatability"
+    PLACE = "type and place"
+    SPECIAL = "special values"
+    REFUSALS = "refusals"
+    PURITY = "purity"
+    STATE = "state"
+
+
+class Decides(StrEnum):
+    """What a failure means for the verdict: correctness always decides, contract for shipped
+    layers.
+    """
+
+    CORRECTNESS = "correctness"
+    CONTRACT = "contract"
+
+
+@dataclass(frozen=True)
+class Property:
+    """One thing that must hold. `sentence` says it; `needs` are names that an Entry must have."""
+
+    name: str
+    family: Family
+    sentence: str
+    check: Check
+    needs: frozenset[str]
+    cases: CaseStrategy
+    decides: Decides
+
+    def missing(self, entry: Entry) -> tuple[str, ...]:
+        """What the entry lacks for this property, in order; empty if the property applies."""
+        return tuple(sorted(self.needs - entry.have))
+
+
+PROPERTIES: dict[str, Property] = {}
+"""Every property by name, in the order of the families."""
+
+
+def property_of(
+    family: Family,
+    *,
+    cases: CaseStrategy,
+    needs: Iterable[str] = (),
+    decides: Decides = Decides.CORRECTNESS,
+) -> Callable[[Check], Check]:
+    """Register check_NAME as the property NAME; its docstring's first line is the sentence that it
+    holds.
+    """
+
+    def register(check: Check) -> Check:
+        name = check.__name__.removeprefix("check_")
+        sentence = (check.__doc__ or "").strip().splitlines()[0]
+        PROPERTIES[name] = Property(name, family, sentence, check, frozenset(needs), cases, decides)
+        return check
+
+    return register
+
+
+def applicable(entry: Entry) -> list[Property]:
+    """The properties whose needs the entry meets."""
+    return [p for p in PROPERTIES.values() if not p.missing(entry)]

@@ -1,0 +1,66 @@
+"""Rows of the activations."""
+
+import functools
+
+import torch
+from torch import Tensor
+
+from verification.references.laws import Elementwise
+from verification.references.row import Row, Trait
+from verification.strategies import geometry
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    """σ(x) = 1 / (1 + exp(-x)), by the branch that neither overflows nor cancels."""
+    small = torch.exp(-x.abs())
+    return torch.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def _sigmoid_derivative(x: Tensor) -> Tensor:
+    """σ'(x) = σ(x) σ(-x); the form s (1 - s) collapses to 0 where 1 - s rounds to 0."""
+    return _sigmoid(x) * _sigmoid(-x)
+
+
+def _sigmoid_derivative_change(x: Tensor, error: Tensor) -> Tensor:
+    """|σ''| <= 1 / (6 √3), reached at σ = 1/2 ± 1/(2 √3)."""
+    return error / (6 * 3**0.5)
+
+
+def _step_change(x: Tensor, error: Tensor) -> Tensor:
+    """The step of the derivative at 0 is within reach only of an x that may be off."""
+    return ((x.abs() <= error) & (error > 0)).double()
+
+
+_TRAITS = frozenset({Trait.ELEMENTWISE, Trait.BATCHED, Trait.DIFFERENTIABLE})
+
+RELU = Row(
+    name="ReLU",
+    law=Elementwise(
+        # torch's clamp keeps a NaN, as ReLU must.
+        function=lambda x: x.clamp(min=0),
+        derivative=lambda x: (x > 0).double(),
+        derivative_change=_step_change,
+        slope=1.0,
+        roundings=0,
+        derivative_roundings=0,
+    ),
+    geometries=functools.partial(geometry.elementwise, name="ReLU"),
+    traits=_TRAITS,
+)
+
+SIGMOID = Row(
+    name="Sigmoid",
+    law=Elementwise(
+        function=_sigmoid,
+        derivative=_sigmoid_derivative,
+        derivative_change=_sigmoid_derivative_change,
+        slope=0.25,
+        # exp is good to 2 u and appears above and below the bar; two more for the sum and the
+        # quotient.
+        roundings=6,
+        # Two sigmoids, their product, and the cotangent.
+        derivative_roundings=14,
+    ),
+    geometries=functools.partial(geometry.elementwise, name="Sigmoid"),
+    traits=_TRAITS,
+)

@@ -1,0 +1,53 @@
+"""Rows of the convolutions. Source of the output size: torch.nn.Conv2d's documentation, each axis
+with its own numbers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from verification.references.laws import Multilinear, Tensors
+from verification.references.row import Row, Trait
+from verification.strategies import geometry
+from verification.strategies.geometry import per_axis
+
+
+def conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+    """Cross-correlation as torch has it; 'same' is padded explicitly, so that it takes a stride."""
+    x, padding = tensors["input"], arguments["padding"]
+    if padding == "same":
+        x, padding = _pad_same(x, arguments), 0
+    return F.conv2d(
+        x,
+        tensors["weight"],
+        tensors.get("bias"),
+        arguments["stride"],
+        padding,
+        arguments["dilation"],
+        arguments["groups"],
+    )
+
+
+def _pad_same(x: Tensor, arguments: Mapping[str, Any]) -> Tensor:
+    """Pad so that a stride of 1 would keep the size; an odd total puts the extra row or column
+    last.
+    """
+    amounts: list[int] = []
+    for kernel, dilation in zip(
+        per_axis(arguments["kernel_size"], 2), per_axis(arguments["dilation"], 2), strict=True
+    ):
+        total = dilation * (kernel - 1)
+        amounts = [total // 2, total - total // 2, *amounts]
+    return F.pad(x, amounts)
+
+
+CONV2D = Row(
+    name="Conv2d",
+    law=Multilinear(conv2d),
+    geometries=geometry.convolutions,
+    traits=frozenset(
+        {Trait.LINEAR_IN_INPUT, Trait.LINEAR_IN_PARAMETERS, Trait.BATCHED, Trait.DIFFERENTIABLE}
+    ),
+)

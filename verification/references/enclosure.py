@@ -1,0 +1,66 @@
+"""A true value together with how far rounding may carry a right computation away from it.
+
+The truth is computed in float64 on the very numbers that the layer was given. Beside it travel the
+error bound of a right computation in the layer's own precision and the sum of absolute values that
+the bound rests on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradcheck import rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The rounding of one dtype, with the float64 truth's own rounding added.
+
+    For float64 results a float64 truth is no truth: both computations err, so both errors count.
+    """
+
+    dtype: torch.dtype
+
+    def gamma(self, roundings: Tensor | float) -> Tensor:
+        """Relative error after so many roundings: γ_n of the layer's dtype plus γ_n of float64."""
+        count = torch.as_tensor(roundings, dtype=torch.float64)
+        own = rounding.gamma(count, rounding.unit_roundoff(self.dtype))
+        return own + rounding.gamma(count, rounding.unit_roundoff(torch.float64))
+
+    def underflow(self, terms: Tensor | float) -> Tensor:
+        """Absolute error that gradual underflow may add to a sum of that many terms."""
+        count = torch.as_tensor(terms, dtype=torch.float64)
+        return rounding.underflow(count, self.dtype) + rounding.underflow(count, torch.float64)
+
+    def certifies(self, magnitude: Tensor) -> bool:
+        """Whether sums of integers with these sums of absolute values are exact in every order."""
+        return bool(rounding.is_exact(magnitude, self.dtype).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """value: the truth, float64. error: a right result lies within value ± error. magnitude:
+    Σ|terms| behind it.
+
+    `exact`: the value is an integer that a right computation reaches exactly, whatever its order of
+    summation; the error is then zero. All three tensors have the shape of the result.
+    """
+
+    value: Tensor
+    error: Tensor
+    magnitude: Tensor
+    exact: bool
+
+    @classmethod
+    def of(cls, tensor: Tensor, exact: bool) -> Enclosure:
+        """A given tensor: no error, and exact if its elements are integers that the dtype holds."""
+        value = tensor.detach().to("cpu", torch.float64)
+        return cls(value, torch.zeros_like(value), value.abs(), exact)
+
+
+def integers(tensor: Tensor) -> bool:
+    """Whether every element is a finite integer."""
+    return bool((torch.isfinite(tensor) & (tensor == tensor.round())).all())

@@ -1,0 +1,67 @@
+"""A Row: all that the suite knows of one kind of layer. Adding a layer to the suite is writing one
+Row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hypothesis.strategies import SearchStrategy
+
+from verification.references.laws import Law
+from verification.strategies.geometry import Geometry, Limits
+
+
+class Trait(StrEnum):
+    """What is mathematically true of a kind of layer."""
+
+    LINEAR_IN_INPUT = "linear in the input"  # affine: the bias is allowed
+    LINEAR_IN_PARAMETERS = "linear in the parameters"
+    BATCHED = (
+        "batched"  # axis 0 of the input and of the output are samples that do not see each other
+    )
+    ELEMENTWISE = "elementwise"
+    DIFFERENTIABLE = "differentiable"  # there is a backward to judge; an optimiser has none
+
+
+class Clause(StrEnum):
+    """What the layer contract asks beyond being right. A subject may waive a clause by name."""
+
+    EMPTY_BATCH = "empty batch"
+    ACCUMULATION = "accumulation"
+    FRESH_OUTPUTS = "fresh outputs"
+    PURITY = "purity"
+    REFUSALS = "refusals"
+    STATE = "state"
+    NON_FINITE = "NaN and infinities"
+    ORDER_OF_CALLS = "order of calls"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A use that must be refused, as data: the geometry that does it, and what the error must say.
+
+    `when` is "build", "forward" or "backward"; `error` is the exception's class name; `says` are
+    words that its message must contain, the offending argument's name among them.
+    """
+
+    geometry: Geometry
+    when: str
+    error: str
+    says: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of layer: strategies for its cases, its law, its traits, and the clauses that a
+    right one keeps.
+    """
+
+    name: str
+    law: Law
+    geometries: Callable[[Limits], SearchStrategy[Geometry]]
+    traits: frozenset[Trait]
+    clauses: frozenset[Clause] = frozenset(Clause)
+    refusals: Callable[[], SearchStrategy[Refusal]] | None = None

@@ -1,0 +1,1 @@
+"""Running many Cases: campaigns, minimising, profiles and selection."""

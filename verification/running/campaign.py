@@ -1,0 +1,94 @@
+"""The campaign of one property against one subject: Hypothesis draws Cases until one fails, and
+shrinks it.
+
+`hunt` alone runs Hypothesis. Pytest's items, the command line and `verification.check` all call it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import hypothesis
+from hypothesis import given
+
+from verification.cases import Case
+from verification.properties.registry import Property
+from verification.running.minimise import minimise
+from verification.subjects.entry import Entry
+from verification.trials.discrepancy import Discrepancy
+from verification.trials.outcome import NotExercised, Outcome
+from verification.trials.run_case import run_case
+
+
+@dataclass
+class Tally:
+    """What a campaign did: examples run, examples with no verdict by reason, counts, seconds."""
+
+    examples: int = 0
+    unjudged: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.examples += 1
+        if isinstance(outcome, NotExercised):
+            self.unjudged[outcome.reason] += 1
+        elif not isinstance(outcome, Discrepancy):
+            self.counts.update(dict(outcome.counts))
+
+
+def hunt(
+    entry: Entry,
+    prop: Property,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    tally: Tally | None = None,
+    settings: hypothesis.settings | None = None,
+) -> Tally:
+    """Draw, run and judge Cases, under the settings of Hypothesis's current profile unless others
+    are given.
+
+    Raises:
+        Discrepancy: the property fails; its `case` is shrunk and its values are simplified.
+        ExceptionGroup: several independent failures, one Discrepancy each.
+    """
+    tally = Tally() if tally is None else tally
+
+    @given(prop.cases(entry, prop.name, device, dtype))
+    def experiment(case: Case) -> None:
+        outcome = run_case(case)
+        tally.add(outcome)
+        if isinstance(outcome, Discrepancy):
+            raise outcome
+
+    if settings is not None:
+        experiment = settings(experiment)
+    # Hypothesis keys its database by the test's name, so each campaign gets a name of its own.
+    name = f"{entry.name}-{prop.name}-{device}-{dtype}"
+    experiment.__name__ = experiment.__qualname__ = name
+    started = time.perf_counter()
+    try:
+        experiment()
+    except (Discrepancy, ExceptionGroup) as failure:
+        found = [minimise(discrepancy) for discrepancy in _discrepancies(failure)]
+        if not found:
+            raise
+        if len(found) == 1:
+            raise found[0] from None
+        raise ExceptionGroup(f"{len(found)} independent failures", found) from None
+    finally:
+        tally.seconds += time.perf_counter() - started
+    return tally
+
+
+def _discrepancies(failure: BaseException) -> Iterator[Discrepancy]:
+    if isinstance(failure, Discrepancy):
+        yield failure
+    elif isinstance(failure, BaseExceptionGroup):
+        for inner in failure.exceptions:
+            yield from _discrepancies(inner)

@@ -1,0 +1,102 @@
+"""Cases: from a row's geometry, value families and layouts to whole Cases, as each property wants
+them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from verification.cases import Case, Role, TensorSpec
+from verification.references.laws import OUTPUT
+from verification.references.row import Clause, Trait
+from verification.strategies.geometry import Geometry, Limits
+from verification.strategies.tensors import LAYOUTS, integer_values, real_values, specs
+from verification.subjects.entry import Entry
+
+ANY_SIZE = Limits()
+
+
+class CaseStrategy(Protocol):
+    """How a property gets its cases: for an entry, a property's name, a device and a dtype, a
+    strategy of Cases.
+    """
+
+    def __call__(
+        self, entry: Entry, property_name: str, device: str, dtype: str
+    ) -> SearchStrategy[Case]: ...
+
+
+def ordinary(
+    *,
+    integers: bool = True,
+    reals: bool = True,
+    layouts: tuple[str, ...] = LAYOUTS,
+    limits: Limits = ANY_SIZE,
+    empty_batch: bool = True,
+    options: Any = None,
+) -> CaseStrategy:
+    """Cases of finite numbers: geometry, then for each tensor a value family and a layout.
+
+    `integers`, `reals`: which value families may be drawn. `layouts`: the memory layouts.
+    `empty_batch`: whether batch size 0 is among the cases, where the entry does not waive it.
+    `options`: a function from the drawn Geometry to a strategy of a dict, for what the property
+    itself wants drawn.
+    """
+
+    def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
+        cells = (
+            limits.with_empty_batch()
+            if empty_batch and Clause.EMPTY_BATCH in entry.have
+            else limits
+        )
+
+        @st.composite
+        def case(draw: DrawFn) -> Case:
+            geometry = draw(entry.row.geometries(cells))
+            tensors = draw(
+                tensor_specs(entry, geometry, integers=integers, reals=reals, layouts=layouts)
+            )
+            drawn = draw(options(geometry)) if options is not None else {}
+            return Case(
+                entry.spec,
+                geometry.layer,
+                tensors,
+                property_name,
+                dtype,
+                device,
+                options=tuple(drawn.items()),
+            )
+
+        return case()
+
+    return strategy
+
+
+@st.composite
+def tensor_specs(
+    draw: DrawFn,
+    entry: Entry,
+    geometry: Geometry,
+    *,
+    integers: bool,
+    reals: bool,
+    layouts: tuple[str, ...],
+) -> tuple[TensorSpec, ...]:
+    """A spec for every input, every parameter, and the output's cotangent where the row has a
+    backward.
+    """
+    wanted: list[tuple[str, Role, tuple[int, ...] | None]] = [
+        *((name, Role.INPUT, shape) for name, shape in geometry.inputs),
+        *((name, Role.PARAMETER, shape) for name, shape in geometry.parameters),
+    ]
+    if Trait.DIFFERENTIABLE in entry.have:
+        wanted.append((OUTPUT, Role.COTANGENT, None))
+    names = tuple(name for name, _, _ in wanted)
+    kinds = ([integer_values(names)] if integers else []) + ([real_values(names)] if reals else [])
+    families = draw(st.one_of(kinds))
+    return tuple(
+        draw(specs(name, role, shape, families[name], layouts)) for name, role, shape in wanted
+    )

@@ -1,0 +1,1 @@
+"""What is judged, brought under gradcheck's subject protocol."""

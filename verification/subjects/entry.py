@@ -1,0 +1,43 @@
+"""An Entry: a subject with its name, the row that judges it, and the way to build one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from gradcheck.subjects import Subject
+from verification.cases import LayerCall, SubjectSpec
+from verification.references.row import Clause, Row
+
+Build = Callable[[LayerCall, torch.dtype, torch.device], Subject]
+
+TRUTH = "truth"
+"""A row with a law knows the truth; a property that needs it says so by this name."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One subject under judgement.
+
+    offers: what its adapter offers beyond forward and vjp. waivers: the clauses it does not claim,
+    each with a reason.
+    """
+
+    name: str
+    row: Row
+    build: Build
+    offers: frozenset[str] = frozenset()
+    waivers: dict[Clause, str] = field(default_factory=dict)
+
+    @property
+    def have(self) -> frozenset[str]:
+        """Everything that a property may need, as far as this subject and its row have it."""
+        clauses = self.row.clauses - self.waivers.keys()
+        return frozenset({TRUTH, *self.row.traits, *clauses, *self.offers})
+
+    @property
+    def spec(self) -> SubjectSpec:
+        """The entry's name as it stands in a Case."""
+        return SubjectSpec(self.name, waivers=tuple(sorted(self.waivers)))

@@ -1,0 +1,1 @@
+"""A Case made real and judged."""

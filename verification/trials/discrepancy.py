@@ -1,0 +1,65 @@
+"""A Discrepancy: what was wrong, said so that no reader needs to know the test.
+
+Hypothesis tells failures apart by exception type and line. So every (property, tensor, kind) has a
+subclass of its own, made once: independent failures of one test are then shrunk and reported one by
+one.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from verification.cases import Case
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The facts of a discrepancy, as plain data.
+
+    kind: "value", "shape", "dtype", "device", "mutated", "aliased", "raised", "not raised", ... ;
+    what is told apart.
+    tensor: the tensor that is wrong ("output", "weight gradient", ...), or "" where none is.
+    entry, got, expected, bound: the worst entry, where there is one. wrong, total: entries off,
+    entries compared.
+    """
+
+    kind: str
+    tensor: str
+    sentence: str
+    entry: tuple[int, ...] | None = None
+    got: float | None = None
+    expected: float | None = None
+    bound: float | None = None
+    wrong: int | None = None
+    total: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The facts that are there, as a JSON-ready dict."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class Discrepancy(AssertionError):
+    """A layer departs from what must hold. `case` is the experiment that shows it."""
+
+    def __init__(self, property_name: str, finding: Finding, case: Case) -> None:
+        super().__init__(finding.sentence)
+        self.property_name = property_name
+        self.finding = finding
+        self.case = case
+
+    @property
+    def cause(self) -> tuple[str, str, str]:
+        """What tells this failure from another: property, tensor, kind."""
+        return self.property_name, self.finding.tensor, self.finding.kind
+
+    @staticmethod
+    def of(property_name: str, finding: Finding, case: Case) -> Discrepancy:
+        """A discrepancy of the subclass that belongs to its cause."""
+        return _class_of(property_name, finding.tensor, finding.kind)(property_name, finding, case)
+
+
+@functools.cache
+def _class_of(property_name: str, tensor: str, kind: str) -> type[Discrepancy]:
+    return type("Discrepancy", (Discrepancy,), {"__doc__": f"{property_name}: {tensor} {kind}"})

@@ -1,0 +1,302 @@
+"""A Trial: a Case made real. It builds the subject, makes the tensors, knows the truth, and
+requires agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from gradcheck.subjects import Subject
+from verification.cases import Case, Role, TensorSpec
+from verification.references.enclosure import Enclosure, Precision, integers
+from verification.references.laws import OUTPUT, Enclosures
+from verification.subjects.entry import Entry
+from verification.trials.discrepancy import Discrepancy, Finding
+from verification.trials.materialise import Budget, Placed, materialise
+
+
+class Unjudged(Exception):
+    """Raised by a property that finds nothing to judge in a case; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The enclosed outputs and gradients of one call, by the names of the tensors."""
+
+    outputs: Enclosures
+    gradients: Enclosures
+
+
+class Trial:
+    """One experiment under way. A property gets a Trial and nothing else."""
+
+    def __init__(self, case: Case, entry: Entry) -> None:
+        self.case = case
+        self.entry = entry
+        self.dtype: torch.dtype = getattr(torch, case.dtype)
+        self.device = torch.device(case.device)
+        self.precision = Precision(self.dtype)
+        self.counts: dict[str, int] = {}
+        self.exact = True
+
+    # The subject and its tensors
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The subject, built once; a property that needs a second one calls `build`."""
+        return self.build()
+
+    def build(self) -> Subject:
+        """A fresh subject."""
+        try:
+            return self.entry.build(self.case.layer, self.dtype, self.device)
+        except Exception as error:
+            self.fail_with(error, "cannot be built")
+
+    @cached_property
+    def placed(self) -> dict[str, Placed]:
+        """Every input and parameter in its guarded buffer, by name."""
+        specs = (*self.case.of_role(Role.INPUT), *self.case.of_role(Role.PARAMETER))
+        return {spec.name: self.make(spec) for spec in specs}
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """The inputs by name."""
+        return {spec.name: self.placed[spec.name].tensor for spec in self.case.of_role(Role.INPUT)}
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """The parameters by name."""
+        specs = self.case.of_role(Role.PARAMETER)
+        return {spec.name: self.placed[spec.name].tensor for spec in specs}
+
+    @cached_property
+    def placed_cotangents(self) -> dict[str, Placed]:
+        """The cotangents in their guarded buffers; their shapes are those of the true outputs."""
+        outputs = self.true_outputs
+        return {
+            spec.name: self.make(spec, tuple(outputs[spec.name].value.shape))
+            for spec in self.case.of_role(Role.COTANGENT)
+        }
+
+    @property
+    def cotangents(self) -> dict[str, Tensor]:
+        """The cotangents by the names of the outputs they belong to."""
+        return {name: placed.tensor for name, placed in self.placed_cotangents.items()}
+
+    def make(self, spec: TensorSpec, shape: tuple[int, ...] | None = None) -> Placed:
+        """Make a spec real on this trial's device, in this trial's dtype unless the spec has its
+        own.
+        """
+        sizes = spec.shape if spec.shape is not None else shape
+        if sizes is None:
+            raise ValueError(f"tensor {spec.name!r} has no shape, and nothing supplies one")
+        dtype = self.dtype if spec.dtype is None else getattr(torch, spec.dtype)
+        return materialise(spec, sizes, self.budget, dtype, self.device)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How large integers may be: the law counts the terms of every sum on tensors of ones."""
+        law, call = self.entry.row.law, self.case.layer
+        ones = {
+            spec.name: Enclosure.of(torch.ones(spec.shape or ()), exact=True)
+            for spec in self.case.tensors
+            if spec.role is not Role.COTANGENT
+        }
+        precision = Precision(torch.float64)
+        counted = law.forward(call, ones, precision)
+        if self.case.of_role(Role.COTANGENT):
+            cotangents = {
+                name: Enclosure.of(torch.ones_like(e.value), exact=True)
+                for name, e in counted.items()
+            }
+            counted = counted | law.backward(call, ones, cotangents, precision)
+        terms = [e.magnitude.max().item() for e in counted.values() if e.magnitude.numel()]
+        return Budget.of(max(1, round(max(terms, default=1))), law.degree(call), self.dtype)
+
+    # What the subject does
+
+    def forward(
+        self,
+        inputs: Mapping[str, Tensor] | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+        *,
+        subject: Subject | None = None,
+    ) -> dict[str, Tensor]:
+        """The subject's outputs by name, on the case's tensors unless others are given."""
+        judged = self.subject if subject is None else subject
+        try:
+            return judged.forward(
+                self.inputs if inputs is None else inputs,
+                self.parameters if parameters is None else parameters,
+            )
+        except Exception as error:
+            self.fail_with(error, "forward raises")
+
+    def vjp(
+        self, cotangents: Mapping[str, Tensor] | None = None, *, subject: Subject | None = None
+    ) -> dict[str, Tensor]:
+        """The gradients of the latest forward by name."""
+        judged = self.subject if subject is None else subject
+        try:
+            return judged.vjp(self.cotangents if cotangents is None else cotangents)
+        except Exception as error:
+            self.fail_with(error, "backward raises")
+
+    def gradients(
+        self,
+        inputs: Mapping[str, Tensor] | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+        cotangents: Mapping[str, Tensor] | None = None,
+        *,
+        subject: Subject | None = None,
+    ) -> dict[str, Tensor]:
+        """Forward, then the gradients by name."""
+        self.forward(inputs, parameters, subject=subject)
+        return self.vjp(cotangents, subject=subject)
+
+    # What is true
+
+    @cached_property
+    def true_outputs(self) -> Enclosures:
+        """The enclosed outputs on the case's own tensors."""
+        return self.enclose_outputs(self.inputs, self.parameters)
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The enclosed outputs and gradients on the case's own tensors."""
+        return Truth(
+            self.true_outputs,
+            self.enclose_gradients(self.inputs, self.parameters, self.cotangents),
+        )
+
+    def enclose_outputs(
+        self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> Enclosures:
+        """The enclosed outputs on any tensors."""
+        given = _enclosed({**inputs, **parameters})
+        return self.entry.row.law.forward(self.case.layer, given, self.precision)
+
+    def enclose_gradients(
+        self,
+        inputs: Mapping[str, Tensor],
+        parameters: Mapping[str, Tensor],
+        cotangents: Mapping[str, Tensor],
+    ) -> Enclosures:
+        """The enclosed gradients on any tensors."""
+        given = _enclosed({**inputs, **parameters})
+        return self.entry.row.law.backward(
+            self.case.layer, given, _enclosed(cotangents), self.precision
+        )
+
+    # What is required
+
+    def require_close(self, tensor: str, got: Tensor, truth: Enclosure) -> None:
+        """Shape, dtype and device of the truth, and every entry within its bound; non-finite
+        entries the same.
+        """
+        self.require_like(tensor, got, tuple(truth.value.shape))
+        self.exact &= truth.exact
+        self.count("entries compared", truth.value.numel())
+        self.count("entries exact", truth.value.numel() if truth.exact else 0)
+        values = got.detach().to("cpu", torch.float64)
+        off = (values - truth.value).abs()
+        agree = (
+            (off <= truth.error) | (values == truth.value) | (values.isnan() & truth.value.isnan())
+        )
+        if not bool(agree.all()):
+            self._fail_at(tensor, values, truth.value, truth.error, agree)
+
+    def require_same(self, tensor: str, got: Tensor, expected: Tensor, why: str) -> None:
+        """The same shape and numbers; NaN equals NaN, and the sign of zero is not compared."""
+        self.require_like(tensor, got, tuple(expected.shape))
+        self.count("entries compared", expected.numel())
+        self.count("entries exact", expected.numel())
+        values, wanted = (t.detach().to("cpu", torch.float64) for t in (got, expected))
+        agree = (values == wanted) | (values.isnan() & wanted.isnan())
+        if not bool(agree.all()):
+            self._fail_at(tensor, values, wanted, torch.zeros_like(wanted), agree, why)
+
+    def require_like(self, tensor: str, got: Tensor, shape: tuple[int, ...]) -> None:
+        """A tensor of that shape, in the case's dtype and on its device."""
+        if not isinstance(got, Tensor):
+            self.fail("type", tensor, f"{tensor} is {type(got).__name__}, not a tensor")
+        if tuple(got.shape) != shape:
+            self.fail(
+                "shape", tensor, f"{tensor} has shape {_by(got.shape)}, expected {_by(shape)}"
+            )
+        if got.dtype != self.dtype:
+            self.fail("dtype", tensor, f"{tensor} is {got.dtype}, expected {self.dtype}")
+        if got.device.type != self.device.type:
+            self.fail("device", tensor, f"{tensor} is on {got.device}, expected {self.device}")
+
+    def require(self, holds: bool, kind: str, tensor: str, sentence: str) -> None:
+        """Anything else that must hold; the sentence says what is wrong when it does not."""
+        if not holds:
+            self.fail(kind, tensor, sentence)
+
+    def fail(self, kind: str, tensor: str, sentence: str) -> NoReturn:
+        """Raise the discrepancy of that kind."""
+        raise Discrepancy.of(self.case.property, Finding(kind, tensor, sentence), self.case)
+
+    def fail_with(self, error: Exception, what: str) -> NoReturn:
+        """Raise the discrepancy of an error that the subject raised where it should have worked."""
+        sentence = f"{what} {type(error).__name__}: {error}"
+        finding = Finding(f"raised {type(error).__name__}", "", sentence)
+        raise Discrepancy.of(self.case.property, finding, self.case) from error
+
+    def unjudged(self, reason: str) -> NoReturn:
+        """End the trial without a verdict; it is counted as not exercised, for that reason."""
+        raise Unjudged(reason)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to one of the counts that the report shows."""
+        self.counts[name] = self.counts.get(name, 0) + by
+
+    def _fail_at(
+        self,
+        tensor: str,
+        got: Tensor,
+        expected: Tensor,
+        bound: Tensor,
+        agree: Tensor,
+        why: str = "",
+    ) -> NoReturn:
+        # The worst entry; an entry that is NaN where it should not be counts as worst of all.
+        excess = torch.where(agree, -1.0, ((got - expected).abs() - bound).nan_to_num(torch.inf))
+        entry = tuple(int(i) for i in torch.unravel_index(excess.argmax(), excess.shape))
+        at = f" at {list(entry)}" if entry else ""
+        limit = bound[entry].item()
+        sentence = (
+            f"{tensor} wrong{at}: got {got[entry].item():.9g}, "
+            f"expected {expected[entry].item():.9g}, bound {limit:.2g}{why and f' ({why})'}"
+        )
+        finding = Finding(
+            "value",
+            tensor,
+            sentence,
+            entry,
+            got[entry].item(),
+            expected[entry].item(),
+            limit,
+            int((~agree).sum()),
+            agree.numel(),
+        )
+        raise Discrepancy.of(self.case.property, finding, self.case)
+
+
+def _enclosed(tensors: Mapping[str, Tensor]) -> Enclosures:
+    return {name: Enclosure.of(tensor, integers(tensor)) for name, tensor in tensors.items()}
+
+
+def _by(shape: tuple[int, ...] | torch.Size) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+__all__ = ["OUTPUT", "Trial", "Truth", "Unjudged"]
