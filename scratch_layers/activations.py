@@ -19,16 +19,18 @@ class Activation(Module):
         raise NotImplementedError(f"{type(self).__name__} must define function(x)")
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
-        """dy f'(x), a fresh tensor of x's shape."""
+        """The product dy f'(x), a fresh tensor of x's shape."""
         raise NotImplementedError(f"{type(self).__name__} must define pullback(x, dy)")
 
     def forward(self, input: Tensor) -> Tensor:
+        """f(input), of the input's shape and dtype."""
         x = floating_tensor("input", input).detach()
         output = self.function(x.to(working_dtype(x.dtype))).to(x.dtype)
         self._record = Record(output, input=x)
         return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
+        """The cotangent times f'(input), of the input's shape and dtype."""
         record, dy = self._recall(grad_output)
         x = record.tensors["input"]
         wide = working_dtype(x.dtype)
@@ -43,9 +45,11 @@ class ReLU(Activation):
     """
 
     def function(self, x: Tensor) -> Tensor:
+        """max(x, 0)."""
         return x.clamp(min=0)
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
+        """The cotangent where x > 0, else 0; a product with 0 would turn infinity into NaN."""
         return dy.masked_fill(x <= 0, 0)
 
 
@@ -58,9 +62,11 @@ class Sigmoid(Activation):
     """
 
     def function(self, x: Tensor) -> Tensor:
+        """1 / (1 + exp(-x))."""
         z = x.abs().neg_().exp_()
         return torch.where(x >= 0, 1.0, z) / (1 + z)
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
+        """The product dy y(x) y(-x)."""
         z = x.abs().neg_().exp_()
         return dy * (z / (1 + z).square_())

@@ -76,6 +76,7 @@ def _two(name: str, value: Sequence[object], kind: str) -> Sequence[object]:
 
 
 def flag(name: str, value: object) -> bool:
+    """`value` if it is True or False."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; it must be True or False")
     return value
@@ -145,6 +146,7 @@ def same_kind(name: str, tensor: Tensor, other_name: str, other: Tensor, remedy:
 
 
 def same_shape(name: str, tensor: Tensor, shape: torch.Size, why: str) -> None:
+    """Refuse a tensor of another shape; `why` ends the sentence "it must be (2, 3), ..."."""
     if tensor.shape != shape:
         raise ValueError(
             f"{name} has shape {tuple(tensor.shape)}; it must be {tuple(shape)}, {why}"

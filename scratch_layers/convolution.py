@@ -150,12 +150,13 @@ class Conv2d(_Convolution):
         self._draw_parameters(channels, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
+        """The correlation of input (N, C, H, W) and weight, plus bias: (N, O, oh, ow)."""
         x, weight, bias = self._accept(input)
         output = correlate(x, weight, bias, self._geometry, self.output_size(x))
         return self._remember(output, x, weight, bias)
 
     def backward(self, grad_output: Tensor) -> Tensor:
-        """dx and dw are the two other contractions of x, w and dy; db sums dy over n and i."""
+        """The two other contractions, dx from w and dy, dw from x and dy; db sums dy."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
@@ -238,12 +239,13 @@ class ConvTranspose2d(_Convolution):
         self._draw_parameters(channels, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
+        """What Conv2d's backward computes for its input, plus bias: (N, O, oh, ow)."""
         x, weight, bias = self._accept(input)
         output = correlate_input_gradient(x, weight, bias, self._geometry, self.output_size(x))
         return self._remember(output, x, weight, bias)
 
     def backward(self, grad_output: Tensor) -> Tensor:
-        """dx = Conv2d's forward on dy; dw = Conv2d's weight gradient with x and dy exchanged."""
+        """Conv2d's forward on dy gives dx; its weight gradient with x and dy exchanged, dw."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]

@@ -15,7 +15,8 @@ Conv2d is the first, and its backward the other two. ConvTranspose2d is the seco
 the first and the third. Outside the picture x is zero. (V. Dumoulin, F. Visin, "A guide to
 convolution arithmetic for deep learning", 2016.)
 
-Each is one matrix product with im2col's matrix of windows. 16-bit tensors are summed in float32.
+Each is one matrix product with im2col's matrix of windows. Results have the dtype of the first
+argument; 16-bit tensors are summed in float32 and rounded once.
 """
 
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class Geometry(NamedTuple):
 def correlate(
     x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Pair
 ) -> Tensor:
-    """y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O), in x's dtype."""
+    """Compute y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O)."""
     taps, kernel = _taps(weight, geometry.groups), _size(weight)
     y = x.new_empty(len(x), len(weight), *positions)
     for part in _chunks(x, kernel, positions):
@@ -67,7 +68,7 @@ def correlate(
 def correlate_input_gradient(
     y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair
 ) -> Tensor:
-    """x (N, C, *size) from y (N, O, oh, ow) and w (O, C/G, kh, kw), plus b (C), in y's dtype."""
+    """Compute x (N, C, *size) from y (N, O, oh, ow) and w (O, C/G, kh, kw), plus b (C)."""
     taps, kernel, positions = _taps(weight, geometry.groups), _size(weight), _size(y)
     span, (up, left) = geometry.span(positions, kernel), geometry.padding
     x = y.new_empty(len(y), weight.shape[1] * geometry.groups, *size)
@@ -80,7 +81,7 @@ def correlate_input_gradient(
 
 
 def correlate_weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
-    """w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), in x's dtype."""
+    """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), in x's dtype."""
     groups, outputs, inner = geometry.groups, y.shape[1], x.shape[1] // geometry.groups
     taps = x.new_zeros(
         groups, outputs // groups, inner * _area(kernel), dtype=working_dtype(x.dtype)
@@ -106,13 +107,13 @@ def _columns(x: Tensor, kernel: Pair, geometry: Geometry, positions: Pair) -> Te
 
 
 def _taps(weight: Tensor, groups: int) -> Tensor:
-    """w (O, C/G, kh, kw) as matrices (G, O/G, C/G kh kw), in the working dtype."""
+    """The weight (O, C/G, kh, kw) as matrices (G, O/G, C/G kh kw), in the working dtype."""
     wide = weight.to(working_dtype(weight.dtype))
     return wide.reshape(groups, len(weight) // groups, weight[0].numel())
 
 
 def _responses(y: Tensor, groups: int) -> Tensor:
-    """y (N, O, oh, ow) as matrices (N, G, O/G, oh ow), in the working dtype."""
+    """The response (N, O, oh, ow) as matrices (N, G, O/G, oh ow), in the working dtype."""
     wide = y.to(working_dtype(y.dtype))
     return wide.reshape(len(y), groups, y.shape[1] // groups, _area(_size(y)))
 

@@ -51,6 +51,7 @@ class MSELoss:
         return (_difference(x, t) / half).to(x.dtype)
 
     def __call__(self, input: Tensor, target: Tensor) -> Tensor:
+        """The same as `forward`."""
         return self.forward(input, target)
 
     def __repr__(self) -> str:

@@ -94,6 +94,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} must define backward(grad_output)")
 
     def __call__(self, input: Tensor) -> Tensor:
+        """The same as `forward`."""
         return self.forward(input)
 
     def children(self) -> Iterator[tuple[str, "Module"]]:
@@ -122,6 +123,7 @@ class Module:
         return named
 
     def parameters(self) -> list[Parameter]:
+        """All parameters, in the order of `named_parameters`."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def param(self) -> list[tuple[Tensor, Tensor]]:
@@ -129,6 +131,7 @@ class Module:
         return [(parameter.data, parameter.grad) for parameter in self.parameters()]
 
     def zero_grad(self) -> None:
+        """Zero every parameter's gradient."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
@@ -224,9 +227,11 @@ class Sequential(Module):
         self._inner_records: Sequence[Record | None] = ()
 
     def children(self) -> Iterator[tuple[str, Module]]:
+        """The layers, named "0", "1", ..."""
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
     def forward(self, input: Tensor) -> Tensor:
+        """The last layer's output."""
         output = floating_tensor("input", input).detach()
         # A layer that refuses half-way leaves the layers before it with records of this call.
         self._record = None
@@ -239,12 +244,14 @@ class Sequential(Module):
         return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
+        """The first layer's input gradient; nothing is accumulated unless all layers are ready."""
         _, gradient = self._recall(grad_output)
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient)
         return gradient if self.layers else gradient.clone()
 
     def require_ready(self) -> Record:
+        """The record of the latest forward, after the same check of every layer."""
         record = super().require_ready()
         for i, layer in enumerate(self.layers):
             layer.require_ready()

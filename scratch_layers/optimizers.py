@@ -40,6 +40,7 @@ class SGD:
 
     @property
     def lr(self) -> float:
+        """The learning rate of the next step."""
         return self._lr
 
     @lr.setter
@@ -60,6 +61,7 @@ class SGD:
             parameter.data.detach().sub_(factor)
 
     def zero_grad(self) -> None:
+        """Zero every parameter's gradient."""
         for parameter in self.params:
             parameter.zero_grad()
 

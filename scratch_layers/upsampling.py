@@ -28,6 +28,7 @@ class NearestUpsampling(Module):
         self.scale_factor = real_pair("scale_factor", scale_factor)
 
     def forward(self, input: Tensor) -> Tensor:
+        """The enlarged picture: input rows, then columns, gathered by index."""
         x = image_batch("input", input).detach()
         rows, columns = self._sources(x)
         output = x.index_select(2, rows).index_select(3, columns)
@@ -35,6 +36,7 @@ class NearestUpsampling(Module):
         return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
+        """The cotangent summed over the output pixels of each input pixel."""
         record, dy = self._recall(grad_output)
         x = record.tensors["input"]
         rows, columns = self._sources(x)
@@ -106,13 +108,16 @@ class Upsampling(Conv2d):
         )
 
     def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the enlarged picture."""
         image_batch("input", input, self.in_channels)
         return super().forward(self.nearest.forward(input))
 
     def backward(self, grad_output: Tensor) -> Tensor:
+        """Conv2d's backward, then the sum over each input pixel's copies."""
         return self.nearest.backward(super().backward(grad_output))
 
     def require_ready(self) -> Record:
+        """The record of the convolution, after the same check of the upsampling."""
         self.nearest.require_ready()
         return super().require_ready()
 
