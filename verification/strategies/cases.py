@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from verification.cases import Case, Role, TensorSpec
+from verification.cases import Case, Role, TensorSpec, Values
 from verification.references.laws import OUTPUT
 from verification.references.row import Clause, Trait
 from verification.strategies.geometry import Geometry, Limits
-from verification.strategies.tensors import LAYOUTS, integer_values, real_values, specs
+from verification.strategies.tensors import LAYOUTS, SEEDS, families, layouts_of
 from verification.subjects.entry import Entry
 
 ANY_SIZE = Limits()
@@ -53,9 +53,11 @@ def ordinary(
             else limits
         )
 
+        geometries = entry.row.geometries(cells)
+
         @st.composite
         def case(draw: DrawFn) -> Case:
-            geometry = draw(entry.row.geometries(cells))
+            geometry = draw(geometries)
             tensors = draw(
                 tensor_specs(entry, geometry, integers=integers, reals=reals, layouts=layouts)
             )
@@ -81,9 +83,9 @@ def tensor_specs(
     entry: Entry,
     geometry: Geometry,
     *,
-    integers: bool,
-    reals: bool,
-    layouts: tuple[str, ...],
+    integers: bool = True,
+    reals: bool = True,
+    layouts: tuple[str, ...] = LAYOUTS,
 ) -> tuple[TensorSpec, ...]:
     """A spec for every input, every parameter, and the output's cotangent where the row has a
     backward.
@@ -95,8 +97,11 @@ def tensor_specs(
     if Trait.DIFFERENTIABLE in entry.have:
         wanted.append((OUTPUT, Role.COTANGENT, None))
     names = tuple(name for name, _, _ in wanted)
-    kinds = ([integer_values(names)] if integers else []) + ([real_values(names)] if reals else [])
-    families = draw(st.one_of(kinds))
+    chosen = draw(families(names, integers=integers, reals=reals))
+    places = draw(layouts_of(len(names), layouts))
+    # One seed serves all: each tensor's name is mixed into its own numbers.
+    seed = draw(SEEDS)
     return tuple(
-        draw(specs(name, role, shape, families[name], layouts)) for name, role, shape in wanted
+        TensorSpec(name, role, shape, Values(family, seed), layout)
+        for (name, role, shape), family, layout in zip(wanted, chosen, places, strict=True)
     )

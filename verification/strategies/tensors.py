@@ -5,12 +5,10 @@ A spec is drawn, elements never are: they follow from family and seed. Drawing e
 collapses at some 800 elements and cannot be satisfied above 1,000.
 """
 
-from __future__ import annotations
+import functools
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
-from verification.cases import Role, TensorSpec, Values
+from hypothesis.strategies import SearchStrategy
 
 INTEGERS = ("integers", "units", "full", "one_hot", "sparse_integers")
 """Families on which a sum of products can be exact. "full" fills the significand: one tensor of a
@@ -40,35 +38,31 @@ sum().backward() gives).
 SEEDS = st.integers(0, 2**16 - 1)
 
 
-def integer_values(names: tuple[str, ...]) -> SearchStrategy[dict[str, str]]:
-    """A family for each of the tensors, all of integers: balanced, or one tensor that fills the
-    significand.
+@functools.cache
+def families(
+    names: tuple[str, ...], *, integers: bool, reals: bool
+) -> SearchStrategy[tuple[str, ...]]:
+    """A value family for each of the tensors: all of integers, or all of finite numbers that need
+    rounding.
     """
-    balanced = st.fixed_dictionaries(
-        {name: st.sampled_from([f for f in INTEGERS if f != "full"]) for name in names}
+    kinds = ([_integer_families(names)] if integers else []) + (
+        [st.tuples(*[st.sampled_from(REALS)] * len(names))] if reals else []
     )
+    return st.one_of(kinds)
+
+
+def _integer_families(names: tuple[str, ...]) -> SearchStrategy[tuple[str, ...]]:
+    """Integers of every family for each of the tensors, or one tensor that fills the significand
+    among units.
+    """
+    any_of = st.sampled_from([family for family in INTEGERS if family != "full"])
     one_full = st.sampled_from(names).map(
-        lambda chosen: {name: "full" if name == chosen else "units" for name in names}
+        lambda chosen: tuple("full" if name == chosen else "units" for name in names)
     )
-    all_integers = st.just(dict.fromkeys(names, "integers"))
-    return st.one_of(all_integers, balanced, one_full)
+    return st.one_of(st.tuples(*[any_of] * len(names)), one_full)
 
 
-def real_values(names: tuple[str, ...]) -> SearchStrategy[dict[str, str]]:
-    """A family for each of the tensors, of finite numbers that need rounding."""
-    return st.fixed_dictionaries({name: st.sampled_from(REALS) for name in names})
-
-
-@st.composite
-def specs(
-    draw: DrawFn,
-    name: str,
-    role: Role,
-    shape: tuple[int, ...] | None,
-    family: str,
-    layouts: tuple[str, ...],
-) -> TensorSpec:
-    """A spec of that name, role, shape and family, in one of the layouts."""
-    return TensorSpec(
-        name, role, shape, Values(family, draw(SEEDS)), draw(st.sampled_from(layouts))
-    )
+@functools.cache
+def layouts_of(count: int, layouts: tuple[str, ...]) -> SearchStrategy[tuple[str, ...]]:
+    """A layout for each of so many tensors."""
+    return st.tuples(*[st.sampled_from(layouts)] * count)
