@@ -1,3 +1,5 @@
-"""The catalogue of wrong layers: each is one small edit of a right one, with the properties that must
-catch it.
-"""
+"""Wrong layers, each one small edit of a right one, and the properties that must catch them."""
+
+from verification.meta.faults.fault import FAULTS, Fault, fault
+
+__all__ = ["FAULTS", "Fault", "fault"]

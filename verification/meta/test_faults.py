@@ -1,0 +1,30 @@
+"""Every fault is caught by the properties that must catch it, and every right layer passes them."""
+
+from collections import Counter
+
+import pytest
+
+from verification import catalogue
+from verification.meta.faults import FAULTS
+from verification.meta.harness import find_failures
+from verification.properties import PROPERTIES
+
+CAUGHT = [(fault, name) for fault in FAULTS.values() for name in fault.caught_by]
+RIGHT = sorted({(fault.kind, name) for fault, name in CAUGHT})
+
+
+@pytest.mark.parametrize(
+    ("fault", "property_name"), [pytest.param(f, p, id=f"{f.name}-{p}") for f, p in CAUGHT]
+)
+def test_the_property_catches_the_fault(fault, property_name):
+    assert find_failures(fault.entry, property_name)
+
+
+@pytest.mark.parametrize(("kind", "property_name"), RIGHT)
+def test_the_right_layer_passes_the_property(kind, property_name):
+    assert find_failures(catalogue.find(f"scratch_layers.{kind}"), property_name) == []
+
+
+def test_every_property_catches_two_faults():
+    caught = Counter(name for _, name in CAUGHT)
+    assert {name: caught[name] for name in PROPERTIES if caught[name] < 2} == {}
