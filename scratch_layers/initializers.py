@@ -19,8 +19,8 @@ def kaiming_uniform(weight: Tensor) -> Tensor:
 
     gain = sqrt(2 / (1 + a^2)) with a = sqrt(5).
     """
-    # The bound is 1 / sqrt(fan_in), but computed so it can differ from torch.nn's in the last bit.
-    gain = math.sqrt(2.0 / (1 + math.sqrt(5) ** 2))
+    # This is 1 / sqrt(fan_in), but written so it would often miss torch.nn's last bit.
+    gain = math.sqrt(2.0 / (1 + 5))
     bound = math.sqrt(3.0) * (gain / math.sqrt(fan_in(weight)))
     return weight.uniform_(-bound, bound)
 

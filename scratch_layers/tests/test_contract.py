@@ -83,7 +83,7 @@ def test_an_input_changed_in_place_is_refused_before_anything_is_accumulated(bui
     layer, x = build(), picture()
     cotangent = torch.ones_like(layer(x))
     x.mul_(2)
-    with pytest.raises(RuntimeError, match="input.*changed in place"):
+    with pytest.raises(RuntimeError, match=r"input.*changed in place"):
         layer.backward(cotangent)
     assert all(not gradient.any() for _, gradient in layer.param())
 
@@ -162,7 +162,7 @@ def test_loss_is_fresh_and_checks_the_order_of_calls():
     assert not loss(x, target).requires_grad
     assert torch.equal(loss.backward(), loss.backward())
     target.zero_()
-    with pytest.raises(RuntimeError, match="target.*changed in place"):
+    with pytest.raises(RuntimeError, match=r"target.*changed in place"):
         loss.backward()
 
 

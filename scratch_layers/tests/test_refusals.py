@@ -72,7 +72,7 @@ def test_layers_refuse_a_wrong_argument(layer, name, value, error):
     arguments = {"in_channels": 2, "out_channels": 6, "kernel_size": 3}
     if layer is Upsampling:
         arguments["scale_factor"] = 2
-    with pytest.raises(error, match=f"{name}.*must") as refusal:
+    with pytest.raises(error, match=rf"{name}.*must") as refusal:
         layer(**(arguments | {name: value}))
     # Of a pair, the message may name the element at fault alone.
     parts = value if isinstance(value, tuple) else ()
@@ -81,7 +81,7 @@ def test_layers_refuse_a_wrong_argument(layer, name, value, error):
 
 @pytest.mark.parametrize(("value", "error"), SCALE)
 def test_nearest_upsampling_refuses_a_wrong_scale(value, error):
-    with pytest.raises(error, match="scale_factor.*must be"):
+    with pytest.raises(error, match=r"scale_factor.*must be"):
         NearestUpsampling(value)
 
 
@@ -120,7 +120,7 @@ def test_convolutions_refuse_a_wrong_input(layer, value, error, shown):
     ids=str,
 )
 def test_an_input_too_small_to_give_an_output_is_refused(layer, shape):
-    with pytest.raises(ValueError, match="input has shape.*must be at least"):
+    with pytest.raises(ValueError, match=r"input has shape.*must be at least"):
         layer(torch.zeros(shape))
 
 
@@ -140,8 +140,14 @@ def test_loss_refuses_what_it_cannot_compare():
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [(-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError)]
-    + [(True, TypeError), ("0.1", TypeError), (None, TypeError)],
+    [
+        (-0.1, ValueError),
+        (math.nan, ValueError),
+        (math.inf, ValueError),
+        (True, TypeError),
+        ("0.1", TypeError),
+        (None, TypeError),
+    ],
 )
 @pytest.mark.parametrize("name", ["lr", "momentum"])
 def test_sgd_refuses_a_wrong_number(name, value, error):
@@ -202,7 +208,7 @@ def test_to_refuses_what_is_no_floating_dtype():
     layer = Conv2d(1, 1, 1)
     with pytest.raises(TypeError, match=r"to\(dtype=torch.float64\)"):
         layer.to(torch.float64)
-    with pytest.raises(ValueError, match="torch.int8"):
+    with pytest.raises(ValueError, match=r"torch\.int8"):
         layer.to(dtype=torch.int8)
 
 
