@@ -1,6 +1,4 @@
-"""A fault: a right layer with one small edit, the properties that must catch it, and where it was
-seen.
-"""
+"""A Fault: a wrong layer, the properties that must catch it, and where such a fault was seen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,39 +10,41 @@ from verification.subjects.entry import Entry
 
 @dataclass(frozen=True)
 class Fault:
-    """One wrong layer.
+    """One small edit of a right layer.
 
-    kind: the row of the right one ("Conv2d"). layer: the class that stands in its place.
-    caught_by: names of the properties that must fail on it. seen: where such a fault happened.
+    `kind` is the row's name ("Conv2d"), `layer` the wrong class, built with the right one's
+    arguments; `caught_by` are the properties that must catch it, by name. `seen` says where such a
+    fault happened; numbers are pytorch issues where no other project is named.
     """
 
     kind: str
-    layer: type
+    layer: Callable[..., Any]
     caught_by: tuple[str, ...]
     seen: str = ""
 
     @property
     def name(self) -> str:
-        """The wrong class's name, which says what is wrong."""
-        return self.layer.__name__
+        """The name that tests and reports show."""
+        return f"{self.kind}-{self.layer.__name__}"
 
     @property
     def entry(self) -> Entry:
-        """The right kind's entry with the wrong class in it."""
-        return broken(self.kind, self.layer)
+        """The wrong layer as a subject, judged by the right one's row."""
+        return broken(self.kind, self.layer, self.name)
 
 
 FAULTS: dict[str, Fault] = {}
 """Every fault by name."""
 
 
-def fault(kind: str, *caught_by: str, seen: str = "") -> Callable[[type[Any]], type[Any]]:
-    """Register a class as a fault of that kind, which these properties must catch."""
+def fault(kind: str, *caught_by: str, seen: str = "") -> Callable[[type], type]:
+    """Register the class below as a fault of that kind, which these properties must catch."""
 
-    def register(layer: type[Any]) -> type[Any]:
-        if layer.__name__ in FAULTS:
-            raise ValueError(f"fault {layer.__name__!r} is there already: each needs its own name")
-        FAULTS[layer.__name__] = Fault(kind, layer, caught_by, seen)
+    def register(layer: type) -> type:
+        new = Fault(kind, layer, caught_by, seen)
+        if new.name in FAULTS:
+            raise ValueError(f"fault {new.name!r} is there already: each needs a name of its own")
+        FAULTS[new.name] = new
         return layer
 
     return register
