@@ -56,16 +56,19 @@ class Placed:
 def materialise(
     spec: TensorSpec,
     shape: tuple[int, ...],
-    budget: Budget,
+    budget: Callable[[], Budget],
     dtype: torch.dtype,
     device: torch.device,
 ) -> Placed:
-    """The tensor of that spec: `shape` is the spec's own, or the one that its output supplies."""
+    """The tensor of that spec: `shape` is the spec's own, or the one that its output supplies.
+
+    `budget` is asked for only by the families that use it: it takes the law two evaluations.
+    """
     return place(elements(spec, shape, budget, dtype), spec.layout, dtype, device)
 
 
 def elements(
-    spec: TensorSpec, shape: tuple[int, ...], budget: Budget, dtype: torch.dtype
+    spec: TensorSpec, shape: tuple[int, ...], budget: Callable[[], Budget], dtype: torch.dtype
 ) -> Tensor:
     """The elements as a contiguous float64 tensor, before they are laid out (and rounded to the
     dtype).
@@ -83,7 +86,7 @@ class _Source:
 
     shape: tuple[int, ...]
     generator: torch.Generator
-    budget: Budget
+    budget: Callable[[], Budget]
     dtype: torch.dtype
 
     def integers(self, low: int, high: int) -> Tensor:
@@ -122,11 +125,11 @@ def _special(source: _Source) -> Tensor:
 
 
 FAMILIES: dict[str, Callable[[_Source], Tensor]] = {
-    "integers": lambda s: s.signed(s.budget.balanced),
+    "integers": lambda s: s.signed(s.budget().balanced),
     "units": lambda s: s.signed(1),
-    "full": lambda s: s.signed(s.budget.full),
-    "one_hot": lambda s: s.signed(s.budget.balanced) * s.one_in(2**31),
-    "sparse_integers": lambda s: s.signed(s.budget.balanced) * s.one_in(4),
+    "full": lambda s: s.signed(s.budget().full),
+    "one_hot": lambda s: s.signed(s.budget().balanced) * s.one_in(2**31),
+    "sparse_integers": lambda s: s.signed(s.budget().balanced) * s.one_in(4),
     "dense": _Source.dense,
     "positive": lambda s: s.dense().abs(),
     "sparse": lambda s: s.dense() * s.one_in(4),

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
+from typing import NamedTuple, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
 
+from gradcheck import rounding
 from gradcheck.subjects import Subject
 from verification.cases import Case, Role, TensorSpec
 from verification.references.enclosure import Enclosure, Precision, integers
@@ -19,6 +20,8 @@ from verification.references.laws import OUTPUT, Enclosures
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.materialise import Budget, Placed, materialise
+
+T = TypeVar("T")
 
 
 class Unjudged(Exception):
@@ -31,6 +34,14 @@ class Truth:
 
     outputs: Enclosures
     gradients: Enclosures
+
+
+class Part(NamedTuple):
+    """One term of a sum of results: a result, its factor, and the truth that bounds its error."""
+
+    factor: float
+    got: Tensor
+    truth: Enclosure
 
 
 class Trial:
@@ -98,7 +109,7 @@ class Trial:
         if sizes is None:
             raise ValueError(f"tensor {spec.name!r} has no shape, and nothing supplies one")
         dtype = self.dtype if spec.dtype is None else getattr(torch, spec.dtype)
-        return materialise(spec, sizes, self.budget, dtype, self.device)
+        return materialise(spec, sizes, lambda: self.budget, dtype, self.device)
 
     @cached_property
     def budget(self) -> Budget:
@@ -161,6 +172,21 @@ class Trial:
         self.forward(inputs, parameters, subject=subject)
         return self.vjp(cotangents, subject=subject)
 
+    def results(
+        self,
+        inputs: Mapping[str, Tensor] | None = None,
+        parameters: Mapping[str, Tensor] | None = None,
+        cotangents: Mapping[str, Tensor] | None = None,
+        *,
+        subject: Subject | None = None,
+    ) -> dict[str, Tensor]:
+        """All that one call yields: the outputs and, where the case has cotangents, every "NAME
+        gradient".
+        """
+        outputs = self.forward(inputs, parameters, subject=subject)
+        given = self.cotangents if cotangents is None else cotangents
+        return outputs | (gradients_of(self.vjp(given, subject=subject)) if given else {})
+
     # What is true
 
     @cached_property
@@ -175,6 +201,13 @@ class Trial:
             self.true_outputs,
             self.enclose_gradients(self.inputs, self.parameters, self.cotangents),
         )
+
+    @cached_property
+    def true_results(self) -> Enclosures:
+        """What `results` must be."""
+        if not self.case.of_role(Role.COTANGENT):
+            return self.true_outputs
+        return self.true_outputs | gradients_of(self.truth.gradients)
 
     def enclose_outputs(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
@@ -197,7 +230,7 @@ class Trial:
 
     # What is required
 
-    def require_close(self, tensor: str, got: Tensor, truth: Enclosure) -> None:
+    def require_close(self, tensor: str, got: Tensor, truth: Enclosure, why: str = "") -> None:
         """Shape, dtype and device of the truth, and every entry within its bound; non-finite
         entries the same.
         """
@@ -211,7 +244,35 @@ class Trial:
             (off <= truth.error) | (values == truth.value) | (values.isnan() & truth.value.isnan())
         )
         if not bool(agree.all()):
-            self._fail_at(tensor, values, truth.value, truth.error, agree)
+            self._fail_at(tensor, values, truth.value, truth.error, agree, why)
+
+    def require_results(self, got: Mapping[str, Tensor], truths: Enclosures) -> None:
+        """Every result is there and within its bound."""
+        for name, truth in truths.items():
+            self.require(name in got, "missing", name, f"{name} is missing")
+            self.require_close(name, got[name], truth)
+
+    def require_sum(
+        self, tensor: str, got: Tensor, truth: Enclosure, *parts: Part, why: str = ""
+    ) -> None:
+        """A result is the sum of other results, as far as the bounds of all of them allow.
+
+        One part of factor 1 says that two runs agree.
+        """
+        expected = torch.zeros_like(truth.value)
+        magnitude, error = truth.value.abs(), truth.error
+        for part in parts:
+            value = part.got.detach().to("cpu", torch.float64)
+            expected = expected + part.factor * value
+            magnitude = magnitude + abs(part.factor) * value.abs()
+            error = error + abs(part.factor) * part.truth.error
+        exact = truth.exact and all(part.truth.exact for part in parts)
+        if not exact:
+            error = (
+                error
+                + rounding.gamma(len(parts), rounding.unit_roundoff(torch.float64)) * magnitude
+            )
+        self.require_close(tensor, got, Enclosure(expected, error, magnitude, exact), why)
 
     def require_same(self, tensor: str, got: Tensor, expected: Tensor, why: str) -> None:
         """The same shape and numbers; NaN equals NaN, and the sign of zero is not compared."""
@@ -291,6 +352,11 @@ class Trial:
         raise Discrepancy.of(self.case.property, finding, self.case)
 
 
+def gradients_of(named: Mapping[str, T]) -> dict[str, T]:
+    """The same under the names that results have: "NAME gradient"."""
+    return {f"{name} gradient": value for name, value in named.items()}
+
+
 def _enclosed(tensors: Mapping[str, Tensor]) -> Enclosures:
     return {name: Enclosure.of(tensor, integers(tensor)) for name, tensor in tensors.items()}
 
@@ -299,4 +365,4 @@ def _by(shape: tuple[int, ...] | torch.Size) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-__all__ = ["OUTPUT", "Trial", "Truth", "Unjudged"]
+__all__ = ["OUTPUT", "Part", "Trial", "Truth", "Unjudged"]
