@@ -10,16 +10,19 @@ import torch
 import scratch_layers
 from gradcheck.subjects import LayerSubject, Subject
 from verification.cases import LayerCall
-from verification.references import activations, convolution
+from verification.references import (
+    activations,
+    containers,
+    convolution,
+    losses,
+    optimizers,
+    upsampling,
+)
 from verification.references.row import Row
-from verification.subjects.entry import Entry
+from verification.subjects.entry import Build, Entry
+from verification.subjects.optimizers import scratch_sgd
 
 _OFFERS = frozenset({"accumulate", "zero", "state"})
-
-
-def _build(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
-    """A scratch layer under the subject protocol."""
-    return LayerSubject(build_layer(call, dtype, device))
 
 
 def build_layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> scratch_layers.Module:
@@ -30,19 +33,34 @@ def build_layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> sc
     return layer.to(device, dtype)
 
 
-def _shipped(row: Row) -> Entry:
-    return Entry(f"scratch_layers.{row.name}", row, _build, _OFFERS)
+def _layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+    return LayerSubject(build_layer(call, dtype, device))
+
+
+def _loss(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+    return LayerSubject(scratch_layers.MSELoss(**call.kwargs))
+
+
+def _optimizer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+    return scratch_sgd(call)
+
+
+def _shipped(row: Row, build: Build = _layer, offers: frozenset[str] = _OFFERS) -> Entry:
+    return Entry(f"scratch_layers.{row.name}", row, build, offers)
 
 
 SHIPPED: dict[str, Entry] = {
     entry.name: entry
-    for entry in map(
-        _shipped,
-        (
-            convolution.CONV2D,
-            activations.RELU,
-            activations.SIGMOID,
-        ),
+    for entry in (
+        _shipped(convolution.CONV2D),
+        _shipped(convolution.CONV_TRANSPOSE2D),
+        _shipped(upsampling.NEAREST_UPSAMPLING),
+        _shipped(upsampling.UPSAMPLING),
+        _shipped(activations.RELU),
+        _shipped(activations.SIGMOID),
+        _shipped(containers.SEQUENTIAL),
+        _shipped(losses.MSE_LOSS, _loss, frozenset()),
+        _shipped(optimizers.SGD, _optimizer, frozenset()),
     )
 }
 """Every shipped layer by name."""

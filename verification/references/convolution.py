@@ -10,7 +10,7 @@ from torch import Tensor
 
 from verification.references.laws import Multilinear, Tensors
 from verification.references.row import Row, Trait
-from verification.strategies import geometry
+from verification.strategies import images
 from verification.strategies.geometry import per_axis
 
 
@@ -30,24 +30,42 @@ def conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     )
 
 
+def conv_transpose2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+    """The transpose of cross-correlation as torch has it."""
+    return F.conv_transpose2d(
+        tensors["input"],
+        tensors["weight"],
+        tensors.get("bias"),
+        arguments["stride"],
+        arguments["padding"],
+        arguments["output_padding"],
+        arguments["groups"],
+        arguments["dilation"],
+    )
+
+
 def _pad_same(x: Tensor, arguments: Mapping[str, Any]) -> Tensor:
     """Pad so that a stride of 1 would keep the size; an odd total puts the extra row or column
     last.
     """
     amounts: list[int] = []
     for kernel, dilation in zip(
-        per_axis(arguments["kernel_size"], 2), per_axis(arguments["dilation"], 2), strict=True
+        per_axis(arguments["kernel_size"]), per_axis(arguments["dilation"]), strict=True
     ):
         total = dilation * (kernel - 1)
         amounts = [total // 2, total - total // 2, *amounts]
     return F.pad(x, amounts)
 
 
-CONV2D = Row(
-    name="Conv2d",
-    law=Multilinear(conv2d),
-    geometries=geometry.convolutions,
-    traits=frozenset(
-        {Trait.LINEAR_IN_INPUT, Trait.LINEAR_IN_PARAMETERS, Trait.BATCHED, Trait.DIFFERENTIABLE}
-    ),
+_TRAITS = frozenset(
+    {Trait.LINEAR_IN_INPUT, Trait.LINEAR_IN_PARAMETERS, Trait.BATCHED, Trait.DIFFERENTIABLE}
+)
+
+CONV2D = Row(name="Conv2d", law=Multilinear(conv2d), geometries=images.convolutions, traits=_TRAITS)
+
+CONV_TRANSPOSE2D = Row(
+    name="ConvTranspose2d",
+    law=Multilinear(conv_transpose2d),
+    geometries=images.transposed_convolutions,
+    traits=_TRAITS,
 )

@@ -73,7 +73,7 @@ class Multilinear:
             with torch.no_grad():
                 return {OUTPUT: self.function(call.kwargs, _each(pick, tensors))}
 
-        return _enclose(evaluate, tensors.values(), precision)
+        return self._enclose(evaluate, tensors.values(), precision)
 
     def backward(
         self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
@@ -83,7 +83,48 @@ class Multilinear:
         def evaluate(pick: Pick) -> dict[str, Tensor]:
             return pull_back(self.function, call, _each(pick, tensors), pick(cotangent))
 
-        return _enclose(evaluate, (*tensors.values(), cotangent), precision)
+        return self._enclose(evaluate, (*tensors.values(), cotangent), precision)
+
+    def _roundings(self, terms: Tensor) -> Tensor:
+        """Of a sum of that many terms: a product and a sum for each, one to spare; copies of given
+        numbers take only the sums.
+        """
+        return terms + 1 if self.degree_of_terms > 1 else (terms - 1).clamp(min=0)
+
+    def _enclose(
+        self,
+        evaluate: Callable[[Pick], dict[str, Tensor]],
+        operands: Iterable[Enclosure],
+        precision: Precision,
+    ) -> Enclosures:
+        """Enclose every result of a multilinear map that can be evaluated on any picked part of its
+        operands.
+        """
+        operands = tuple(operands)
+        values = evaluate(lambda e: e.value)
+        if all(e.exact for e in operands):
+            magnitudes = evaluate(lambda e: e.magnitude)
+            exact = {name: precision.certifies(m) for name, m in magnitudes.items()}
+        else:
+            magnitudes, exact = {}, dict.fromkeys(values, False)
+        if all(exact.values()):
+            return {
+                n: Enclosure(v, torch.zeros_like(v), magnitudes[n], True) for n, v in values.items()
+            }
+
+        terms = evaluate(lambda e: torch.ones_like(e.value))
+        sums = evaluate(lambda e: e.value.abs() + e.error)
+        inherited = _inherited_error(evaluate, operands, precision)
+        enclosures = {}
+        for name, value in values.items():
+            roundings = self._roundings(terms[name])
+            error = precision.gamma(roundings) * sums[name]
+            if self.degree_of_terms > 1:  # a sum cannot underflow, a product can
+                error = error + precision.underflow(roundings)
+            error = torch.zeros_like(value) if exact[name] else error + inherited.get(name, 0.0)
+            magnitude = magnitudes.get(name, sums[name])
+            enclosures[name] = Enclosure(value, error, magnitude, exact[name])
+        return enclosures
 
 
 @dataclass(frozen=True)
@@ -142,38 +183,6 @@ def pull_back(
         output, list(leaves.values()), cotangent, allow_unused=True, materialize_grads=True
     )
     return dict(zip(leaves, gradients, strict=True))
-
-
-def _enclose(
-    evaluate: Callable[[Pick], dict[str, Tensor]],
-    operands: Iterable[Enclosure],
-    precision: Precision,
-) -> Enclosures:
-    """Enclose every result of a multilinear map that can be evaluated on any picked part of its
-    operands.
-    """
-    operands = tuple(operands)
-    values = evaluate(lambda e: e.value)
-    if all(e.exact for e in operands):
-        magnitudes = evaluate(lambda e: e.magnitude)
-        exact = {name: precision.certifies(m) for name, m in magnitudes.items()}
-    else:
-        magnitudes, exact = {}, dict.fromkeys(values, False)
-    if all(exact.values()):
-        return {
-            n: Enclosure(v, torch.zeros_like(v), magnitudes[n], True) for n, v in values.items()
-        }
-
-    terms = evaluate(lambda e: torch.ones_like(e.value))
-    sums = evaluate(lambda e: e.value.abs() + e.error)
-    inherited = _inherited_error(evaluate, operands, precision)
-    enclosures = {}
-    for name, value in values.items():
-        error = precision.gamma(terms[name] + 1) * sums[name] + precision.underflow(terms[name] + 1)
-        error = torch.zeros_like(value) if exact[name] else error + inherited.get(name, 0.0)
-        magnitude = magnitudes.get(name, sums[name])
-        enclosures[name] = Enclosure(value, error, magnitude, exact[name])
-    return enclosures
 
 
 def _inherited_error(

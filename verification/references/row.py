@@ -10,8 +10,11 @@ from enum import StrEnum
 
 from hypothesis.strategies import SearchStrategy
 
+from verification.references.clauses import Clause
 from verification.references.laws import Law
 from verification.strategies.geometry import Geometry, Limits
+
+__all__ = ["Clause", "Refusal", "Row", "Trait"]
 
 
 class Trait(StrEnum):
@@ -24,19 +27,8 @@ class Trait(StrEnum):
     )
     ELEMENTWISE = "elementwise"
     DIFFERENTIABLE = "differentiable"  # there is a backward to judge; an optimiser has none
-
-
-class Clause(StrEnum):
-    """What the layer contract asks beyond being right. A subject may waive a clause by name."""
-
-    EMPTY_BATCH = "empty batch"
-    ACCUMULATION = "accumulation"
-    FRESH_OUTPUTS = "fresh outputs"
-    PURITY = "purity"
-    REFUSALS = "refusals"
-    STATE = "state"
-    NON_FINITE = "NaN and infinities"
-    ORDER_OF_CALLS = "order of calls"
+    # From the third axis on, all inputs alike may be larger: a larger picture is valid too.
+    RESIZABLE = "resizable"
 
 
 @dataclass(frozen=True)

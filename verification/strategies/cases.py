@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
@@ -47,11 +48,9 @@ def ordinary(
     """
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
-        cells = (
-            limits.with_empty_batch()
-            if empty_batch and Clause.EMPTY_BATCH in entry.have
-            else limits
-        )
+        cells = replace(limits, waived=frozenset(entry.waivers))
+        if empty_batch and Clause.EMPTY_BATCH in entry.have:
+            cells = cells.with_empty_batch()
 
         geometries = entry.row.geometries(cells)
 

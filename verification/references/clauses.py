@@ -1,0 +1,25 @@
+"""The clauses of the layer contract: what is asked of a layer beyond being right, each by a name
+that a subject can waive.
+"""
+
+from enum import StrEnum
+
+
+class Clause(StrEnum):
+    """What the layer contract asks beyond being right on ordinary cases.
+
+    A waiver takes a clause from a subject: properties that need it do not apply, and strategies
+    leave its cases out, so that no other property meets them.
+    """
+
+    EMPTY_BATCH = "empty batch"
+    ACCUMULATION = "accumulation"
+    FRESH_OUTPUTS = "fresh outputs"
+    PURITY = "purity"
+    REFUSALS = "refusals"
+    STATE = "state"
+    NON_FINITE = "NaN and infinities"
+    ORDER_OF_CALLS = "order of calls"
+    STRIDED_SAME = "padding 'same' with a stride"
+    ANY_SCALE = "scale factors whose index is decided by rounding"
+    SATURATION = "derivative where the function saturates"

@@ -1,0 +1,66 @@
+"""Rows of nearest upsampling, alone and before a convolution.
+
+Source of the index: what torch's own backward of nearest upsampling gathers from (and its forward
+on channels_last images). Its forward on contiguous images departs from that in larger images; see
+docs/findings.md.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verification.references.convolution import conv2d
+from verification.references.laws import INPUT, Multilinear, Tensors
+from verification.references.row import Row, Trait
+from verification.strategies import images
+
+
+def source_index(size: int, scale: float) -> Tensor:
+    """The source pixel of every output pixel of one axis, int64 (floor(scale size),).
+
+    i itself where the size stays, i >> 1 where it doubles, else floor(i f32(1 / scale)) in float32,
+    at most size - 1.
+    """
+    count = math.floor(size * scale)
+    i = torch.arange(count)
+    if count == size:
+        return i
+    if count == 2 * size:
+        return i // 2
+    # Two factors of 24 bits have an exact product in float64: rounding it once is the float32
+    # product.
+    inverse = torch.tensor(1 / scale, dtype=torch.float32).double()
+    return (i.double() * inverse).float().floor().long().clamp(max=size - 1)
+
+
+def nearest(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+    """The image gathered by index on its last two axes."""
+    x = tensors[INPUT]
+    scales = images.scale_per_axis(arguments["scale_factor"])
+    rows, columns = (source_index(n, s) for n, s in zip(x.shape[2:], scales, strict=True))
+    return x[:, :, rows[:, None], columns]
+
+
+def upsampled_conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+    """The cross-correlation of the enlarged image."""
+    return conv2d(arguments, {**tensors, INPUT: nearest(arguments, tensors)})
+
+
+NEAREST_UPSAMPLING = Row(
+    name="NearestUpsampling",
+    law=Multilinear(nearest, degree_of_terms=1),
+    geometries=images.nearest_upsamplings,
+    traits=frozenset({Trait.LINEAR_IN_INPUT, Trait.BATCHED, Trait.DIFFERENTIABLE}),
+)
+
+UPSAMPLING = Row(
+    name="Upsampling",
+    law=Multilinear(upsampled_conv2d),
+    geometries=images.upsamplings,
+    traits=frozenset(
+        {Trait.LINEAR_IN_INPUT, Trait.LINEAR_IN_PARAMETERS, Trait.BATCHED, Trait.DIFFERENTIABLE}
+    ),
+)

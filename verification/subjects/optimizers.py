@@ -1,0 +1,65 @@
+"""An optimiser as a map: parameters "w0", "w1", ... and gradients "g0.0", "g1.0", "g0.1", ...
+("g{parameter}.{step}") to the parameters after the last step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import scratch_layers
+from verification.cases import LayerCall
+
+MakeOptimizer = Callable[[Sequence[scratch_layers.Parameter], float], Any]
+"""(parameters, learning rate) -> an object with `step()` and an `lr` that can be assigned."""
+
+
+class OptimizerSubject:
+    """One optimiser, made anew in every forward; `rates` are the learning rates of its steps."""
+
+    offers: frozenset[str] = frozenset()
+
+    def __init__(self, name: str, make: MakeOptimizer, rates: Sequence[float]) -> None:
+        self.name = name
+        self._make = make
+        self._rates = rates
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The parameters after all steps; `inputs` hold what they start from, and the gradients."""
+        weights = {
+            name: scratch_layers.Parameter(_writable(value))
+            for name, value in inputs.items()
+            if name.startswith("w")
+        }
+        optimizer = self._make(list(weights.values()), self._rates[0])
+        for step, rate in enumerate(self._rates):
+            optimizer.lr = rate
+            for name, weight in weights.items():
+                weight.grad = inputs[f"g{name.removeprefix('w')}.{step}"]
+            optimizer.step()
+        return {name: weight.data for name, weight in weights.items()}
+
+    def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """An optimiser has none; its row is not differentiable, so no property asks for it."""
+        raise NotImplementedError(f"{self.name} is an optimiser: it has no vector-Jacobian product")
+
+
+def scratch_sgd(call: LayerCall) -> OptimizerSubject:
+    """scratch_layers.SGD under the subject protocol."""
+    arguments = call.kwargs
+    rates = arguments.pop("lr")
+    return OptimizerSubject(
+        call.name, lambda params, lr: scratch_layers.SGD(params, lr, **arguments), rates
+    )
+
+
+def _writable(value: Tensor) -> Tensor:
+    """A copy that can be updated in place: in the same layout, unless that repeats elements."""
+    repeats = any(n > 1 and step == 0 for n, step in zip(value.shape, value.stride(), strict=True))
+    if repeats:
+        return value.contiguous()
+    copy = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
+    return copy.copy_(value)
