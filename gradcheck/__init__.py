@@ -1,1 +1,29 @@
 """Is a derivative right? A gradient checker whose every verdict rests on a bound."""
+
+from gradcheck.check import check_gradients
+from gradcheck.report import GradientError, GradientReport, Mismatch, TensorReport
+from gradcheck.stencils import Stencil, central, forward, stencil
+from gradcheck.subjects import (
+    AutogradFunctionSubject,
+    FunctionSubject,
+    LayerSubject,
+    ModuleSubject,
+    Subject,
+)
+
+__all__ = [
+    "AutogradFunctionSubject",
+    "FunctionSubject",
+    "GradientError",
+    "GradientReport",
+    "LayerSubject",
+    "Mismatch",
+    "ModuleSubject",
+    "Stencil",
+    "Subject",
+    "TensorReport",
+    "central",
+    "check_gradients",
+    "forward",
+    "stencil",
+]

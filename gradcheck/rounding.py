@@ -29,11 +29,23 @@ NOISE_SAFETY = 16.0
 """Standard deviations of estimated noise that one evaluation may err by. More and Wild's level is
 right to a factor of 4 (their section 4); four deviations of a level that is right make 16."""
 
+OUTPUT_ROUNDINGS = 4.0
+"""Units of roundoff of its own size that any computed value may err by, however little noise was
+seen: the last operation's rounding, and a library function's error of up to 2 ulp = 4 u."""
+
 ANALYTIC_SAFETY = 8.0
 """How many times further than the evaluation, per unit of step, an unanalysed gradient may be
 carried by rounding. Reverse mode does at most about four operations for one of the evaluation
 (Griewank and Walther, *Evaluating Derivatives*, section 4.6); the factor of two is for luck that
 the sampled evaluation had and the gradient did not."""
+
+HIDDEN_CUBIC = 4 / 3
+"""A t^2 error in a central difference at step h is at most 4/3 of the change from h to h/2."""
+
+HIDDEN_KINK = 2.5
+"""A kink at distance s < h, of jump k, moves the central difference at h by k (h - s) / 2h, and
+shows in the parabola rows C(h) - 4 C(h/2) or C(h/2) - 4 C(h/4) of second differences C by at least
+2/5 of k (h - s) / 2, whatever s is (the worst is s = 3h/8)."""
 
 ASYMPTOTIC_RATIO = 0.25
 """How far successive central differences may depart from the ratio 4 of an h^2 error, relatively,

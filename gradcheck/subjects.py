@@ -312,3 +312,34 @@ class LayerSubject:
         finally:
             for put_back in kept:
                 put_back()
+
+
+def as_subject(f: object) -> Subject:
+    """Bring ``f`` under the protocol by the adapter of its kind; a subject stays itself.
+
+    Raises TypeError for what is none of the kinds.
+    """
+    if isinstance(f, Subject):
+        return f
+    if isinstance(f, type) and issubclass(f, torch.autograd.Function):
+        return AutogradFunctionSubject(f)
+    if hasattr(f, "forward") and hasattr(f, "backward"):
+        return LayerSubject(f)
+    if isinstance(f, nn.Module):
+        return ModuleSubject(f)
+    if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
+        return FunctionSubject(*f)
+    if callable(f) and not isinstance(f, type):
+        return FunctionSubject(f)
+    raise TypeError(
+        f"f is {_describe(f)}: pass a function, an nn.Module, an autograd.Function, a pair"
+        " (f, vjp), a layer with forward and backward, or a Subject"
+    )
+
+
+def input_names(subject: Subject, count: int) -> tuple[str, ...]:
+    """Names for ``count`` inputs given by position: those of the function that takes them."""
+    if isinstance(subject, FunctionSubject):
+        return argument_names(subject.function, count)
+    layer = getattr(subject, "layer", subject)
+    return argument_names(layer.forward, count)

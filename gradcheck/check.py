@@ -1,0 +1,211 @@
+"""check_gradients: is what this backward returns the derivative of what this forward computes?"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gradcheck.comparison import EvaluationError, Point, Question, Tensors
+from gradcheck.evaluation import flatten, judged_outputs
+from gradcheck.jacobians import Basis
+from gradcheck.judging import judge
+from gradcheck.lines import signed_integers
+from gradcheck.report import GradientReport, Method
+from gradcheck.subjects import LayerSubject, Subject, as_subject, input_names
+
+_DRAWN_COTANGENTS = 2
+_COTANGENT_BITS = 6  # 2^7 values: a fault that depends on the outputs hides with probability 2^-14
+
+
+def check_gradients(
+    f: Subject | Callable[..., Any] | object,
+    *arguments: Tensor,
+    inputs: Tensors | None = None,
+    parameters: Tensors | None = None,
+    wrt: Sequence[str] | None = None,
+    cotangents: Tensors | None = None,
+    evaluation_error: EvaluationError | None = None,
+    analytic_error: Tensors | None = None,
+    batch_axis: Literal[0] | None = None,
+    method: Literal["auto"] | Method = "auto",
+    seed: int = 0,
+) -> GradientReport:
+    """Judge a subject's gradients against finite differences, every verdict within a bound.
+
+    Args:
+        f: a function, an ``nn.Module``, an ``autograd.Function``, a pair ``(f, vjp)``, a
+            hand-written layer with forward and backward, or a ``Subject``.
+        *arguments: the inputs by position, in any memory layout; float64 and float32 tensors are
+            judged, integer ones passed on.
+        inputs: the inputs by name, instead of ``arguments``.
+        parameters: parameter values by name; by default the subject's own.
+        wrt: names of the tensors to judge; by default every floating one that gets a gradient.
+        cotangents: by output name, of the outputs' shapes, in any memory layout; by default two of
+            random integers.
+        evaluation_error: ``(inputs, parameters) -> bound on |fl(f) - f|`` by output name, each of
+            its output's shape. Without it the noise of ``f`` is estimated.
+        analytic_error: for the given ``cotangents``, a bound on the rounding error of every
+            gradient, by name, each of its tensor's shape. Without it that error is estimated.
+        batch_axis: 0 says that all inputs and outputs hold independent samples along axis 0, so
+            that many points can share a call; by default a probe finds out.
+        method: "full" judges every entry, "projection" random directions; "auto" takes entries
+            where they are few, and always to name the wrong ones.
+        seed: of the directions and cotangents; the same seed draws the same.
+
+    Returns:
+        A report with ``ok``, ``mismatches``, ``undecided``, ``basis``, ``raise_for_failure()``. The
+        subject's parameters, its gradients and torch's random state are as before, also after an
+        exception.
+
+    Raises:
+        TypeError: ``f`` cannot be judged, or a floating tensor is neither float64 nor float32.
+        ValueError: a value is not finite; names or arguments do not belong together.
+    """
+    subject = as_subject(f)
+    inputs = _named_inputs(subject, arguments, inputs)
+    parameters = _own_parameters(subject) if parameters is None else parameters
+    tensors = {**inputs, **parameters}
+    _require_judgeable(tensors, wrt)
+    if analytic_error is not None and cotangents is None:
+        raise ValueError(
+            "analytic_error is given without cotangents: the bound belongs to one cotangent;"
+            " pass that as cotangents"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    restoring = subject.restoring() if isinstance(subject, LayerSubject) else None
+    with torch.random.fork_rng(devices=[]), restoring or contextlib.nullcontext():
+        asked = (
+            _draw_cotangents(subject.forward(inputs, parameters), generator)
+            if cotangents is None
+            else (cotangents,)
+        )
+        copies = [{n: t.clone() for n, t in group.items()} for group in (tensors, *asked)]
+        question = Question(
+            subject, asked, evaluation_error, analytic_error, batch_axis == 0, generator
+        )
+        point = Point(question, inputs, parameters)
+        complaints = [
+            complaint
+            for group, kept in zip((tensors, *asked), copies, strict=True)
+            for complaint in _changes(group, kept)
+        ]
+        complaints += _misfits(point, tensors, wrt)
+        judged = [name for name in wrt or tensors if name in point.gradients[0]]
+        if not complaints and judged:
+            complaints += _disagreements(point, judged[0])
+        if complaints:
+            return GradientReport(subject.name, (), tuple(complaints), point.basis, ())
+        verdicts = [judge(point, name, method, generator) for name in judged]
+    estimated = any(basis == "estimated" for _, basis in verdicts)
+    basis: Basis = "estimated" if estimated else "derived"
+    others = [n for n, t in tensors.items() if t.is_floating_point() and n not in judged]
+    return GradientReport(subject.name, tuple(r for r, _ in verdicts), (), basis, tuple(others))
+
+
+def _named_inputs(
+    subject: Subject, arguments: tuple[Tensor, ...], inputs: Tensors | None
+) -> Tensors:
+    if inputs is None:
+        return dict(zip(input_names(subject, len(arguments)), arguments, strict=True))
+    if arguments:
+        raise ValueError(
+            f"{len(arguments)} inputs are given by position and {sorted(inputs)} by name: use one"
+        )
+    return inputs
+
+
+def _own_parameters(subject: Subject) -> Tensors:
+    """A module's or layer's own parameters; a function has none."""
+    own: Callable[[], Tensors] | None = getattr(subject, "parameters", None)
+    return {} if own is None else own()
+
+
+def _require_judgeable(tensors: Tensors, wrt: Sequence[str] | None) -> None:
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"{name} is a {type(tensor).__name__}: pass a tensor, and bind other arguments"
+                " with a lambda"
+            )
+        if not tensor.is_floating_point() and not tensor.is_complex():
+            continue
+        if tensor.dtype not in (torch.float64, torch.float32):
+            raise TypeError(
+                f"{name} has dtype {tensor.dtype}: float64 and float32 can be judged; convert the"
+                " inputs and the parameters"
+            )
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(
+                f"{name} holds values that are not finite: a derivative needs a finite point"
+            )
+    unknown = [name for name in wrt or () if name not in tensors]
+    if unknown:
+        raise ValueError(f"wrt names {unknown}: the tensors are {list(tensors)}")
+
+
+def _draw_cotangents(outputs: Tensors, generator: torch.Generator) -> tuple[Tensors, ...]:
+    """Random signed integers for every floating output; 1 for a single number."""
+    floating = judged_outputs(outputs)
+    if not floating:
+        dtypes = sorted({str(output.dtype) for output in outputs.values()})
+        raise TypeError(f"the outputs have dtypes {dtypes}: one floating output is needed")
+    if sum(output.numel() for output in floating.values()) == 1:
+        return ({name: torch.ones_like(output) for name, output in floating.items()},)
+    return tuple(
+        {
+            name: signed_integers(tuple(output.shape), _COTANGENT_BITS, generator).to(output.dtype)
+            for name, output in floating.items()
+        }
+        for _ in range(_DRAWN_COTANGENTS)
+    )
+
+
+def _changes(tensors: Tensors, copies: Tensors) -> list[str]:
+    """Which tensors the subject has written to."""
+    return [
+        f"{name} was written to: forward and backward must leave their arguments alone"
+        for name, tensor in tensors.items()
+        if not torch.equal(tensor, copies[name])
+    ]
+
+
+def _misfits(point: Point, tensors: Tensors, wrt: Sequence[str] | None) -> list[str]:
+    """Gradients that are missing, or do not look like their tensors."""
+    complaints = []
+    for name in wrt or tensors:
+        gradient = point.gradients[0].get(name)
+        if gradient is None:
+            if wrt is not None:
+                complaints.append(f"{name} gets no gradient")
+            continue
+        for what in ("shape", "dtype"):
+            its, expected = getattr(gradient, what), getattr(tensors[name], what)
+            if its != expected:
+                complaints.append(
+                    f"{name} gradient has {what} {_plain(its)}, its tensor {_plain(expected)}"
+                )
+    return complaints
+
+
+def _plain(value: object) -> str:
+    return str(list(value)) if isinstance(value, torch.Size) else str(value)
+
+
+def _disagreements(point: Point, name: str) -> list[str]:
+    """Whether forward gives the same for the same values: again, and in plain memory layout."""
+    evaluator = point.prepare(name)
+    error = 2 * point.error_at_base(name)
+    first = flatten(point.outputs[0])
+    again = flatten(point.question.subject.forward(point.inputs, point.parameters))
+    for other, when in (
+        (again, "called again with the same tensors"),
+        (evaluator.base, "called with contiguous copies of the same tensors"),
+    ):
+        difference = (first - other).abs()
+        differs = ~(difference <= error) & ~(first.isnan() & other.isnan())
+        if bool(differs.any()):
+            largest = difference.nan_to_num(torch.inf).max().item()
+            return [f"forward {when} gives other values, off by up to {largest:.4g}"]
+    return []

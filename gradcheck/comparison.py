@@ -1,0 +1,239 @@
+"""The numerical side against the analytic one, at one point: two numbers and a bound per line.
+
+The gradient g = vjp(c) is right if, along every direction d, g . d equals the derivative of <c, f>.
+The bound has four parts: the numerical entries' own bounds weighted by |c|; the rounding of the
+analytic side, given or estimated; and the rounding of both sums here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradcheck.evaluation import (
+    CHUNK_ELEMENTS,
+    Evaluator,
+    flatten,
+    judged_outputs,
+    power_of_two_near,
+)
+from gradcheck.jacobians import GRID, Basis, ErrorBound, Estimate, Kind, jacobian_along
+from gradcheck.lines import Lines
+from gradcheck.noise import POINTS, noise_level
+from gradcheck.rounding import (
+    ANALYTIC_SAFETY,
+    NOISE_SAFETY,
+    OUTPUT_ROUNDINGS,
+    gamma,
+    significand_bits,
+    underflow,
+    unit_roundoff,
+)
+from gradcheck.subjects import Subject
+
+Tensors = Mapping[str, Tensor]
+EvaluationError = Callable[[Tensors, Tensors], Tensors]
+"""(inputs, parameters) -> for every output a bound on |fl(f) - f| at that point, of its shape."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Numerical and analytic derivative of <c, f> along lines, each [cotangents, lines]."""
+
+    expected: Tensor
+    got: Tensor
+    bound: Tensor
+    basis: Basis
+
+    @property
+    def undecided(self) -> Tensor:
+        """Where no bound was found."""
+        return self.bound.isinf()
+
+    @property
+    def wrong(self) -> Tensor:
+        """Where the difference exceeds its bound, or is not a number."""
+        return ~((self.got - self.expected).abs() <= self.bound)
+
+    def where(self, lines: Tensor) -> "Comparison":
+        """Only those lines for which ``lines`` [L] holds."""
+        return Comparison(
+            self.expected[:, lines], self.got[:, lines], self.bound[:, lines], self.basis
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked at every point: whose gradients, for which cotangents, with which analysis."""
+
+    subject: Subject
+    cotangents: tuple[Tensors, ...]
+    evaluation_error: EvaluationError | None
+    analytic_error: Tensors | None
+    told_stacked: bool
+    generator: torch.Generator
+
+
+class Point:
+    """A subject at one point with its gradients for some cotangents.
+
+    The gradients are of the tensors as they are given, whatever their memory layout, each from a
+    backward right after a forward of its own.
+    """
+
+    def __init__(self, question: Question, inputs: Tensors, parameters: Tensors) -> None:
+        self.question, self.inputs, self.parameters = question, inputs, parameters
+        self.outputs: list[dict[str, Tensor]] = []
+        self.gradients: list[dict[str, Tensor]] = []
+        for cotangent in question.cotangents:
+            self.outputs.append(question.subject.forward(inputs, parameters))
+            self.gradients.append(dict(question.subject.vjp(cotangent)))
+        self._weights = torch.stack([flatten(c) for c in question.cotangents])
+        self._evaluator: Evaluator | None = None
+        self._errors: dict[str, ErrorBound] = {}
+
+    def at(self, tensors: Tensors) -> "Point":
+        """The same question at another point."""
+        return Point(
+            self.question,
+            {name: tensors[name] for name in self.inputs},
+            {name: tensors[name] for name in self.parameters},
+        )
+
+    @property
+    def basis(self) -> Basis:
+        """Derived only where both sides come with their error analysis."""
+        asked = self.question
+        derived = asked.evaluation_error is not None and asked.analytic_error is not None
+        return "derived" if derived else "estimated"
+
+    def tensor(self, name: str) -> Tensor:
+        """The value of an input or parameter."""
+        return self.inputs[name] if name in self.inputs else self.parameters[name]
+
+    def prepare(self, name: str) -> Evaluator:
+        """The evaluator, which from then on knows the error and the stacking for ``name``."""
+        if self._evaluator is None:
+            self._evaluator = Evaluator(
+                self.question.subject, self.inputs, self.parameters, self.question.told_stacked
+            )
+        if name not in self._errors:
+            self._errors[name] = self._error_bound(self._evaluator, name)
+            base = self._evaluator.base.reshape(1, 1, -1)
+            self._evaluator.probe_stacking(name, self._errors[name](0.0, base))
+        return self._evaluator
+
+    def error_at_base(self, name: str) -> Tensor:
+        """Bound on the error of each output value here, [M]."""
+        base = self.prepare(name).base
+        return self._errors[name](0.0, base.reshape(1, 1, -1)).reshape(-1)
+
+    def analytic(self, name: str, lines: Lines) -> Tensor:
+        """The gradients' side, g . d, [cotangents, lines] float64."""
+        gradient = self._gradient(name)
+        if lines.dense is None:
+            return gradient[:, lines.entries]
+        return gradient @ lines.dense.reshape(len(lines), -1).to(torch.float64).T
+
+    def compare(self, name: str, lines: Lines) -> Comparison:
+        """Both sides along all lines."""
+        got = self.analytic(name, lines)
+        outputs = self._weights.shape[1]
+        if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
+            nothing = torch.zeros_like(got)
+            return Comparison(nothing, got, nothing, "derived")
+        rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + outputs)))
+        parts = [self._numerical(name, directions) for directions in lines.chunks(rows)]
+        return Comparison(
+            torch.cat([expected for expected, _, _ in parts], 1),
+            got,
+            torch.cat([bound for _, bound, _ in parts], 1),
+            "derived" if all(basis == "derived" for _, _, basis in parts) else "estimated",
+        )
+
+    def _numerical(self, name: str, directions: Tensor) -> tuple[Tensor, Tensor, Basis]:
+        """Expected values along ``directions`` [L, *shape], the bound on both sides, its basis."""
+        evaluator = self.prepare(name)
+        step = power_of_two_near(self.tensor(name))
+        found = jacobian_along(evaluator, name, directions, step, self._errors[name], self.basis)
+        weights, sizes = self._weights, self._weights.abs()
+        unknown = found.bound.isinf()
+        value = torch.where(unknown, 0.0, found.value)
+        bound = sizes @ torch.where(unknown, 0.0, found.bound).T
+        bound = bound + self._analytic_rounding(name, found, directions)
+        bound = bound + self._summation(name, value, directions)
+        undecided = (sizes > 0).to(torch.float64) @ unknown.to(torch.float64).T > 0
+        smooth = bool((found.kind == Kind.SMOOTH).any())  # its truncation is only estimated
+        basis: Basis = "estimated" if smooth else self.basis
+        return weights @ value.T, torch.where(undecided, torch.inf, bound), basis
+
+    def _summation(self, name: str, value: Tensor, directions: Tensor) -> Tensor:
+        """Rounding of the two sums that are compared, [cotangents, lines]."""
+        double = unit_roundoff(torch.float64)
+        lengths = directions.reshape(len(directions), -1).abs().to(torch.float64)
+        terms = (lengths != 0).sum(1)
+        outputs = gamma(value.shape[1], double) * (self._weights.abs() @ value.abs().T)
+        return outputs + gamma(terms, double) * (self._gradient(name).abs() @ lengths.T)
+
+    def _analytic_rounding(self, name: str, numerical: Estimate, directions: Tensor) -> Tensor:
+        """How far the analytic side may be off by its own rounding, [cotangents, lines].
+
+        Given: the bounds of the entries along the line. Otherwise estimated: what the evaluation
+        loses per unit of step, and a sum over the outputs.
+        """
+        given = self.question.analytic_error
+        if given is not None:
+            entries = given[name].flatten().to(torch.float64)
+            return (directions.reshape(len(directions), -1).abs().to(torch.float64) @ entries)[None]
+        dtype = self.tensor(name).dtype
+        sizes = self._weights.abs()
+        counted = (numerical.value != 0).to(torch.float64)
+        terms = (sizes > 0).to(torch.float64) @ counted.T + 1
+        return (
+            ANALYTIC_SAFETY * (sizes @ numerical.noise.T)
+            + gamma(terms, unit_roundoff(dtype)) * (sizes @ numerical.value.abs().T)
+            + underflow(terms, dtype)
+        )
+
+    def _gradient(self, name: str) -> Tensor:
+        return torch.stack([g[name].detach().flatten().to(torch.float64) for g in self.gradients])
+
+    def _error_bound(self, evaluator: Evaluator, name: str) -> ErrorBound:
+        analysis = self.question.evaluation_error
+        if analysis is None:
+            return self._estimated_error(evaluator, name)
+
+        def error(reach: float, values: Tensor) -> Tensor:
+            return self._derived_error(analysis, name, reach)
+
+        return error
+
+    def _derived_error(self, analysis: EvaluationError, name: str, reach: float) -> Tensor:
+        """The given analysis, at the point and at the far corner of the box that is probed, [M]."""
+        tensor = self.tensor(name)
+        here = flatten(analysis(self.inputs, self.parameters))
+        if not reach:
+            return here
+        corner = {name: tensor + torch.where(tensor < 0, -reach, reach)}
+        inputs = {n: corner.get(n, t) for n, t in self.inputs.items()}
+        parameters = {n: corner.get(n, t) for n, t in self.parameters.items()}
+        return torch.maximum(here, flatten(analysis(inputs, parameters)))
+
+    def _estimated_error(self, evaluator: Evaluator, name: str) -> ErrorBound:
+        """Noise seen at points that are close together, and some roundings of the values probed."""
+        base = evaluator.tensor(name)
+        dtypes = [base.dtype, *(o.dtype for o in judged_outputs(self.outputs[0]).values())]
+        coarsest = min(dtypes, key=significand_bits)
+        spacing = power_of_two_near(base) * 2.0 ** -(significand_bits(coarsest) // 2 + 3)
+        signs = 2 * torch.randint(0, 2, base.shape, generator=self.question.generator) - 1
+        # from x on to one side: a kink at x itself is no noise
+        offsets = torch.arange(1, POINTS + 1, dtype=base.dtype) * spacing
+        points = base + offsets.reshape(-1, *[1] * base.dim()) * signs.to(base)
+        level = NOISE_SAFETY * noise_level(evaluator.values(name, points))
+        u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
+
+        def error(reach: float, values: Tensor) -> Tensor:
+            return level + OUTPUT_ROUNDINGS * u * values.abs().amax(0) + smallest
+
+        return error

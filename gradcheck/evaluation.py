@@ -1,0 +1,139 @@
+"""A subject evaluated at many points: all outputs flat, in float64, stacked where that is the same.
+
+The subject is a function of one tensor here, all others kept. Many points are given to it in one
+call along axis 0 only where a probe shows f(stack) = stack(f), or where the caller says so: a
+BatchNorm passes no such probe, and is called point by point.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from gradcheck.subjects import Subject
+
+CHUNK_ELEMENTS = (
+    1 << 19
+)  # float64 elements in one call or one table, 4 MiB: stays within the caches
+
+
+def judged_outputs(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The outputs that have a derivative: the floating ones."""
+    return {name: output for name, output in outputs.items() if output.is_floating_point()}
+
+
+def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
+    """All floating outputs side by side, as float64: [M], or [rows, M] from stacked outputs."""
+    shape = (-1,) if rows is None else (rows, -1)
+    tensors = judged_outputs(outputs).values()
+    parts = [t.to(torch.float64).reshape(shape) if t.numel() else _empty(rows) for t in tensors]
+    return torch.cat(parts, -1)
+
+
+def _empty(rows: int | None) -> Tensor:
+    return torch.empty((0,) if rows is None else (rows, 0), dtype=torch.float64)
+
+
+class Evaluator:
+    """A subject at a base point: values of all outputs where one tensor is moved.
+
+    ``inputs`` and ``parameters`` are the base point; they are never written to. ``told_stacked``
+    is the caller's word that every input and output has the samples along axis 0.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        inputs: Mapping[str, Tensor],
+        parameters: Mapping[str, Tensor],
+        told_stacked: bool,
+    ) -> None:
+        self.subject = subject
+        # plain tensors: how the given ones lie in memory is a matter between forward and vjp
+        self.inputs = {name: t.detach().contiguous() for name, t in inputs.items()}
+        self.parameters = {name: t.detach().contiguous() for name, t in parameters.items()}
+        self._told_stacked = told_stacked
+        self._stacked: dict[str, frozenset[str]] = {}
+        self.base = flatten(self._forward({}))
+
+    def tensor(self, name: str) -> Tensor:
+        """The base value of an input or parameter."""
+        return self.inputs[name] if name in self.inputs else self.parameters[name]
+
+    def is_stacked(self, name: str) -> bool:
+        """Whether points of ``name`` share a call."""
+        return name in self._stacked
+
+    def values(self, name: str, points: Tensor) -> Tensor:
+        """Outputs where ``name`` takes each of ``points`` [P, *shape]: [P, M] float64."""
+        stacked = self._stacked.get(name, frozenset())
+        if not stacked:
+            return self._one_by_one(name, points)
+        size = sum(self.inputs[n].numel() for n in stacked) + self.base.numel()
+        rows = max(1, CHUNK_ELEMENTS // max(1, size))
+        return torch.cat(
+            [self._in_one_call(name, part, stacked) for part in torch.split(points, rows)]
+        )
+
+    def probe_stacking(self, name: str, error: Tensor) -> None:
+        """Find out whether points of ``name`` may share a call; a value errs by ``error`` [M].
+
+        Three different points are tried, first with every input stacked, then with this one alone.
+        """
+        if name not in self.inputs or self.inputs[name].dim() == 0 or not self.base.numel():
+            return
+        everything = frozenset(self.inputs)
+        if self._told_stacked:
+            self._stacked[name] = everything
+            return
+        points = _three_points(self.inputs[name])
+        apart = self._one_by_one(name, points)
+        for stacked in {everything, frozenset({name})}:
+            if any(self.inputs[n].dim() == 0 for n in stacked):
+                continue
+            together = self._try_together(name, points, stacked)
+            if together is not None and bool(((together - apart).abs() <= 2 * error).all()):
+                self._stacked[name] = stacked
+                return
+
+    def _try_together(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor | None:
+        try:
+            return self._in_one_call(name, points, stacked)
+        except (RuntimeError, ValueError, IndexError):  # the subject refuses such shapes
+            return None
+
+    def _one_by_one(self, name: str, points: Tensor) -> Tensor:
+        rows = [flatten(self._forward({name: point})) for point in points]
+        return torch.stack(rows) if rows else self.base.new_empty(0, self.base.numel())
+
+    def _in_one_call(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
+        count = len(points)
+        moved = {}
+        for other in stacked:
+            if other == name:
+                moved[other] = points.flatten(0, 1)
+            else:
+                tensor = self.inputs[other]
+                moved[other] = tensor.expand(count, *tensor.shape).flatten(0, 1)
+        outputs = judged_outputs(self._forward(moved))
+        if any(o.dim() == 0 or o.shape[0] % count for o in outputs.values()):
+            raise ValueError("an output has no axis of samples")
+        return flatten(outputs, count)
+
+    def _forward(self, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        inputs = {name: moved.get(name, tensor) for name, tensor in self.inputs.items()}
+        parameters = {name: moved.get(name, tensor) for name, tensor in self.parameters.items()}
+        return self.subject.forward(inputs, parameters)
+
+
+def _three_points(base: Tensor) -> Tensor:
+    """The base and two more that differ from it everywhere, positive where it is positive."""
+    filled = torch.where(base == 0, power_of_two_near(base), base)
+    return torch.stack([base, filled / 2, filled / 4 + filled.roll(1) / 2])
+
+
+def power_of_two_near(tensor: Tensor) -> float:
+    """The power of two nearest to the largest absolute value; 1 for zeros and for no elements."""
+    largest = tensor.abs().max().item() if tensor.numel() else 0.0
+    return 2.0 ** round(math.log2(largest)) if largest else 1.0

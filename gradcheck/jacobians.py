@@ -1,0 +1,299 @@
+"""Numerical Jacobians along lines: a value, a bound and a class for every entry.
+
+A function is probed at x + t d for t in (+-h, +-h/2, +-h/4) and every output is put into a class by
+how its first and second differences shrink with t:
+
+- affine: first differences constant, second differences nothing but noise;
+- quadratic: first differences constant, second differences proportional to t^2;
+- smooth: errors shrink as h^2, so Richardson's extrapolation applies (C. Ridders 1982), and
+  its last correction bounds what is left;
+- kink: straight on both sides of x, with two slopes; every value between them is a derivative;
+- unresolved: none of these at this step. Smaller steps follow, and an entry that is never resolved
+  has an infinite bound.
+
+Every linear combination of the seven values is a row of one small matrix, built from stencils, so
+that the noise of each comes from its own weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gradcheck.evaluation import Evaluator
+from gradcheck.rounding import (
+    ASYMPTOTIC_RATIO,
+    CURVATURE_RATIO,
+    HIDDEN_CUBIC,
+    HIDDEN_KINK,
+    significand_bits,
+    unit_roundoff,
+)
+from gradcheck.stencils import Stencil, stencil
+
+Basis = Literal["derived", "estimated"]
+"""Where a bound comes from: an error analysis of this function, or what was seen of it."""
+
+ErrorBound = Callable[[float, Tensor], Tensor]
+"""(reach of the step, values [7, L, M]) -> bound on the error of a value, [L, M] or [M]."""
+
+
+class Kind(IntEnum):
+    """What a function looks like along a line, from the best known to the least."""
+
+    AFFINE = 0
+    QUADRATIC = 1
+    SMOOTH = 2
+    KINK = 3
+    UNRESOLVED = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Derivatives of M outputs along L lines, each [L, M].
+
+    The truth lies within ``bound`` of ``value`` (at a kink: every accepted derivative does).
+    ``noise`` is the part of the bound that one evaluation's error makes, error / step.
+    """
+
+    value: Tensor
+    bound: Tensor
+    kind: Tensor
+    noise: Tensor
+    basis: Basis
+
+
+_LEVELS = (Fraction(1), Fraction(1, 2), Fraction(1, 4))
+GRID = (Fraction(0), *(sign * level for level in _LEVELS for sign in (1, -1)))
+"""Where a line is probed, in units of its step."""
+
+_OFFSETS = torch.tensor([float(offset) for offset in GRID], dtype=torch.float64)
+
+_SHRINK = (
+    8.0  # from one round to the next: the finest level of one is twice the coarsest of the next
+)
+
+
+def _row(rule: Stencil, scale: Fraction = Fraction(1)) -> list[Fraction]:
+    """The weights of a stencil on GRID, times ``scale``."""
+    weight = dict(zip(rule.offsets, rule.weights, strict=True))
+    return [scale * weight.get(offset, Fraction(0)) for offset in GRID]
+
+
+_FIRST = [_row(stencil((-t, t), 1)) for t in _LEVELS]
+_SECOND = [_row(stencil((-t, 0, t), 2), t**2) for t in _LEVELS]  # not divided by the step
+_FOUR_POINTS = [_row(stencil((-s, -t, t, s), 1)) for s, t in pairwise(_LEVELS)]
+_SIX_POINTS = _row(stencil((-1, -_LEVELS[1], -_LEVELS[2], _LEVELS[2], _LEVELS[1], 1), 1))
+_SLOPES = [_row(stencil((0, sign * t), 1)) for t in (_LEVELS[0], _LEVELS[2]) for sign in (1, -1)]
+
+
+def _combine(*terms: tuple[int, list[Fraction]]) -> list[Fraction]:
+    return [sum((c * row[i] for c, row in terms), Fraction(0)) for i in range(len(GRID))]
+
+
+_NAMED_ROWS = {
+    "first": _FIRST[0],  # derivative at level h
+    "first_change": _combine((1, _FIRST[0]), (-1, _FIRST[1])),
+    "first_span": _combine((1, _FIRST[0]), (-1, _FIRST[2])),
+    "ratio": _combine((1, _FIRST[0]), (-5, _FIRST[1]), (4, _FIRST[2])),  # 0 for an h^2 error
+    "second_0": _SECOND[0],
+    "second_1": _SECOND[1],
+    "second_2": _SECOND[2],
+    "parabola_0": _combine((1, _SECOND[0]), (-4, _SECOND[1])),  # 0 for a parabola
+    "parabola_1": _combine((1, _SECOND[1]), (-4, _SECOND[2])),
+    "hinge_0": _combine((1, _SECOND[0]), (-2, _SECOND[1])),  # 0 for a kink at x
+    "hinge_1": _combine((1, _SECOND[1]), (-2, _SECOND[2])),
+    "six_points": _SIX_POINTS,
+    "last_correction": _combine((1, _FOUR_POINTS[1]), (-1, _FOUR_POINTS[0])),
+    "slope_right": _SLOPES[0],
+    "slope_left": _SLOPES[1],
+    "bend_right": _combine((1, _SLOPES[0]), (-1, _SLOPES[2])),  # 0 for a straight half
+    "bend_left": _combine((1, _SLOPES[1]), (-1, _SLOPES[3])),
+}
+_ROWS = torch.tensor([[float(w) for w in row] for row in _NAMED_ROWS.values()], dtype=torch.float64)
+_AMPLIFICATION = dict(zip(_NAMED_ROWS, _ROWS.abs().sum(1).tolist(), strict=True))
+
+
+def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estimate:
+    """Derivatives at the middle of each line, from ``values`` [7, L, M] on GRID times ``step``.
+
+    ``error`` bounds the error of every value, [M] or [L, M].
+    """
+    lines, outputs = values.shape[1:]
+    table = (_ROWS @ values.reshape(len(GRID), -1)).reshape(-1, lines, outputs)
+    seen = dict(zip(_NAMED_ROWS, table, strict=True))
+    size = {name: row.abs() for name, row in seen.items()}
+    noise = {name: amplification * error for name, amplification in _AMPLIFICATION.items()}
+
+    def quiet(*names: str) -> Tensor:
+        return torch.stack([size[name] <= noise[name] for name in names]).all(0)
+
+    flat = quiet("first_change", "first_span")
+    affine = flat & quiet("second_0", "second_1", "second_2")
+    quadratic = flat & quiet("parabola_0", "parabola_1")
+    smooth = (
+        (size["parabola_0"] <= CURVATURE_RATIO * size["second_0"] + noise["parabola_0"])
+        & (size["parabola_1"] <= CURVATURE_RATIO * size["second_1"] + noise["parabola_1"])
+        & (size["ratio"] <= ASYMPTOTIC_RATIO * size["first_change"] + noise["ratio"])
+    )
+    kink = quiet("hinge_0", "hinge_1", "bend_right", "bend_left") & (
+        size["second_2"] > noise["second_2"]
+    )
+    # chosen from the last to the first, so that the best known class wins
+    kind = torch.full((lines, outputs), Kind.UNRESOLVED, dtype=torch.int8)
+    value = torch.zeros(lines, outputs, dtype=torch.float64)
+    bound = torch.full((lines, outputs), torch.inf, dtype=torch.float64)
+
+    one_sided = (seen["slope_right"] - seen["slope_left"]).abs() / 2
+    cubic = HIDDEN_CUBIC * (size["first_change"] + noise["first_change"])
+    parabola = torch.maximum(size["parabola_0"], size["parabola_1"]) + noise["parabola_0"]
+    choices = (
+        (
+            Kind.KINK,
+            kink,
+            (seen["slope_right"] + seen["slope_left"]) / 2,
+            one_sided + noise["slope_right"] + torch.maximum(size["bend_right"], size["bend_left"]),
+        ),
+        (
+            Kind.SMOOTH,
+            smooth,
+            seen["six_points"],
+            size["last_correction"] + noise["six_points"] + HIDDEN_KINK * noise["parabola_0"],
+        ),
+        (
+            Kind.QUADRATIC,
+            quadratic,
+            seen["first"],
+            noise["first"] + cubic + HIDDEN_KINK * parabola,
+        ),
+        (
+            Kind.AFFINE,
+            affine,
+            seen["first"],
+            noise["first"] + cubic + (size["second_0"] + noise["second_0"]) / 2,
+        ),
+    )
+    for name, chosen, its_value, its_bound in choices:
+        kind = torch.where(chosen, int(name), kind)
+        value = torch.where(chosen, its_value / step, value)
+        bound = torch.where(chosen, its_bound / step, bound)
+    return Estimate(value, bound, kind, (error / step).expand(lines, outputs), basis)
+
+
+def jacobian_along(
+    evaluator: Evaluator,
+    name: str,
+    directions: Tensor,
+    step: float,
+    error: ErrorBound,
+    basis: Basis,
+) -> Estimate:
+    """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
+
+    ``step`` is the first and largest (a power of two keeps t d exact); directions have largest
+    absolute value 1. Lines whose outputs are not all settled are probed again with steps 8 times
+    smaller. A larger step's entry is kept only if it agrees with every smaller one's.
+    """
+    base = evaluator.tensor(name)
+    rounds: list[Estimate] = []
+    lines = torch.arange(len(directions))
+    for number in range(_rounds(base.dtype)):
+        size = step / _SHRINK**number
+        moved = directions[lines]
+        offsets = (_OFFSETS * size).to(base).reshape(-1, *[1] * moved.dim())
+        points = base + offsets * moved
+        values = evaluator.values(name, points.flatten(0, 1)).reshape(len(GRID), len(lines), -1)
+        deviation = error(size, values) + _step_rounding(values, base, moved, size)
+        estimate = classify(values, deviation, size, basis)
+        if number:
+            estimate = _scatter(estimate, lines, len(directions))
+        rounds.append(estimate)
+        lines = lines[_unsettled(rounds, lines)]
+        if not len(lines):
+            break
+    return _merge(rounds)
+
+
+def _rounds(dtype: torch.dtype) -> int:
+    """How many steps are worth a try: 9 in float64 (down to h / 2^24), 4 in float32 (h / 2^9)."""
+    return (significand_bits(dtype) + 1) // 6
+
+
+def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, size: float) -> Tensor:
+    """What rounding x + t d to a floating-point number does to the values, [L, M].
+
+    Entry i lands at most u (|x_i| + t) away, so an output moves by at most the norm of its gradient
+    times the norm of that (Cauchy and Schwarz). Along one coordinate the difference quotient is the
+    gradient. Along a random direction it is the gradient's norm times the direction's root mean
+    square, by luck smaller; the largest over all lines is taken.
+    """
+    is_moved = (moved != 0).reshape(len(moved), -1).to(torch.float64)
+    reach = (base.abs().to(torch.float64) + size).flatten()
+    landing = unit_roundoff(base.dtype) * (is_moved @ reach.square()).sqrt()
+    steps = (_OFFSETS[1::2] * size).reshape(-1, 1, 1)
+    slopes = ((values[1::2] - values[2::2]) / (2 * steps)).abs().nan_to_num(0.0, 0.0).amax(0)
+    count = is_moved.sum(1)
+    mean_square = moved.to(torch.float64).reshape(len(moved), -1).square().sum(1) / count.clamp(
+        min=1
+    )
+    norms = slopes / mean_square.sqrt()[:, None]
+    if len(count) and count.max() > 1:
+        norms = norms.amax(0, keepdim=True)
+    return landing[:, None] * norms
+
+
+def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:
+    """The same estimate among ``count`` lines, of which it knows ``lines`` only."""
+    shape = (count, estimate.value.shape[1])
+    value = torch.zeros(shape, dtype=torch.float64)
+    bound = torch.full(shape, torch.inf, dtype=torch.float64)
+    noise = torch.zeros(shape, dtype=torch.float64)
+    kind = torch.full(shape, Kind.UNRESOLVED, dtype=torch.int8)
+    value[lines], bound[lines] = estimate.value, estimate.bound
+    noise[lines], kind[lines] = estimate.noise, estimate.kind
+    return Estimate(value, bound, kind, noise, estimate.basis)
+
+
+def _unsettled(rounds: list[Estimate], lines: Tensor) -> Tensor:
+    """Which of ``lines`` deserve a smaller step, [len(lines)] of bool.
+
+    Those with an unresolved entry, and those where extrapolation still gets better.
+    """
+    latest = rounds[-1]
+    unresolved = latest.kind[lines] == Kind.UNRESOLVED
+    smooth = latest.kind[lines] == Kind.SMOOTH
+    if len(rounds) > 1:
+        best = torch.stack([earlier.bound[lines] for earlier in rounds[:-1]]).amin(0)
+        smooth &= latest.bound[lines] < best
+    return (unresolved | smooth).any(1)
+
+
+def _merge(rounds: list[Estimate]) -> Estimate:
+    """One estimate from several steps, from the smallest step up.
+
+    A larger step's entry counts as long as its interval meets those of all smaller steps; among
+    those that count the one with the smallest bound is taken. What was seen only from afar, across
+    a kink or before the error falls as h^2, is dropped that way.
+    """
+    final = rounds[-1]
+    value, bound, kind, noise = final.value, final.bound, final.kind, final.noise
+    low, high = value - bound, value + bound
+    counts = torch.ones_like(bound, dtype=torch.bool)
+    for larger in reversed(rounds[:-1]):
+        known = larger.bound.isfinite()
+        meets = (larger.value - larger.bound <= high) & (larger.value + larger.bound >= low)
+        counts = counts & (meets | ~known)
+        used = counts & known
+        low = torch.where(used, torch.maximum(low, larger.value - larger.bound), low)
+        high = torch.where(used, torch.minimum(high, larger.value + larger.bound), high)
+        better = used & (larger.bound < bound)
+        value = torch.where(better, larger.value, value)
+        bound = torch.where(better, larger.bound, bound)
+        kind = torch.where(better, larger.kind, kind)
+        noise = torch.where(better, larger.noise, noise)
+    return Estimate(value, bound, kind, noise, final.basis)

@@ -1,0 +1,103 @@
+"""The verdict on one tensor's gradient: cheap lines first, entries to name what is wrong."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from gradcheck.comparison import Comparison, Point
+from gradcheck.evaluation import CHUNK_ELEMENTS
+from gradcheck.jacobians import GRID, Basis
+from gradcheck.lines import Lines, along, along_entries, miss_probability, random_lines
+from gradcheck.nearby import confirmed
+from gradcheck.projections import locate
+from gradcheck.report import Method, Mismatch, TensorReport
+
+_FEW_ENTRIES = 8  # up to here entries cost no more calls than directions
+_SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
+_ENTRIES_TO_LIST = (
+    4096  # beyond, a wrong entry is found by bisection, and the others are not listed
+)
+
+
+def judge(
+    point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
+) -> tuple[TensorReport, Basis]:
+    """Judge one tensor's gradient at ``point``; also says what the bounds rest on."""
+    tensor = point.tensor(name)
+    used: Method = _cheaper(point, name) if method == "auto" or not tensor.numel() else method
+    lines = along_entries(tensor) if used == "full" else random_lines(tensor, generator)
+    comparison = point.compare(name, lines)
+    may_miss = 0.0 if used == "full" else miss_probability(tensor.dtype)
+    if used == "projection" and bool(comparison.wrong.any()):
+        lines, comparison = _by_entry(point, name, lines, comparison)
+        used = "full" if len(lines) == tensor.numel() else used
+    wrong = comparison.wrong
+    suspects = wrong.any(0)
+    if bool(suspects.any()):
+        wrong[:, suspects] = confirmed(
+            point, name, lines.where(suspects), comparison.where(suspects), generator
+        )
+    undecided = comparison.undecided | (comparison.wrong & ~wrong)
+    report = TensorReport(
+        tensor=name,
+        size=tensor.numel(),
+        method=used,
+        comparisons=comparison.bound.numel(),
+        undecided=int(undecided.sum()),
+        mismatches=_mismatches(name, lines, comparison, wrong),
+        may_miss=may_miss,
+    )
+    return report, comparison.basis
+
+
+def _cheaper(point: Point, name: str) -> Method:
+    """Entries where they are few, or where one stacked call of moderate size does."""
+    tensor = point.tensor(name)
+    evaluator = point.prepare(name)
+    table = len(GRID) * tensor.numel() * (tensor.numel() + evaluator.base.numel())
+    one_call = evaluator.is_stacked(name) and table <= _SMALL_TABLE
+    return "full" if tensor.numel() <= _FEW_ENTRIES or one_call else "projection"
+
+
+def _by_entry(
+    point: Point, name: str, lines: Lines, comparison: Comparison
+) -> tuple[Lines, Comparison]:
+    """The wrong entries behind wrong directions; the directions themselves if none is found."""
+    tensor = point.tensor(name)
+    entries: Tensor | None = None
+    if tensor.numel() > _ENTRIES_TO_LIST:
+        first = int(comparison.wrong.any(0).nonzero()[0])
+        (direction,) = lines.where(torch.tensor([first])).chunks(1)
+
+        def is_wrong(trial: Tensor) -> bool:
+            return bool(point.compare(name, along(trial[None])).wrong.any())
+
+        found = locate(is_wrong, direction[0])
+        if found is None:
+            return lines, comparison
+        entries = torch.tensor([found])
+    by_entry = along_entries(tensor, entries)
+    there = point.compare(name, by_entry)
+    return (by_entry, there) if bool(there.wrong.any()) else (lines, comparison)
+
+
+def _mismatches(
+    name: str, lines: Lines, comparison: Comparison, wrong: Tensor
+) -> tuple[Mismatch, ...]:
+    """One mismatch for every wrong line, that of the cotangent with the largest difference."""
+    difference = (comparison.got - comparison.expected).abs().nan_to_num(torch.inf)
+    difference = torch.where(wrong, difference, -1.0)
+    size, cotangent = difference.max(0) if difference.numel() else (difference[0], difference[0])
+    order = size.argsort(descending=True, stable=True)
+    return tuple(
+        Mismatch(
+            tensor=name,
+            entry=lines.label(line),
+            expected=comparison.expected[row, line].item(),
+            got=comparison.got[row, line].item(),
+            bound=comparison.bound[row, line].item(),
+        )
+        for line in order[size[order] >= 0].tolist()
+        for row in (int(cotangent[line]),)
+    )

@@ -1,0 +1,93 @@
+"""Lines through a point: along single entries of a tensor, or along random directions.
+
+A wrong gradient is off by a vector e != 0. A direction of independent integers, uniform on
+{-a, ..., -1, 1, ..., a}, has e . d = 0 with probability at most 1 / 2a: whatever the other entries
+are, an entry with e_i != 0 has at most one value of 2a that makes the sum vanish (J. Schwartz 1980,
+R. Zippel 1979). K directions miss it with probability at most (2a)^-K. No entry of d is 0, so a
+single wrong entry never escapes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradcheck.rounding import significand_bits
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Directions in the space of one tensor of the given shape, largest absolute value 1.
+
+    ``entries`` are flat indices, for one unit vector each; otherwise ``dense`` is [L, *shape].
+    """
+
+    shape: torch.Size
+    dtype: torch.dtype
+    entries: Tensor
+    dense: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.entries) if self.dense is None else len(self.dense)
+
+    def chunks(self, rows: int) -> Iterator[Tensor]:
+        """The directions, [at most rows, *shape] at a time."""
+        for start in range(0, len(self), rows):
+            if self.dense is not None:
+                yield self.dense[start : start + rows]
+                continue
+            chosen = self.entries[start : start + rows]
+            units = torch.zeros(len(chosen), self.shape.numel(), dtype=self.dtype)
+            units[torch.arange(len(chosen)), chosen] = 1
+            yield units.reshape(-1, *self.shape)
+
+    def where(self, mask: Tensor) -> "Lines":
+        """Those lines for which ``mask`` [L] holds."""
+        if self.dense is None:
+            return Lines(self.shape, self.dtype, self.entries[mask])
+        return Lines(self.shape, self.dtype, self.entries, self.dense[mask])
+
+    def label(self, line: int) -> tuple[int, ...] | None:
+        """The entry that a line belongs to; None for a dense direction."""
+        if self.dense is not None:
+            return None
+        place = torch.unravel_index(self.entries[line], self.shape)
+        return tuple(int(index) for index in place)
+
+
+def along_entries(tensor: Tensor, entries: Tensor | None = None) -> Lines:
+    """One line for each of ``entries`` (flat indices), by default for every entry."""
+    chosen = torch.arange(tensor.numel()) if entries is None else entries
+    return Lines(tensor.shape, tensor.dtype, chosen)
+
+
+def along(directions: Tensor) -> Lines:
+    """Lines along ``directions`` [L, *shape]."""
+    nothing = torch.arange(0)
+    return Lines(directions.shape[1:], directions.dtype, nothing, directions)
+
+
+def random_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
+    """K random directions: integers over the largest, so that every step is a short number."""
+    bits, count = _bits_and_count(tensor.dtype)
+    integers = signed_integers((count, *tensor.shape), bits, generator)
+    return along((integers / 2**bits).to(tensor.dtype))
+
+
+def miss_probability(dtype: torch.dtype) -> float:
+    """How often, at most, a wrong gradient is orthogonal to all of ``random_lines``: (2a)^-K."""
+    bits, count = _bits_and_count(dtype)
+    return 2.0 ** (-(bits + 1) * count)
+
+
+def signed_integers(shape: tuple[int, ...], bits: int, generator: torch.Generator) -> Tensor:
+    """Independent integers, uniform on {-2^bits, ..., -1, 1, ..., 2^bits}, as float64."""
+    magnitude = torch.randint(1, 2**bits + 1, shape, generator=generator)
+    sign = 2 * torch.randint(0, 2, shape, generator=generator) - 1
+    return (magnitude * sign).to(torch.float64)
+
+
+def _bits_and_count(dtype: torch.dtype) -> tuple[int, int]:
+    """Float64 has room for 7 more bits in x + t d; narrower types take more directions instead."""
+    return (7, 4) if significand_bits(dtype) > significand_bits(torch.float32) else (3, 8)

@@ -1,0 +1,63 @@
+"""A second look: a wrong gradient, or a point where the derivative is a matter of convention?
+
+Where branches tie inside a composite (relu(x) - relu(-x) at 0), automatic differentiation may give
+a value that no difference quotient has, and is not wrong. Such points are rare: right beside them
+both sides agree. So a mismatch counts only if it is seen again at a point nearby, or if the
+analytic value lies far outside everything that slopes and nearby gradients take.
+"""
+
+import torch
+from torch import Tensor
+
+from gradcheck.comparison import Comparison, Point
+from gradcheck.lines import Lines, signed_integers
+
+_JUDGED = 2
+_SAMPLED = 8  # gradients that show which branches meet at the point
+_BITS = 6
+
+
+def confirmed(
+    point: Point, name: str, lines: Lines, here: Comparison, generator: torch.Generator
+) -> Tensor:
+    """Which of the wrong comparisons ``here`` along ``lines`` are wrong, [cotangents, lines]."""
+    neighbours = [point.at(_moved_all(point, generator)) for _ in range(_SAMPLED)]
+    agrees = torch.ones_like(here.got, dtype=torch.bool)
+    for neighbour in neighbours[:_JUDGED]:
+        there = neighbour.compare(name, lines)
+        agrees &= ~there.wrong & ~there.undecided
+    if not bool(agrees.any()):
+        return here.wrong
+    slopes = [here.expected - here.bound, here.expected + here.bound]
+    seen = torch.stack([*slopes, *(n.analytic(name, lines) for n in neighbours)])
+    low, high = seen.amin(0), seen.amax(0)
+    room = (high - low) + torch.maximum(low.abs(), high.abs())
+    plausible = (here.got >= low - room) & (here.got <= high + room)
+    return here.wrong & ~(agrees & plausible)
+
+
+def _moved_all(point: Point, generator: torch.Generator) -> dict[str, Tensor]:
+    """Every floating tensor moved by up to 1/64 of each entry, zeros by as much of the largest."""
+    return {
+        name: _moved(tensor, generator) if tensor.is_floating_point() else tensor
+        for name, tensor in (*point.inputs.items(), *point.parameters.items())
+    }
+
+
+def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """A tensor near the given one that lies in memory in the same way."""
+    # along an axis of stride 0 all entries are one number in memory, and stay one
+    single = tensor
+    for axis, stride in enumerate(tensor.stride()):
+        if stride == 0 and tensor.shape[axis] > 1:
+            single = single.narrow(axis, 0, 1)
+    if not single.numel():
+        return tensor
+    largest = single.abs().max()
+    scale = torch.where(single == 0, torch.where(largest == 0, 1.0, largest), single.abs())
+    share = signed_integers(tuple(single.shape), _BITS, generator) / 2 ** (2 * _BITS)
+    extent = 1 + sum((n - 1) * s for n, s in zip(single.shape, single.stride(), strict=True))
+    memory = torch.zeros(single.storage_offset() + extent, dtype=tensor.dtype)
+    moved = memory.as_strided(single.shape, single.stride(), single.storage_offset())
+    moved.copy_(single + share.to(tensor.dtype) * scale)
+    return moved.expand(tensor.shape) if single.shape != tensor.shape else moved

@@ -1,0 +1,146 @@
+"""What a check found: which tensor, which entry, expected, got and the bound between them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gradcheck.jacobians import Basis
+
+Method = Literal["full", "projection"]
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One wrong entry of a gradient: |got - expected| > bound.
+
+    ``entry`` is None where only a random direction through the whole tensor shows the error.
+    """
+
+    tensor: str
+    entry: tuple[int, ...] | None
+    expected: float
+    got: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class TensorReport:
+    """The judgement of one tensor's gradient.
+
+    ``comparisons`` were made along entries ("full") or random directions ("projection"); of these,
+    ``undecided`` had no bound. ``mismatches`` are sorted by the size of the difference, the largest
+    first. ``may_miss`` is the probability that a wrong gradient hides from the directions.
+    """
+
+    tensor: str
+    size: int
+    method: Method
+    comparisons: int
+    undecided: int
+    mismatches: tuple[Mismatch, ...]
+    may_miss: float
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The verdict on a subject's gradients; ``str()`` says it in one sentence.
+
+    ``complaints`` are faults that are no wrong number (a gradient of another shape, a forward that
+    does not repeat, a tensor written to): the numbers were not judged then.
+    """
+
+    subject: str
+    tensors: tuple[TensorReport, ...]
+    complaints: tuple[str, ...]
+    basis: Basis
+    not_judged: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No mismatch and no complaint; undecided entries are counted, not condemned."""
+        return not self.mismatches and not self.complaints
+
+    @property
+    def mismatches(self) -> tuple[Mismatch, ...]:
+        """All wrong entries, tensor by tensor."""
+        return tuple(m for tensor in self.tensors for m in tensor.mismatches)
+
+    @property
+    def undecided(self) -> int:
+        """Comparisons without a verdict: ties, and kinks closer than the smallest step."""
+        return sum(tensor.undecided for tensor in self.tensors)
+
+    @property
+    def comparisons(self) -> int:
+        """All comparisons made, the undecided ones included."""
+        return sum(tensor.comparisons for tensor in self.tensors)
+
+    def raise_for_failure(self) -> None:
+        """Raise GradientError with the report's sentence if the check failed."""
+        if not self.ok:
+            raise GradientError(self)
+
+    def to_dict(self) -> dict[str, object]:
+        """The report as plain data, ready for JSON."""
+        return {
+            "subject": self.subject,
+            "ok": self.ok,
+            "sentence": str(self),
+            "basis": self.basis,
+            "complaints": list(self.complaints),
+            "not_judged": list(self.not_judged),
+            "tensors": [
+                {
+                    "tensor": tensor.tensor,
+                    "size": tensor.size,
+                    "method": tensor.method,
+                    "comparisons": tensor.comparisons,
+                    "undecided": tensor.undecided,
+                    "may_miss": tensor.may_miss,
+                    "mismatches": [
+                        {
+                            "entry": None if m.entry is None else list(m.entry),
+                            "expected": m.expected,
+                            "got": m.got,
+                            "bound": m.bound,
+                        }
+                        for m in tensor.mismatches
+                    ],
+                }
+                for tensor in self.tensors
+            ],
+        }
+
+    def __str__(self) -> str:
+        if self.complaints:
+            return f"{self.subject}: {'; '.join(self.complaints)}"
+        wrong = [tensor for tensor in self.tensors if tensor.mismatches]
+        if wrong:
+            return "; ".join(_describe(self.subject, tensor) for tensor in wrong)
+        names = ", ".join(tensor.tensor for tensor in self.tensors) or "none"
+        sentence = (
+            f"gradients of {self.subject} right within {self.basis} bounds ({names}):"
+            f" {self.comparisons - self.undecided} comparisons"
+        )
+        return f"{sentence}, {self.undecided} undecided" if self.undecided else sentence
+
+
+class GradientError(AssertionError):
+    """A gradient is wrong; ``report`` has the details."""
+
+    def __init__(self, report: GradientReport) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+def _describe(subject: str, tensor: TensorReport) -> str:
+    worst = tensor.mismatches[0]
+    place = "along a random direction" if worst.entry is None else f"at {list(worst.entry)}"
+    sentence = (
+        f"{tensor.tensor} gradient of {subject} wrong {place}: analytic {worst.got:.4g},"
+        f" numerical {worst.expected:.4g} ± {worst.bound:.1g}"
+    )
+    if worst.expected:
+        sentence += f", ratio {worst.got / worst.expected:.4f}"
+    if tensor.method == "full":
+        sentence += f"; {len(tensor.mismatches)} of {tensor.size} entries differ"
+    return sentence
