@@ -31,7 +31,7 @@ def _step_change(x: Tensor, error: Tensor) -> Tensor:
     return ((x.abs() <= error) & (error > 0)).double()
 
 
-_TRAITS = frozenset({Trait.ELEMENTWISE, Trait.BATCHED, Trait.DIFFERENTIABLE})
+_TRAITS = frozenset({Trait.ELEMENTWISE, Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE})
 
 RELU = Row(
     name="ReLU",

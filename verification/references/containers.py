@@ -1,12 +1,15 @@
 """The row of Sequential: a chain of layers is as right as its links allow."""
 
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
 from verification.cases import LayerCall
 from verification.references.activations import RELU, SIGMOID
 from verification.references.convolution import CONV2D, CONV_TRANSPOSE2D
 from verification.references.laws import Chain, Law
-from verification.references.row import Row, Trait
+from verification.references.row import Refusal, Row, Trait
 from verification.references.upsampling import NEAREST_UPSAMPLING, UPSAMPLING
-from verification.strategies import containers
+from verification.strategies import containers, refusals
 
 
 def law_of(call: LayerCall) -> Law:
@@ -14,14 +17,19 @@ def law_of(call: LayerCall) -> Law:
     return SEQUENTIAL.law if call.name == SEQUENTIAL.name else _LAWS[call.name]
 
 
-_LAWS = {
-    row.name: row.law
-    for row in (CONV2D, CONV_TRANSPOSE2D, NEAREST_UPSAMPLING, UPSAMPLING, RELU, SIGMOID)
-}
+_LINKS = (CONV2D, CONV_TRANSPOSE2D, NEAREST_UPSAMPLING, UPSAMPLING, RELU, SIGMOID)
+_LAWS = {row.name: row.law for row in _LINKS}
+
+
+def _refusals() -> SearchStrategy[Refusal]:
+    own = (row.refusals for row in _LINKS if row.refusals is not None)
+    return st.one_of([refused() for refused in own]).map(refusals.inside)
+
 
 SEQUENTIAL = Row(
     name="Sequential",
     law=Chain(law_of),
     geometries=containers.sequentials,
-    traits=frozenset({Trait.BATCHED, Trait.DIFFERENTIABLE}),
+    traits=frozenset({Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE}),
+    refusals=_refusals,
 )

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.references.laws import Multilinear, Tensors
-from verification.references.row import Row, Trait
-from verification.strategies import images
+from verification.references.row import Refusal, Row, Trait
+from verification.strategies import images, refusals
 from verification.strategies.geometry import per_axis
 
 
@@ -58,14 +59,61 @@ def _pad_same(x: Tensor, arguments: Mapping[str, Any]) -> Tensor:
 
 
 _TRAITS = frozenset(
-    {Trait.LINEAR_IN_INPUT, Trait.LINEAR_IN_PARAMETERS, Trait.BATCHED, Trait.DIFFERENTIABLE}
+    {
+        Trait.LINEAR_IN_INPUT,
+        Trait.LINEAR_IN_PARAMETERS,
+        Trait.BATCHED,
+        Trait.DIFFERENTIABLE,
+        Trait.RESIZABLE,
+    }
 )
 
-CONV2D = Row(name="Conv2d", law=Multilinear(conv2d), geometries=images.convolutions, traits=_TRAITS)
+WINDOW_ARGUMENTS = {
+    "in_channels": refusals.COUNT,
+    "out_channels": refusals.COUNT,
+    "groups": refusals.COUNT,
+    "kernel_size": refusals.SIZES,
+    "stride": refusals.SIZES,
+    "dilation": refusals.SIZES,
+    "bias": refusals.FLAG,
+}
+"""What the arguments that all convolutions share must not be."""
+
+
+def _refusals() -> SearchStrategy[Refusal]:
+    draw, table = images.convolutions, WINDOW_ARGUMENTS | {"padding": refusals.NAMED_AMOUNTS}
+    return refusals.half_arguments(
+        refusals.bad_arguments(draw, table),
+        refusals.undivided_channels(draw),
+        refusals.bad_images(draw),
+        refusals.too_large_kernels(draw),
+    )
+
+
+def _transposed_refusals() -> SearchStrategy[Refusal]:
+    draw = images.transposed_convolutions
+    amounts = {"padding": refusals.AMOUNTS, "output_padding": refusals.AMOUNTS}
+    return refusals.half_arguments(
+        refusals.bad_arguments(draw, WINDOW_ARGUMENTS | amounts),
+        refusals.undivided_channels(draw),
+        refusals.too_much_output_padding(draw),
+        refusals.bad_images(draw),
+        refusals.nothing_left(draw),
+    )
+
+
+CONV2D = Row(
+    name="Conv2d",
+    law=Multilinear(conv2d),
+    geometries=images.convolutions,
+    traits=_TRAITS,
+    refusals=_refusals,
+)
 
 CONV_TRANSPOSE2D = Row(
     name="ConvTranspose2d",
     law=Multilinear(conv_transpose2d),
     geometries=images.transposed_convolutions,
     traits=_TRAITS,
+    refusals=_transposed_refusals,
 )

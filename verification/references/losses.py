@@ -4,13 +4,14 @@ import functools
 from dataclasses import dataclass
 
 import torch
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.cases import LayerCall
 from verification.references.enclosure import Enclosure, Precision
 from verification.references.laws import INPUT, OUTPUT, Enclosures
-from verification.references.row import Clause, Row, Trait
-from verification.strategies import geometry
+from verification.references.row import Clause, Refusal, Row, Trait
+from verification.strategies import geometry, refusals
 
 TARGET = "target"
 """The name of a loss's second input, as torch names it."""
@@ -60,11 +61,23 @@ def _enclosure(value: Tensor, error: Tensor, magnitude: Tensor, exact: bool) -> 
     return Enclosure(value, torch.zeros_like(value) if exact else error, magnitude, exact)
 
 
+_GEOMETRIES = functools.partial(geometry.losses, name="MSELoss")
+
+
+def _refusals() -> SearchStrategy[Refusal]:
+    return refusals.half_arguments(
+        refusals.bad_arguments(_GEOMETRIES, {"reduction": refusals.REDUCTION}),
+        refusals.unlike_targets(_GEOMETRIES),
+        refusals.means_of_nothing(_GEOMETRIES),
+    )
+
+
 MSE_LOSS = Row(
     name="MSELoss",
     law=SquaredError(),
-    geometries=functools.partial(geometry.losses, name="MSELoss"),
+    geometries=_GEOMETRIES,
     traits=frozenset({Trait.DIFFERENTIABLE}),
     # The mean of nothing is refused; a loss holds no state and no parameters.
     clauses=frozenset(Clause) - {Clause.EMPTY_BATCH, Clause.ACCUMULATION, Clause.STATE},
+    refusals=_refusals,
 )

@@ -8,13 +8,15 @@ import functools
 from dataclasses import dataclass
 
 import torch
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.cases import LayerCall
 from verification.references.enclosure import Enclosure, Precision
 from verification.references.laws import Enclosures, Pick
-from verification.references.row import Clause, Row
-from verification.strategies import geometry
+from verification.references.row import Clause, Refusal, Row
+from verification.strategies import geometry, refusals
+from verification.strategies.refusals import Wrong
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,21 @@ def _spacing(number: float) -> float:
     return 1 / number.as_integer_ratio()[1]
 
 
+_GEOMETRIES = functools.partial(geometry.optimizers, name="SGD")
+
+
+def _refusals() -> SearchStrategy[Refusal]:
+    """An optimiser is built in the forward of its subject, where its parameters are known."""
+    bad_rates = tuple(Wrong((wrong.value,), wrong.error, wrong.culprit) for wrong in refusals.RATE)
+    table = {"lr": bad_rates, "momentum": refusals.RATE}
+    return refusals.bad_arguments(_GEOMETRIES, table, when="forward")
+
+
 SGD = Row(
     name="SGD",
     law=Descent(),
-    geometries=functools.partial(geometry.optimizers, name="SGD"),
+    geometries=_GEOMETRIES,
     traits=frozenset(),
     clauses=frozenset({Clause.FRESH_OUTPUTS, Clause.NON_FINITE, Clause.PURITY, Clause.REFUSALS}),
+    refusals=_refusals,
 )

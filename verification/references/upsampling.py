@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from verification.references.convolution import conv2d
+from verification.references.convolution import WINDOW_ARGUMENTS, conv2d
 from verification.references.laws import INPUT, Multilinear, Tensors
-from verification.references.row import Row, Trait
-from verification.strategies import images
+from verification.references.row import Refusal, Row, Trait
+from verification.strategies import images, refusals
 
 
 def source_index(size: int, scale: float) -> Tensor:
@@ -49,18 +50,41 @@ def upsampled_conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     return conv2d(arguments, {**tensors, INPUT: nearest(arguments, tensors)})
 
 
+def _refusals() -> SearchStrategy[Refusal]:
+    draw = images.nearest_upsamplings
+    return refusals.half_arguments(
+        refusals.bad_arguments(draw, {"scale_factor": refusals.SCALE}),
+        refusals.bad_images(draw, channels=False),
+        refusals.shrunk_to_nothing(draw),
+    )
+
+
+def _refusals_before_convolution() -> SearchStrategy[Refusal]:
+    draw = images.upsamplings
+    more = {"padding": refusals.NAMED_AMOUNTS, "scale_factor": refusals.SCALE}
+    return refusals.half_arguments(
+        refusals.bad_arguments(draw, WINDOW_ARGUMENTS | more),
+        refusals.undivided_channels(draw),
+        refusals.bad_images(draw),
+        refusals.shrunk_to_nothing(draw),
+        refusals.too_large_kernels(draw),
+    )
+
+
+_TRAITS = frozenset({Trait.LINEAR_IN_INPUT, Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE})
+
 NEAREST_UPSAMPLING = Row(
     name="NearestUpsampling",
     law=Multilinear(nearest, degree_of_terms=1),
     geometries=images.nearest_upsamplings,
-    traits=frozenset({Trait.LINEAR_IN_INPUT, Trait.BATCHED, Trait.DIFFERENTIABLE}),
+    traits=_TRAITS,
+    refusals=_refusals,
 )
 
 UPSAMPLING = Row(
     name="Upsampling",
     law=Multilinear(upsampled_conv2d),
     geometries=images.upsamplings,
-    traits=frozenset(
-        {Trait.LINEAR_IN_INPUT, Trait.LINEAR_IN_PARAMETERS, Trait.BATCHED, Trait.DIFFERENTIABLE}
-    ),
+    traits=_TRAITS | {Trait.LINEAR_IN_PARAMETERS},
+    refusals=_refusals_before_convolution,
 )

@@ -23,7 +23,6 @@ from verification.strategies.geometry import (
     per_axis,
 )
 
-
 Amount = int | tuple[int, ...]
 """One number, or one for each axis."""
 
