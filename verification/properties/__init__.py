@@ -2,7 +2,28 @@
 registers them all.
 """
 
-from verification.properties import parity
+from verification.properties import (
+    adjoint,
+    batching,
+    exactness,
+    isolation,
+    layout,
+    parity,
+    protocol,
+    repeatability,
+)
 from verification.properties.registry import PROPERTIES, Property, applicable
 
-__all__ = ["PROPERTIES", "Property", "applicable", "parity"]
+__all__ = [
+    "PROPERTIES",
+    "Property",
+    "adjoint",
+    "applicable",
+    "batching",
+    "exactness",
+    "isolation",
+    "layout",
+    "parity",
+    "protocol",
+    "repeatability",
+]

@@ -1,23 +1,25 @@
-"""Parity: forward and every gradient agree with the truth, within what rounding may do."""
+"""Parity: forward and every gradient agree with the truth, within what rounding may do.
+
+Numbers that need rounding, in contiguous memory: integers are the exactness family's, other
+layouts the layout family's.
+"""
 
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.subjects.entry import TRUTH
-from verification.trials.trial import Trial
+from verification.trials.trial import Trial, gradients_of
+
+ROUNDED = ordinary(integers=False, layouts=("contiguous",), empty_batch=False)
 
 
-@property_of(Family.PARITY, needs={TRUTH}, cases=ordinary())
+@property_of(Family.PARITY, needs={TRUTH}, cases=ROUNDED)
 def check_forward_matches_reference(trial: Trial) -> None:
     """Every output agrees with the truth, within rounding."""
-    for name, got in trial.forward().items():
-        trial.require_close(name, got, trial.true_outputs[name])
+    trial.require_results(trial.forward(), trial.true_outputs)
 
 
-@property_of(Family.PARITY, needs={TRUTH, Trait.DIFFERENTIABLE}, cases=ordinary())
+@property_of(Family.PARITY, needs={TRUTH, Trait.DIFFERENTIABLE}, cases=ROUNDED)
 def check_gradients_match_reference(trial: Trial) -> None:
     """The input gradient and every parameter gradient agree with the truth, within rounding."""
-    got = trial.gradients()
-    for name, truth in trial.truth.gradients.items():
-        trial.require(name in got, "missing", f"{name} gradient", f"{name} has no gradient")
-        trial.require_close(f"{name} gradient", got[name], truth)
+    trial.require_results(gradients_of(trial.gradients()), gradients_of(trial.truth.gradients))

@@ -61,7 +61,7 @@ class Property:
 
 
 PROPERTIES: dict[str, Property] = {}
-"""Every property by name, in the order of the families."""
+"""Every property by name."""
 
 
 def property_of(
@@ -85,5 +85,7 @@ def property_of(
 
 
 def applicable(entry: Entry) -> list[Property]:
-    """The properties whose needs the entry meets."""
-    return [p for p in PROPERTIES.values() if not p.missing(entry)]
+    """The properties whose needs the entry meets, in the order of the families."""
+    order = list(Family)
+    met = [p for p in PROPERTIES.values() if not p.missing(entry)]
+    return sorted(met, key=lambda p: order.index(p.family))

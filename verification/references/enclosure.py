@@ -7,6 +7,7 @@ the bound rests on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,28 @@ class Enclosure:
         value = tensor.detach().to("cpu", torch.float64)
         return cls(value, torch.zeros_like(value), value.abs(), exact)
 
+    def times(self, factor: int) -> Enclosure:
+        """The enclosure of a power of two times the result: such a product rounds nothing."""
+        size = abs(factor)
+        return Enclosure(factor * self.value, size * self.error, size * self.magnitude, self.exact)
+
+    def at(self, index: Tensor) -> Enclosure:
+        """The enclosure of some samples, by their places along axis 0."""
+        return Enclosure(self.value[index], self.error[index], self.magnitude[index], self.exact)
+
 
 def integers(tensor: Tensor) -> bool:
     """Whether every element is a finite integer."""
     return bool((torch.isfinite(tensor) & (tensor == tensor.round())).all())
+
+
+def total(parts: Sequence[Enclosure], precision: Precision) -> Enclosure:
+    """The sum of at least one enclosed tensor, each added to a buffer in the layer's precision."""
+    value = torch.stack([part.value for part in parts]).sum(0)
+    error = torch.stack([part.error for part in parts]).sum(0)
+    magnitude = torch.stack([part.magnitude for part in parts]).sum(0)
+    exact = all(part.exact for part in parts) and precision.certifies(magnitude)
+    if not exact:
+        reach = torch.stack([part.value.abs() + part.error for part in parts]).sum(0)
+        error = error + precision.gamma(len(parts)) * reach
+    return Enclosure(value, error, magnitude, exact)

@@ -52,6 +52,17 @@ class Placed:
         """Whether neither the tensor nor the memory around it has been written to."""
         return torch.equal(_bits(self.buffer), self.before)
 
+    def damage(self) -> str:
+        """Where it has been written to: "" nowhere, "of" the tensor itself, "around" it."""
+        if self.intact():
+            return ""
+        was = torch.empty_like(self.buffer)
+        _bits(was).copy_(self.before)
+        tensor = self.tensor
+        elements = was.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+        same = torch.equal(_bits(tensor.reshape(-1)), _bits(elements.reshape(-1)))
+        return "around" if same else "of"
+
 
 def materialise(
     spec: TensorSpec,

@@ -1,0 +1,133 @@
+"""Batching: the samples of a batch, along axis 0, do not see each other."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from torch import Tensor
+
+from verification.cases import Role
+from verification.properties.registry import Decides, Family, property_of
+from verification.references.row import Clause, Trait
+from verification.strategies.cases import ordinary
+from verification.strategies.geometry import Geometry, Limits
+from verification.subjects.entry import TRUTH
+from verification.trials.trial import Part, Trial
+
+LOUD = 2.0**40
+"""A neighbour that would be heard: far above other numbers, and its products do not overflow."""
+
+
+def _draws(geometry: Geometry) -> SearchStrategy[dict[str, object]]:
+    """An order of the samples, one sample, and a place to cut the batch."""
+    batch = geometry.inputs[0][1][0]
+    return st.fixed_dictionaries(
+        {
+            "order": st.permutations(range(batch)).map(tuple),
+            "sample": st.integers(0, batch - 1),
+            "cut": st.integers(1, batch - 1),
+        }
+    )
+
+
+SEVERAL = ordinary(
+    layouts=("contiguous",), limits=Limits(batches=(2, 3)), empty_batch=False, options=_draws
+)
+NONE = ordinary(layouts=("contiguous",), limits=Limits(batches=(0,)), empty_batch=False)
+
+
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=SEVERAL)
+def check_samples_do_not_see_each_other(trial: Trial) -> None:
+    """A sample's outputs and input gradients stay the same among loud neighbours."""
+    _require_independence(trial, LOUD)
+
+
+@property_of(
+    Family.BATCHING,
+    needs={TRUTH, Trait.BATCHED, Clause.NON_FINITE},
+    cases=SEVERAL,
+    decides=Decides.CONTRACT,
+)
+def check_samples_do_not_see_nan(trial: Trial) -> None:
+    """A sample's outputs and input gradients stay the same among neighbours that are NaN."""
+    _require_independence(trial, math.nan)
+
+
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=SEVERAL)
+def check_permuted_batch_gives_permuted_results(trial: Trial) -> None:
+    """Samples in another order give their results in that order, and the same sums over them."""
+    order = torch.tensor(trial.case.option("order"))
+    base = _results(trial)
+    for name, got in _results(trial, lambda tensor: tensor[order]).items():
+        truth, expected = trial.true_results[name], base[name]
+        if name in _per_sample(trial):
+            truth, expected = truth.at(order), expected[order]
+        trial.require_sum(name, got, truth, Part(1, expected, truth), why=f"in order {order}")
+
+
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=SEVERAL)
+def check_split_batch_gives_split_results(trial: Trial) -> None:
+    """Two parts of a batch, one after the other, give what the whole gives."""
+    cut = trial.case.option("cut")
+    whole = _results(trial)
+    first, second = _results(trial, lambda t: t[:cut]), _results(trial, lambda t: t[cut:])
+    for name, got in whole.items():
+        truth = trial.true_results[name]
+        if name in _per_sample(trial):
+            parts = [Part(1, torch.cat([first[name], second[name]]), truth)]
+        else:
+            # A part sums some of the whole's terms, so the whole's bound holds for it too.
+            parts = [Part(1, first[name], truth), Part(1, second[name], truth)]
+        trial.require_sum(name, got, truth, *parts, why=f"its parts, cut at {cut}")
+
+
+@property_of(
+    Family.BATCHING,
+    needs={TRUTH, Trait.BATCHED, Clause.EMPTY_BATCH},
+    cases=NONE,
+    decides=Decides.CONTRACT,
+)
+def check_empty_batch_gives_empty_results(trial: Trial) -> None:
+    """No samples give no outputs, of the right shape, and parameter gradients of zero."""
+    trial.require_results(trial.results(), trial.true_results)
+
+
+def _require_independence(trial: Trial, neighbours: float) -> None:
+    sample = trial.case.option("sample")
+
+    def among_others(tensor: Tensor) -> Tensor:
+        # From -1 to 1: differences between neighbours must not cancel either.
+        others = torch.linspace(-1, 1, tensor.numel(), dtype=tensor.dtype, device=tensor.device)
+        others = (neighbours * others).reshape(tensor.shape)
+        others[sample] = tensor[sample]
+        return others
+
+    base = _results(trial)
+    for name, got in _results(trial, among_others).items():
+        if name in _per_sample(trial):
+            truth, expected = trial.true_results[name], got.clone()
+            expected[sample] = base[name][sample]
+            why = f"among other neighbours than {neighbours}"
+            trial.require_sum(name, got, truth, Part(1, expected, truth), why=why)
+
+
+def _results(trial: Trial, change: Callable[[Tensor], Tensor] = torch.clone) -> dict[str, Tensor]:
+    """Copies of the results after a change of every tensor that holds samples."""
+    inputs, cotangents = (
+        {name: change(tensor) for name, tensor in tensors.items()}
+        for tensors in (trial.inputs, trial.cotangents)
+    )
+    batch = len(next(iter(inputs.values())))
+    results = trial.results(inputs, None, cotangents)
+    for name, result in results.items():
+        shape = tuple(trial.true_results[name].value.shape)
+        shape = (batch, *shape[1:]) if name in _per_sample(trial) else shape
+        trial.require_like(name, result, shape)
+    return {name: result.clone() for name, result in results.items()}
+
+
+def _per_sample(trial: Trial) -> set[str]:
+    """The results that have one part for every sample; the others are sums over samples."""
+    return {*trial.true_outputs, *(f"{s.name} gradient" for s in trial.case.of_role(Role.INPUT))}

@@ -1,0 +1,22 @@
+"""Layout: the same numbers in other memory give the same results."""
+
+from verification.properties.registry import Family, property_of
+from verification.strategies.cases import ordinary
+from verification.subjects.entry import TRUTH
+from verification.trials.trial import Part, Trial
+
+
+@property_of(Family.LAYOUT, needs={TRUTH}, cases=ordinary(empty_batch=False))
+def check_layouts_change_nothing(trial: Trial) -> None:
+    """Offset, strided, transposed, channels_last or expanded tensors act like contiguous copies."""
+    contiguous = trial.results(
+        *(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}
+            for tensors in (trial.inputs, trial.parameters, trial.cotangents)
+        )
+    )
+    for name, got in trial.results().items():
+        truth = trial.true_results[name]
+        trial.require_sum(
+            name, got, truth, Part(1, contiguous[name], truth), why="contiguous copies give that"
+        )

@@ -1,0 +1,40 @@
+"""Repeatability: the same call gives the same bits, whatever was called before."""
+
+import torch
+
+from verification.properties.registry import Family, property_of
+from verification.references.row import Trait
+from verification.strategies.cases import ordinary
+from verification.trials.trial import Trial
+
+
+@property_of(Family.REPEATABILITY, cases=ordinary(empty_batch=False))
+def check_same_call_gives_same_bits(trial: Trial) -> None:
+    """A second call, and a call of a fresh instance, give the same bits as the first."""
+    first = _kept(trial.results())
+    for name, again in trial.results().items():
+        trial.require_same(name, again, first[name], "the first call gave that")
+    for name, fresh in trial.results(subject=trial.build()).items():
+        trial.require_same(name, fresh, first[name], "another instance gave that")
+
+
+@property_of(Family.REPEATABILITY, needs={Trait.BATCHED}, cases=ordinary(empty_batch=False))
+def check_calls_between_change_nothing(trial: Trial) -> None:
+    """A call on other numbers and a larger batch is not changed by the call before it, and changes
+    none after it.
+    """
+    first = _kept(trial.results())
+    other = [
+        {name: torch.cat([tensor, -2 * tensor, tensor]) for name, tensor in tensors.items()}
+        for tensors in (trial.inputs, trial.cotangents)
+    ]
+    between = _kept(trial.results(other[0], None, other[1]))
+    for name, again in trial.results().items():
+        trial.require_same(name, again, first[name], "it was that before another call")
+    for name, fresh in trial.results(other[0], None, other[1], subject=trial.build()).items():
+        trial.require_same(name, between[name], fresh, "a fresh instance gives that")
+
+
+def _kept(results: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    # Copies, so that a result which a later call overwrites is not compared with itself.
+    return {name: result.clone() for name, result in results.items()}
