@@ -6,13 +6,15 @@ shrinks it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import hypothesis
-from hypothesis import given
+from hypothesis import Phase, given
 
 from verification.cases import Case
 from verification.properties.registry import Property
@@ -21,6 +23,9 @@ from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import NotExercised, Outcome
 from verification.trials.run_case import run_case
+
+Run = Callable[[Case], Outcome]
+"""How a case is run: `run_case`, or something that calls it elsewhere or keeps a journal."""
 
 
 @dataclass
@@ -40,6 +45,15 @@ class Tally:
         elif not isinstance(outcome, Discrepancy):
             self.counts.update(dict(outcome.counts))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return {
+            "examples": self.examples,
+            "unjudged": dict(self.unjudged),
+            "counts": dict(self.counts),
+            "seconds": self.seconds,
+        }
+
 
 def hunt(
     entry: Entry,
@@ -49,9 +63,10 @@ def hunt(
     dtype: str = "float32",
     tally: Tally | None = None,
     settings: hypothesis.settings | None = None,
+    run: Run = run_case,
 ) -> Tally:
     """Draw, run and judge Cases, under the settings of Hypothesis's current profile unless others
-    are given.
+    are given; `run` runs each of them.
 
     Raises:
         Discrepancy: the property fails; its `case` is shrunk and its values are simplified.
@@ -59,23 +74,27 @@ def hunt(
     """
     tally = Tally() if tally is None else tally
 
-    @given(prop.cases(entry, prop.name, device, dtype))
     def experiment(case: Case) -> None:
-        outcome = run_case(case)
+        outcome = run(case)
         tally.add(outcome)
         if isinstance(outcome, Discrepancy):
             raise outcome
 
-    if settings is not None:
-        experiment = settings(experiment)
-    # Hypothesis keys its database by the test's name, so each campaign gets a name of its own.
-    name = f"{entry.name}-{prop.name}-{device}-{dtype}"
+    # Hypothesis keys its database and its derandomised seed by the name of the function that it is
+    # given, so each campaign gets a name of its own.
+    name = re.sub(r"\W", "_", f"{entry.name}_{prop.name}_{device}_{dtype}")
     experiment.__name__ = experiment.__qualname__ = name
+    settled = hypothesis.settings() if settings is None else settings
+    # "explain" traces every line to say which ones fail; the case file says it better.
+    phases = [phase for phase in settled.phases if phase is not Phase.explain]
+    campaign = hypothesis.settings(settled, phases=phases)(
+        given(prop.cases(entry, prop.name, device, dtype))(experiment)
+    )
     started = time.perf_counter()
     try:
-        experiment()
+        campaign()
     except (Discrepancy, ExceptionGroup) as failure:
-        found = [minimise(discrepancy) for discrepancy in _discrepancies(failure)]
+        found = [minimise(discrepancy, run) for discrepancy in _discrepancies(failure)]
         if not found:
             raise
         if len(found) == 1:

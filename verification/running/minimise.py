@@ -8,12 +8,13 @@ long as the same failure (the same property, tensor and kind) remains. A reader 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from verification import catalogue
 from verification.cases import Case, TensorSpec, Values
 from verification.trials.discrepancy import Discrepancy
+from verification.trials.outcome import Outcome
 from verification.trials.run_case import run_case
 from verification.trials.trial import Trial
 
@@ -24,11 +25,13 @@ SIMPLE = (1.0, -1.0, 2.0, -2.0, 4.0)
 """Numbers to put in the place of others, the simplest first."""
 
 
-def minimise(discrepancy: Discrepancy, budget: int = BUDGET) -> Discrepancy:
+def minimise(
+    discrepancy: Discrepancy, run: Callable[[Case], Outcome] = run_case, budget: int = BUDGET
+) -> Discrepancy:
     """The same failure on the simplest values found within the budget; the given one if its values
     cannot be stored.
     """
-    search = _Search(discrepancy, budget)
+    search = _Search(discrepancy, run, budget)
     if search.attempt(_with_stored_values(discrepancy.case)):
         for spec in search.best.case.tensors:
             search.attempt(search.best.case.with_tensor(replace(spec, layout="contiguous")))
@@ -40,8 +43,9 @@ def minimise(discrepancy: Discrepancy, budget: int = BUDGET) -> Discrepancy:
 class _Search:
     """The best failing case so far, and how many runs are left."""
 
-    def __init__(self, start: Discrepancy, budget: int) -> None:
+    def __init__(self, start: Discrepancy, run: Callable[[Case], Outcome], budget: int) -> None:
         self.best = start
+        self.run = run
         self.left = budget
 
     def attempt(self, case: Case) -> bool:
@@ -49,7 +53,7 @@ class _Search:
         if self.left <= 0 or case == self.best.case:
             return False
         self.left -= 1
-        outcome = run_case(case)
+        outcome = self.run(case)
         if isinstance(outcome, Discrepancy) and outcome.cause == self.best.cause:
             self.best = outcome
             return True

@@ -1,0 +1,96 @@
+"""A discrepancy in a few lines: what is wrong, on which layer, on which numbers, how to replay."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+from verification.cases import Case, TensorSpec
+from verification.trials.discrepancy import Discrepancy
+
+SHOWN = 16
+"""Elements that a tensor may have to be written out whole."""
+
+
+def failure_text(discrepancy: Discrepancy, replay: str = "") -> str:
+    """The discrepancy as a block of lines; `replay` is the command that shows it again."""
+    case, finding = discrepancy.case, discrepancy.finding
+    title = discrepancy.property_name.replace("_", " ")
+    lines = [f"{case.layer.name}  {title}  {case.dtype} {case.device}", f"  {finding.sentence}"]
+    if finding.wrong is not None and finding.total is not None and finding.total > 1:
+        lines[-1] += f"; {finding.wrong} of {finding.total} entries"
+    lines += [f"  {line}" for line in case_lines(case)]
+    if replay:
+        lines.append(f"  replay: {replay}")
+    return "\n".join(lines)
+
+
+def case_lines(case: Case) -> Iterator[str]:
+    """The case in text: the layer, what the property drew, and every tensor."""
+    yield str(case.layer)
+    if case.options:
+        yield "  ".join(f"{name}={value!r}" for name, value in case.options)
+    yield from map(tensor_line, case.tensors)
+    for number, call in enumerate(case.calls, 1):
+        yield f"call {number}: {call.kind}"
+        yield from (f"  {tensor_line(spec)}" for spec in call.tensors)
+
+
+def tensor_line(spec: TensorSpec) -> str:
+    """One tensor: name, shape, layout where it is not contiguous, dtype where it has its own,
+    values.
+    """
+    words = [
+        spec.name if spec.role.value in (spec.name, "parameter") else f"{spec.role} {spec.name}"
+    ]
+    if spec.shape is not None:
+        words.append("x".join(map(str, spec.shape)) or "scalar")
+    words += [word for word in (spec.layout, spec.dtype) if word not in ("contiguous", None)]
+    return f"{' '.join(words)}: {_values(spec)}"
+
+
+def _values(spec: TensorSpec) -> str:
+    stored = spec.values.stored
+    if stored is None:
+        return f"{spec.values.family}, seed {spec.values.seed}"
+    if len(stored) <= SHOWN and spec.shape is not None:
+        return _nested(stored, spec.shape)
+    if len(stored) <= SHOWN:
+        return f"[{', '.join(map(_number, stored))}]"
+    return _common_but(stored, spec.shape)
+
+
+def _nested(stored: tuple[float, ...], shape: tuple[int, ...]) -> str:
+    if not shape:
+        return _number(stored[0])
+    step = math.prod(shape[1:])
+    parts = [_nested(stored[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
+    return f"[{', '.join(parts)}]"
+
+
+def _common_but(stored: tuple[float, ...], shape: tuple[int, ...] | None) -> str:
+    """The commonest number, and where the tensor departs from it."""
+    # repr tells -0.0 from 0.0 and makes nan equal to nan.
+    common = Counter(map(_number, stored)).most_common(1)[0][0]
+    others = [
+        f"{_place(flat, shape)}={_number(number)}"
+        for flat, number in enumerate(stored)
+        if _number(number) != common
+    ]
+    if not others:
+        return f"all {common}"
+    left_out = f", ... {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return f"all {common} but {', '.join(others[:SHOWN])}{left_out}"
+
+
+def _place(flat: int, shape: tuple[int, ...] | None) -> str:
+    if shape is None:
+        return f"[{flat}]"
+    place: list[str] = []
+    for size in reversed(shape):
+        flat, index = divmod(flat, size)
+        place.insert(0, str(index))
+    return f"[{','.join(place)}]"
+
+
+def _number(number: float) -> str:
+    return repr(number).removesuffix(".0")

@@ -1,0 +1,162 @@
+"""What a run of the suite found, as plain data: the matrix layer x property x device x dtype.
+
+`summary.json` holds it; the terminal, the Markdown page and the verdict are made from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+FILE_NAME = "summary.json"
+
+
+class Result(StrEnum):
+    """How one cell of the matrix ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_EXERCISED = "not exercised"
+    NO_VERDICT = "no verdict"  # planned, and nothing came back
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failure of a cell: what is wrong, and the case file that shows it."""
+
+    sentence: str
+    case: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One campaign and its end.
+
+    unjudged: examples without a verdict, by reason. counts: what the property counted. reach: the
+    examples in each cell of the geometry.
+    """
+
+    layer: str
+    property: str
+    family: str
+    device: str
+    dtype: str
+    result: Result
+    reason: str = ""
+    failures: tuple[Failure, ...] = ()
+    examples: int = 0
+    seconds: float = 0.0
+    unjudged: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    reach: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """A property that a layer cannot be asked to keep, and what it lacks for it."""
+
+    layer: str
+    property: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A whole run. seconds: wall time. provenance: versions, platform, commit, profile."""
+
+    cells: tuple[Cell, ...]
+    not_applicable: tuple[NotApplicable, ...] = ()
+    seconds: float = 0.0
+    provenance: Mapping[str, str | None] = field(default_factory=dict)
+
+    def results(self) -> Counter[Result]:
+        """How many cells ended in each way."""
+        return Counter(cell.result for cell in self.cells)
+
+    def of(self, result: Result) -> list[Cell]:
+        """The cells that ended in one way."""
+        return [cell for cell in self.cells if cell.result is result]
+
+    @property
+    def examples(self) -> int:
+        """Examples of all cells."""
+        return sum(cell.examples for cell in self.cells)
+
+    def counts(self) -> Counter[str]:
+        """What the properties counted, over all cells."""
+        return _added(cell.counts for cell in self.cells)
+
+    def reach(self, layer: str) -> Counter[str]:
+        """Examples in each cell of the geometry that one layer's campaigns drew."""
+        return _added(cell.reach for cell in self.cells if cell.layer == layer)
+
+    def layers(self) -> list[str]:
+        """The layers, in the order of the catalogue."""
+        return list(dict.fromkeys(cell.layer for cell in self.cells))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for json.dumps, the totals beside the cells."""
+        totals = {result.value: self.results()[result] for result in Result}
+        return {
+            "schema": SCHEMA_VERSION,
+            "totals": {
+                **totals,
+                "examples": self.examples,
+                "seconds": self.seconds,
+                "counts": dict(self.counts()),
+            },
+            "provenance": dict(self.provenance),
+            "cells": [asdict(cell) for cell in self.cells],
+            "not_applicable": [asdict(pair) for pair in self.not_applicable],
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Write summary.json into a folder; its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FILE_NAME
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n")
+        return path
+
+
+def read(folder: Path) -> Summary:
+    """The summary in a folder.
+
+    Raises:
+        ValueError: there is none, or it is not one of this version.
+    """
+    path = folder / FILE_NAME
+    try:
+        data = json.loads(path.read_text())
+        if data["schema"] != SCHEMA_VERSION:
+            raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA_VERSION}")
+        return Summary(
+            tuple(_cell(cell) for cell in data["cells"]),
+            tuple(
+                NotApplicable(pair["layer"], pair["property"], tuple(pair["missing"]))
+                for pair in data["not_applicable"]
+            ),
+            data["totals"]["seconds"],
+            data["provenance"],
+        )
+    except FileNotFoundError:
+        raise ValueError(f"{path} is not there: run `python -m verification run` first") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no summary of a run: {error}") from None
+
+
+def _cell(data: dict[str, Any]) -> Cell:
+    failures = tuple(Failure(**failure) for failure in data["failures"])
+    return Cell(**{**data, "result": Result(data["result"]), "failures": failures})
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for some in counts:
+        total.update(some)
+    return total

@@ -1,0 +1,61 @@
+"""A summary in lines for the terminal: what was found, and as plainly what was not exercised."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from verification.report.summary import Result, Summary
+
+
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """A table of the layers, the totals, and what was not exercised with its reason."""
+    yield from _table(summary)
+    yield _totals(summary)
+    yield from not_exercised_lines(summary)
+
+
+def _table(summary: Summary) -> Iterator[str]:
+    width = max(len(layer) for layer in summary.layers())
+    columns = [*Result, "examples", "seconds"]
+    yield f"{'layer':<{width}}" + "".join(f"  {name:>{max(8, len(name))}}" for name in columns)
+    for layer in summary.layers():
+        cells = [cell for cell in summary.cells if cell.layer == layer]
+        numbers = [f"{sum(cell.result is result for cell in cells)}" for result in Result]
+        numbers.append(f"{sum(cell.examples for cell in cells)}")
+        numbers.append(f"{sum(cell.seconds for cell in cells):.1f}")
+        row = zip(columns, numbers, strict=True)
+        yield f"{layer:<{width}}" + "".join(f"  {n:>{max(8, len(name))}}" for name, n in row)
+
+
+def _totals(summary: Summary) -> str:
+    results, counts = summary.results(), summary.counts()
+    spent = sum(cell.seconds for cell in summary.cells)
+    line = ", ".join(f"{results[result]} {result}" for result in Result if results[result])
+    line += f"; {summary.examples} examples"
+    if spent:
+        line += f", {summary.examples / spent:.0f} a second of one core"
+    if counts["entries compared"]:
+        share = counts["entries exact"] / counts["entries compared"]
+        line += f"; {counts['entries compared']} entries compared, {share:.0%} of them exactly"
+    return line
+
+
+def not_exercised_lines(summary: Summary) -> Iterator[str]:
+    """One line a reason; a device of which nothing was exercised comes first."""
+    cells = summary.of(Result.NOT_EXERCISED)
+    ran = {cell.device for cell in [*summary.of(Result.PASSED), *summary.of(Result.FAILED)]}
+    for device in dict.fromkeys(cell.device for cell in cells if cell.device not in ran):
+        reason = next(cell.reason for cell in cells if cell.device == device)
+        yield f"{device}: not exercised ({reason})"
+    grouped: dict[str, list[str]] = defaultdict(list)
+    for cell in cells:
+        if cell.device in ran:
+            grouped[cell.reason].append(f"{cell.layer} {cell.property} {cell.dtype}")
+    for pair in summary.not_applicable:
+        grouped[f"needs {', '.join(pair.missing)}"].append(f"{pair.layer} {pair.property}")
+    for reason, names in grouped.items():
+        yield f"not exercised, {reason}: {_some(names)}"
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,62 @@
+"""Replay a case file: check every name in it, find the subject, run the case. Draws nothing."""
+
+from collections.abc import Collection, Iterable
+
+import torch
+
+from verification import catalogue
+from verification.cases import Case
+from verification.cases.case_file import CaseFile, CaseFileError
+from verification.properties import PROPERTIES
+from verification.running.selection import absent
+from verification.strategies.tensors import LAYOUTS
+from verification.subjects.resolve import resolve
+from verification.trials.materialise import FAMILIES
+from verification.trials.outcome import NotExercised, Outcome
+from verification.trials.run_case import run_case
+
+
+def replay(file: CaseFile, allowed: Collection[str] = ()) -> Outcome:
+    """Run the case of a file. `allowed` names the layers outside the catalogue that may be run.
+
+    Raises:
+        CaseFileError: the case names something unknown, or its parts do not fit together.
+        SubjectError: its subject is not of the catalogue and not allowed, or cannot be imported.
+    """
+    case = file.case
+    entry = resolve(case.subject, allowed)
+    _require_known(case, entry.row.name)
+    reason = absent(torch.device(case.device).type)
+    if reason is not None:
+        return NotExercised(reason)
+    with catalogue.added(entry):
+        try:
+            return run_case(case)
+        except Exception as error:
+            # What a layer raises is a Discrepancy; this comes from making the case real.
+            raise CaseFileError(
+                f"the case cannot be made real: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _require_known(case: Case, kind: str) -> None:
+    """Every name of the case means something here. Layers are built by name: only known kinds."""
+    kinds = {entry.row.name for entry in catalogue.SHIPPED.values()} | {kind}
+    for call in case.layer.walk():
+        _require("layer", call.name, kinds)
+    _require("property", case.property, PROPERTIES)
+    for spec in [*case.tensors, *(spec for call in case.calls for spec in call.tensors)]:
+        _require("layout", spec.layout, LAYOUTS)
+        _require("value family", spec.values.family, FAMILIES)
+        if spec.dtype is not None and not isinstance(getattr(torch, spec.dtype, None), torch.dtype):
+            raise CaseFileError(f"unknown dtype {spec.dtype!r} of tensor {spec.name!r}")
+    try:
+        torch.device(case.device)
+    except RuntimeError:
+        raise CaseFileError(f"unknown device {case.device!r}: cpu or cuda, say") from None
+
+
+def _require(what: str, name: str, known: Iterable[str]) -> None:
+    known = sorted(known)
+    if name not in known:
+        raise CaseFileError(f"unknown {what} {name!r}: this version knows {', '.join(known)}")

@@ -1,0 +1,178 @@
+"""A layer that the catalogue does not know: found by name, judged by the row of its kind."""
+
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import scratch_layers
+from gradcheck.subjects import LayerSubject, Subject
+from verification import catalogue
+from verification.cases import LayerCall
+from verification.subjects.entry import Entry
+
+Factory = Callable[..., Any]
+"""A class, or a function that builds a layer from keyword arguments."""
+
+
+class SubjectError(ValueError):
+    """A subject that cannot be found, built or judged; the message says what to do."""
+
+
+def load(name: str) -> Factory:
+    """The class or function that `package.module:Name` or `path/to/file.py:Name` names.
+
+    Raises:
+        SubjectError: there is no such module, file or name, or importing it fails.
+    """
+    place, _, qualname = name.partition(":")
+    if not place or not qualname:
+        raise SubjectError(f"layer {name!r}: write package.module:Name or path/to/file.py:Name")
+    try:
+        found: Any = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    except SubjectError:
+        raise
+    except Exception as error:
+        raise SubjectError(
+            f"layer {name!r}: importing {place} fails: {type(error).__name__}: {error}"
+        ) from error
+    for attribute in qualname.split("."):
+        if not hasattr(found, attribute):
+            raise SubjectError(f"layer {name!r}: {place} has no {attribute!r}")
+        found = getattr(found, attribute)
+    if not callable(found):
+        raise SubjectError(f"layer {name!r} is a {type(found).__name__}: name a class")
+    factory: Factory = found
+    return factory
+
+
+def _load_module(place: str) -> ModuleType:
+    # A layer beside the caller's own files, as `python -m` finds it; pytest does not look there.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    return importlib.import_module(place)
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise SubjectError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise SubjectError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def foreign_entry(factory: Factory, like: object, *, name: str | None = None) -> Entry:
+    """The entry of a hand-written layer, judged by the row of the kind `like`.
+
+    `like` is the name of a kind ("Conv2d"), or a class of that name. Arguments that the factory
+    does not take are held at the kind's default.
+
+    Raises:
+        SubjectError: no row has that name, or the factory wants an argument that the kind has not.
+    """
+    model = kind_named(like)
+    build = _Build(factory, _accepted(factory, model.row.name))
+    return replace(
+        model, name=name or importable_name(factory), build=build, offers=_offers(factory)
+    )
+
+
+def kind_named(like: object) -> Entry:
+    """The shipped layer that stands for a kind, by its name or by a class of that name."""
+    wanted = like if isinstance(like, str) else getattr(like, "__name__", repr(like))
+    for entry in catalogue.SHIPPED.values():
+        if entry.row.name == wanted.rpartition(".")[2]:
+            return entry
+    kinds = ", ".join(entry.row.name for entry in catalogue.SHIPPED.values())
+    raise SubjectError(f"no row judges layers like {wanted!r}: choose from {kinds}")
+
+
+def importable_name(factory: Factory) -> str:
+    """`module:qualname`, by which a replay finds the layer again."""
+    return f"{factory.__module__}:{getattr(factory, '__qualname__', repr(factory))}"
+
+
+def _accepted(factory: Factory, kind: str) -> frozenset[str]:
+    """The arguments of the kind that the factory takes."""
+    own = inspect.signature(getattr(scratch_layers, kind)).parameters
+    try:
+        theirs = inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        raise SubjectError(f"{factory!r} shows no signature: wrap it in a function") from None
+    if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
+        return frozenset(own)
+    unknown = [n for n, p in theirs.items() if p.default is p.empty and n not in own]
+    if unknown:
+        raise SubjectError(
+            f"{importable_name(factory)} wants {', '.join(unknown)}, which {kind} has not:"
+            f" wrap it in a function that takes {', '.join(own)}, or some of them"
+        )
+    return frozenset(theirs)
+
+
+def _offers(factory: Factory) -> frozenset[str]:
+    offers = set()
+    if any(hasattr(factory, name) for name in ("named_parameters", "parameters", "param")):
+        offers.add("accumulate")
+    if hasattr(factory, "zero_grad"):
+        offers.add("zero")
+    if hasattr(factory, "state_dict"):
+        offers.add("state")
+    return frozenset(offers)
+
+
+class _Build:
+    """Builds the foreign layer from a call in the kind's own words."""
+
+    def __init__(self, factory: Factory, accepted: frozenset[str]) -> None:
+        self.factory = factory
+        self.accepted = accepted
+
+    def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+        layer = self.factory(**{n: v for n, v in call.arguments if n in self.accepted})
+        if hasattr(layer, "to"):
+            layer = layer.to(device, dtype)
+        return Renamed(LayerSubject(layer))
+
+
+class Renamed:
+    """A subject whose parameters answer to the names that the row gives them, in order.
+
+    A hand-written layer calls its weight `w` or `kernel`; the order, weight before bias, is common
+    to all. Names that are the row's own stay.
+    """
+
+    def __init__(self, subject: LayerSubject) -> None:
+        self.subject = subject
+        self.layer = subject.layer
+        self.name = subject.name
+        self.offers = subject.offers
+        self._own_names: dict[str, str] = {}
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        own = list(self.subject.parameters())
+        if set(own) >= set(parameters) or len(own) != len(parameters):
+            self._own_names = {name: name for name in parameters}
+        else:
+            self._own_names = dict(zip(parameters, own, strict=True))
+        renamed = {self._own_names[name]: value for name, value in parameters.items()}
+        return self.subject.forward(inputs, renamed)
+
+    def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        row_names = {own: name for name, own in self._own_names.items()}
+        gradients = self.subject.vjp(cotangents)
+        return {row_names.get(name, name): gradient for name, gradient in gradients.items()}

@@ -1,0 +1,1 @@
+"""The suite itself, as pytest collects it."""
