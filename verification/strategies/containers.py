@@ -49,7 +49,7 @@ def sequentials(draw: DrawFn, limits: Limits) -> Geometry:
     """Sequential: none to four layers, containers among them, three deep at most."""
     batch = draw(st.sampled_from(limits.batches))
     channels = draw(st.integers(1, 3))
-    side = max(1, min(LARGEST, math.isqrt(limits.elements // (3 * max(limits.batches)))))
+    side = max(1, min(LARGEST, math.isqrt(limits.elements // (3 * max(1, *limits.batches)))))
     image = (batch, channels, draw(st.integers(1, side)), draw(st.integers(1, side)))
     link = draw(_sequential(image, depth=DEEPEST))
     return Geometry(link.layer, (("input", image),), link.parameters)
