@@ -35,6 +35,9 @@ LAYOUTS = (
 sum().backward() gives).
 """
 
+DISTINCT = tuple(layout for layout in LAYOUTS if layout not in ("expanded", "broadcast"))
+"""Layouts in which every element has a place of its own, so that it can be changed in place."""
+
 SEEDS = st.integers(0, 2**16 - 1)
 
 

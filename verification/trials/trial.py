@@ -4,10 +4,10 @@ requires agreement.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
@@ -65,10 +65,9 @@ class Trial:
 
     def build(self) -> Subject:
         """A fresh subject."""
-        try:
-            return self.entry.build(self.case.layer, self.dtype, self.device)
-        except Exception as error:
-            self.fail_with(error, "cannot be built")
+        return self.attempt(
+            "cannot be built", self.entry.build, self.case.layer, self.dtype, self.device
+        )
 
     @cached_property
     def placed(self) -> dict[str, Placed]:
@@ -142,23 +141,20 @@ class Trial:
     ) -> dict[str, Tensor]:
         """The subject's outputs by name, on the case's tensors unless others are given."""
         judged = self.subject if subject is None else subject
-        try:
-            return judged.forward(
-                self.inputs if inputs is None else inputs,
-                self.parameters if parameters is None else parameters,
-            )
-        except Exception as error:
-            self.fail_with(error, "forward raises")
+        return self.attempt(
+            "forward raises",
+            judged.forward,
+            self.inputs if inputs is None else inputs,
+            self.parameters if parameters is None else parameters,
+        )
 
     def vjp(
         self, cotangents: Mapping[str, Tensor] | None = None, *, subject: Subject | None = None
     ) -> dict[str, Tensor]:
         """The gradients of the latest forward by name."""
         judged = self.subject if subject is None else subject
-        try:
-            return judged.vjp(self.cotangents if cotangents is None else cotangents)
-        except Exception as error:
-            self.fail_with(error, "backward raises")
+        given = self.cotangents if cotangents is None else cotangents
+        return self.attempt("backward raises", judged.vjp, given)
 
     def gradients(
         self,
@@ -186,6 +182,15 @@ class Trial:
         outputs = self.forward(inputs, parameters, subject=subject)
         given = self.cotangents if cotangents is None else cotangents
         return outputs | (gradients_of(self.vjp(given, subject=subject)) if given else {})
+
+    def attempt(self, what: str, act: Callable[..., T], *arguments: Any) -> T:
+        """What the subject's own code returns; an error there is a discrepancy, and `what` says
+        where.
+        """
+        try:
+            return act(*arguments)
+        except Exception as error:
+            self.fail_with(error, what)
 
     # What is true
 

@@ -1,0 +1,123 @@
+"""Faults in what a layer keeps from one call to the next, and in the order of calls it allows."""
+
+from scratch_layers import (
+    Conv2d,
+    ConvTranspose2d,
+    MSELoss,
+    NearestUpsampling,
+    ReLU,
+    Sigmoid,
+    Upsampling,
+)
+from verification.meta.faults.fault import fault
+
+
+@fault("NearestUpsampling", "latest_forward_counts")
+class KeepsTheFirstGeometry(NearestUpsampling):
+    """Computes the source indices at the first call and uses them ever after."""
+
+    def _sources(self, x):
+        if not hasattr(self, "_kept"):
+            self._kept = super()._sources(x)
+        return self._kept
+
+
+@fault("ReLU", "latest_forward_counts")
+class KeepsAMaskForEveryShape(ReLU):
+    """Right at the first call of every shape; later ones use that call's mask."""
+
+    def pullback(self, x, dy):
+        self._masks = getattr(self, "_masks", {})
+        return dy.masked_fill(self._masks.setdefault(x.shape, x <= 0), 0)
+
+
+@fault("MSELoss", "latest_forward_counts")
+class AddsToTheLastLoss(MSELoss):
+    """Keeps a running sum that a new forward does not reset."""
+
+    def forward(self, input, target):
+        self._sum = getattr(self, "_sum", 0) + super().forward(input, target)
+        return self._sum
+
+
+@fault("Conv2d", "latest_forward_counts")
+class KeepsARecordForEveryShape(Conv2d):
+    """Right at the first call of every shape; after a later one, backward has that call's data."""
+
+    def forward(self, input):
+        output = super().forward(input)
+        self._records = getattr(self, "_records", {})
+        self._record = self._records.setdefault(output.shape, self._record)
+        return output
+
+
+@fault("Conv2d", "gradients_accumulate")
+class OverwritesTheGradients(Conv2d):
+    """Writes this call's gradients in the place of the sum."""
+
+    def backward(self, grad_output):
+        self.zero_grad()
+        return super().backward(grad_output)
+
+
+@fault("ConvTranspose2d", "gradients_accumulate", seen="a zero_grad that zeroes the weights")
+class ZeroGradZeroesTheWeight(ConvTranspose2d):
+    """Zeroes a parameter with its gradient."""
+
+    def zero_grad(self):
+        super().zero_grad()
+        self.weight.data.zero_()
+
+
+@fault("Upsampling", "gradients_accumulate")
+class ZeroGradForgetsTheBias(Upsampling):
+    """Zeroes the first parameter's gradient only."""
+
+    def zero_grad(self):
+        self.weight.zero_grad()
+
+
+@fault("Conv2d", "changed_data_is_refused")
+class DoesNotWatchTheWeight(Conv2d):
+    """Refuses a changed input, and differentiates with a changed weight."""
+
+    def require_ready(self):
+        if self._record is not None:
+            weight = self._record.tensors["weight"]
+            self._record.versions["weight"] = weight._version
+        return super().require_ready()
+
+
+@fault("Sigmoid", "changed_data_is_refused")
+class DifferentiatesACopy(Sigmoid):
+    """Answers for data that are no longer there."""
+
+    def forward(self, input):
+        return super().forward(input.clone())
+
+
+@fault("ReLU", "backward_needs_a_forward")
+class PassesTheCotangentThrough(ReLU):
+    """Takes a backward before any forward for a backward through nothing."""
+
+    def backward(self, grad_output):
+        return grad_output if self._record is None else super().backward(grad_output)
+
+
+@fault("MSELoss", "backward_needs_a_forward")
+class FailsInsideBackward(MSELoss):
+    """Stumbles over what forward has not set, with an AttributeError that helps nobody."""
+
+    def backward(self):
+        self._record.require_unchanged("MSELoss")
+        return super().backward()
+
+
+@fault("Conv2d", "backward_needs_a_forward")
+class RefusesWithoutAReason(Conv2d):
+    """Raises the right class of error and does not say what to do."""
+
+    def backward(self, grad_output):
+        if self._record is None:
+            raise RuntimeError("invalid state")
+        return super().backward(grad_output)

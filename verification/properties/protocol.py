@@ -1,0 +1,124 @@
+"""Protocol: what holds over a sequence of calls on one instance, judged against a model of it."""
+
+import torch
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from verification.properties.registry import Decides, Family, property_of
+from verification.references.enclosure import Enclosure
+from verification.references.row import Clause, Trait
+from verification.strategies.calls import BACKWARD, FORWARD, SET_PARAMETERS, ZERO_GRAD, sequences
+from verification.strategies.cases import ordinary
+from verification.strategies.geometry import Geometry
+from verification.strategies.tensors import DISTINCT
+from verification.subjects.entry import TRUTH
+from verification.subjects.raw import RawLayer
+from verification.trials.model import Model
+from verification.trials.refused import require_refusal
+from verification.trials.trial import Trial, gradients_of
+
+
+@property_of(
+    Family.PROTOCOL,
+    needs={TRUTH, Trait.DIFFERENTIABLE},
+    cases=sequences(FORWARD, BACKWARD, SET_PARAMETERS),
+)
+def check_latest_forward_counts(trial: Trial) -> None:
+    """Outputs and gradients are those of the latest forward, whatever was called before."""
+    model = Model(trial)
+    for call in trial.case.calls:
+        match call.kind:
+            case "set_parameters":
+                model.set_parameters(call)
+            case "forward":
+                truth = model.forward(call)
+                trial.require_results(trial.forward(model.inputs, model.parameters), truth)
+            case "backward":
+                cotangents = model.cotangents(call)
+                got = trial.vjp(cotangents)
+                trial.require_results(gradients_of(got), gradients_of(model.backward(cotangents)))
+
+
+@property_of(
+    Family.PROTOCOL,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ACCUMULATION, "accumulate", "zero"},
+    cases=sequences(FORWARD, BACKWARD, ZERO_GRAD, SET_PARAMETERS),
+    decides=Decides.CONTRACT,
+)
+def check_gradients_accumulate(trial: Trial) -> None:
+    """Every backward adds to the parameters' gradients, and nothing but zero_grad empties them."""
+    if not trial.parameters:
+        trial.unjudged("no parameters")
+    raw, model = RawLayer(trial.subject), Model(trial)
+    raw.set_parameters(model.parameters)
+    for call in trial.case.calls:
+        match call.kind:
+            case "set_parameters":
+                raw.set_parameters(model.set_parameters(call))
+            case "forward":
+                model.forward(call)
+                trial.attempt("forward raises", raw.forward, model.inputs)
+            case "backward":
+                cotangents = model.cotangents(call)
+                model.backward(cotangents)
+                trial.attempt("backward raises", raw.backward, cotangents)
+            case "zero_grad":
+                model.zero_grad()
+                trial.attempt("zero_grad raises", raw.layer.zero_grad)
+        _require_held(trial, raw, model)
+
+
+def _require_held(trial: Trial, raw: RawLayer, model: Model) -> None:
+    """The layer holds the model's parameters, bit for bit, and the model's sums as gradients."""
+    for name, held in raw.held.items():
+        trial.require_same(name, held.value, model.parameters[name], "no call may change it")
+        gradient = held.gradient
+        if gradient is None:
+            trial.fail("missing", f"{name} gradient", f"{name}.grad is None, not a tensor")
+        nothing = Enclosure.of(torch.zeros(held.value.shape), exact=True)
+        trial.require_close(f"{name} gradient", gradient, model.sums.get(name, nothing))
+
+
+def _one_tensor(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
+    """Which input or parameter is changed."""
+    names = [name for name, _ in (*geometry.inputs, *geometry.parameters)]
+    return st.fixed_dictionaries({"changed": st.sampled_from(names)})
+
+
+@property_of(
+    Family.PROTOCOL,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ORDER_OF_CALLS},
+    cases=ordinary(layouts=DISTINCT, options=_one_tensor),
+    decides=Decides.CONTRACT,
+)
+def check_changed_data_is_refused(trial: Trial) -> None:
+    """A backward after an input or a parameter was changed in place is a RuntimeError."""
+    name, cotangents = trial.case.option("changed"), trial.cotangents
+    trial.forward()
+    (trial.inputs | trial.parameters)[name].neg_()
+    require_refusal(
+        trial,
+        lambda: trial.subject.vjp(cotangents),
+        "RuntimeError",
+        f"backward after {name} was changed in place",
+        # "weight" is what a layer inside a container calls its "0.weight".
+        says=[name.rpartition(".")[2]],
+    )
+
+
+@property_of(
+    Family.PROTOCOL,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ORDER_OF_CALLS},
+    cases=ordinary(),
+    decides=Decides.CONTRACT,
+)
+def check_backward_needs_a_forward(trial: Trial) -> None:
+    """A backward before any forward is a RuntimeError, and the forward after it works."""
+    require_refusal(
+        trial,
+        lambda: trial.subject.vjp(trial.cotangents),
+        "RuntimeError",
+        "backward before forward",
+        says=["forward"],
+    )
+    trial.require_results(trial.results(), trial.true_results)

@@ -1,0 +1,112 @@
+"""Sequences of calls: what is called one after another on one instance, drawn like everything else.
+
+The case's own tensors serve the first forward and stay available; other forwards get other numbers,
+another batch size and a larger picture, so that nothing kept from an earlier call fits a later one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from verification.cases import Call, Case, Role, TensorSpec
+from verification.references.row import Trait
+from verification.strategies.cases import ANY_SIZE, CaseStrategy, ordinary
+from verification.strategies.tensors import LAYOUTS, SEEDS
+from verification.subjects.entry import Entry
+
+FORWARD, BACKWARD, ZERO_GRAD, SET_PARAMETERS = "forward", "backward", "zero_grad", "set_parameters"
+
+_FIRST_FREE_AXIS = 2
+"""The axes that Trait.RESIZABLE speaks of begin here."""
+
+_GROWTHS = st.tuples(st.integers(0, 2), st.integers(0, 2))
+
+Draws = Callable[[Case, Entry], SearchStrategy[Call]]
+
+
+def sequences(*kinds: str) -> CaseStrategy:
+    """Ordinary cases with a sequence of calls: a forward on the case's own tensors, a backward, one
+    to three calls of the given kinds, a backward.
+    """
+    base = ordinary(empty_batch=False)
+
+    def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
+        cases = base(entry, property_name, device, dtype)
+        chosen = st.lists(st.sampled_from(kinds), min_size=1, max_size=3)
+
+        @st.composite
+        def case(draw: DrawFn) -> Case:
+            drawn = draw(cases)
+            kinds = (BACKWARD, *draw(chosen), BACKWARD)
+            calls = (draw(_DRAWS[kind](drawn, entry)) for kind in kinds)
+            return replace(drawn, calls=(Call(FORWARD), *calls))
+
+        return case()
+
+    return strategy
+
+
+@st.composite
+def _forward(draw: DrawFn, case: Case, entry: Entry) -> Call:
+    """A forward on the case's own inputs, on other numbers, or on other numbers of other shapes."""
+    inputs = draw(st.sampled_from(["the case's", "other numbers", "other shapes"]))
+    if inputs == "the case's":
+        return Call(FORWARD)
+    resize = draw(_resizing(entry)) if inputs == "other shapes" else tuple
+    seed, layout = draw(SEEDS), draw(st.sampled_from(LAYOUTS))
+    specs = (
+        replace(_reseeded(spec, seed), shape=resize(spec.shape or ()), layout=layout)
+        for spec in case.of_role(Role.INPUT)
+    )
+    return Call(FORWARD, tuple(specs))
+
+
+@st.composite
+def _resizing(draw: DrawFn, entry: Entry) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    """Another batch size and a larger picture, as far as the row's traits allow."""
+    batch = draw(st.sampled_from(ANY_SIZE.batches)) if Trait.BATCHED in entry.have else None
+    growth = draw(_GROWTHS) if Trait.RESIZABLE in entry.have else ()
+
+    def resize(shape: tuple[int, ...]) -> tuple[int, ...]:
+        sizes = list(shape)
+        if batch is not None:
+            sizes[0] = batch
+        for axis, more in zip(range(_FIRST_FREE_AXIS, len(sizes)), growth, strict=False):
+            sizes[axis] += more
+        return tuple(sizes)
+
+    return resize
+
+
+def _backward(case: Case, entry: Entry) -> SearchStrategy[Call]:
+    """A backward with a cotangent of new numbers; the latest output supplies its shape."""
+    return _reseeding(BACKWARD, case.of_role(Role.COTANGENT))
+
+
+def _set_parameters(case: Case, entry: Entry) -> SearchStrategy[Call]:
+    """Other values for every parameter."""
+    return _reseeding(SET_PARAMETERS, case.of_role(Role.PARAMETER))
+
+
+def _zero_grad(case: Case, entry: Entry) -> SearchStrategy[Call]:
+    return st.just(Call(ZERO_GRAD))
+
+
+_DRAWS: dict[str, Draws] = {
+    FORWARD: _forward,
+    BACKWARD: _backward,
+    ZERO_GRAD: _zero_grad,
+    SET_PARAMETERS: _set_parameters,
+}
+
+
+def _reseeding(kind: str, specs: tuple[TensorSpec, ...]) -> SearchStrategy[Call]:
+    return SEEDS.map(lambda seed: Call(kind, tuple(_reseeded(spec, seed) for spec in specs)))
+
+
+def _reseeded(spec: TensorSpec, seed: int) -> TensorSpec:
+    return replace(spec, values=replace(spec.values, seed=seed))

@@ -1,0 +1,41 @@
+"""A hand-written layer as its user calls it: nothing is zeroed, copied or rebound on the way.
+
+Only the properties of the contract need it; every other one goes through the subject protocol.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from gradcheck.held_parameters import Holder, Pair, find_parameters
+from gradcheck.subjects import Subject
+
+
+class RawLayer:
+    """The layer inside a subject, with its parameters by name.
+
+    Raises:
+        TypeError: the subject wraps no hand-written layer.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        if not hasattr(subject, "layer"):
+            raise TypeError(f"{subject.name} is no hand-written layer: it has no raw calls")
+        self.layer: Any = subject.layer
+        self.held: dict[str, Holder | Pair] = {p.name: p for p in find_parameters(self.layer)}
+
+    def set_parameters(self, values: Mapping[str, Tensor]) -> None:
+        """Let the layer use these values."""
+        for name, value in values.items():
+            self.held[name].rebind(value)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The layer's output."""
+        output: Tensor = self.layer.forward(*inputs.values())
+        return output
+
+    def backward(self, cotangents: Mapping[str, Tensor]) -> Tensor:
+        """The gradient of the input; the parameters' gradients are added to their buffers."""
+        gradient: Tensor = self.layer.backward(*cotangents.values())
+        return gradient

@@ -1,0 +1,42 @@
+"""Require that a use is refused: by the right error, in helpful words, before anything changes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from verification.trials.trial import Trial
+
+
+def require_refusal(
+    trial: Trial, act: Callable[[], object], error: str, what: str, says: Iterable[str] = ()
+) -> None:
+    """`act` raises an error of the class of that name, with those words in its message.
+
+    `what` says what is refused, as the subject of a sentence.
+    """
+    try:
+        act()
+    except Exception as raised:
+        got = f"{type(raised).__name__}: {raised}"
+        kinds = [kind.__name__ for kind in type(raised).__mro__]
+        missing = [word for word in says if word not in str(raised)]
+        trial.require(error in kinds, "wrong error", what, f"{what} raises {got}; not {error}")
+        trial.require(not missing, "unhelpful", what, f"{what} raises {got}; it lacks {missing}")
+    else:
+        trial.fail("not raised", what, f"{what} is accepted; expected {error}")
+
+
+@contextmanager
+def untouched(trial: Trial, tensors: Mapping[str, Tensor], during: str) -> Iterator[None]:
+    """The tensors have the same bits afterwards; `during` says what must not change them."""
+    before = {name: _bits(tensor) for name, tensor in tensors.items()}
+    yield
+    for name, bits in before.items():
+        kept = torch.equal(_bits(tensors[name]), bits)
+        trial.require(kept, "changed", name, f"{name} was changed by {during}")
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.detach().flatten().clone().view(torch.uint8)
