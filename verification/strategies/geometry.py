@@ -8,6 +8,7 @@ purpose.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -17,6 +18,7 @@ from verification.references.clauses import Clause
 
 Shape = tuple[int, ...]
 NamedShapes = tuple[tuple[str, Shape], ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,19 @@ class Limits:
 
     `elements` bounds the input's number of elements softly (sizes are chosen to stay below it, and
     the smallest that a layer takes is always allowed); `batches` are the batch sizes to choose
-    from, the simplest first; `waived` are the clauses whose cases are left out.
+    from, the simplest first; `waived` are the clauses whose cases are left out; `fixed` are
+    arguments held at one value, because the layer under judgement does not take them.
     """
 
     elements: int = 500
     batches: tuple[int, ...] = (1, 2, 3)
     waived: frozenset[Clause] = frozenset()
+    fixed: tuple[tuple[str, Any], ...] = ()
+
+    def choose(self, argument: str, choices: SearchStrategy[T]) -> SearchStrategy[T]:
+        """The choices for an argument of the layer, or the one value that it is held at."""
+        held = dict(self.fixed)
+        return st.just(held[argument]) if argument in held else choices
 
     def with_empty_batch(self) -> Limits:
         """The same limits with batch size 0 among the choices."""
@@ -79,7 +88,8 @@ def elementwise(draw: DrawFn, limits: Limits, name: str) -> Geometry:
 def losses(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     """A loss of two tensors of one shape, as a mean or a sum."""
     shape = draw(shapes(limits))
-    layer = LayerCall.of(name, reduction=draw(st.sampled_from(["mean", "sum"])))
+    reduction = draw(limits.choose("reduction", st.sampled_from(["mean", "sum"])))
+    layer = LayerCall.of(name, reduction=reduction)
     return Geometry(layer, (("input", shape), ("target", shape)))
 
 
@@ -98,7 +108,7 @@ def optimizers(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     layer = LayerCall.of(
         name,
         lr=tuple(draw(st.sampled_from(RATES)) for _ in range(steps)),
-        momentum=draw(st.sampled_from([0.0, 1.0, 0.5, 0.9])),
+        momentum=draw(limits.choose("momentum", st.sampled_from([0.0, 1.0, 0.5, 0.9]))),
     )
     weights = [(f"w{i}", shape) for i, shape in enumerate(sizes)]
     gradients = [(f"g{i}.{t}", s) for t in range(steps) for i, s in enumerate(sizes)]

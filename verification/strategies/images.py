@@ -30,6 +30,10 @@ Padding = Amount | str
 """An amount, 'same' or 'valid'."""
 
 
+FREE = Limits()
+"""Nothing held."""
+
+
 @dataclass(frozen=True)
 class Window:
     """The arguments that convolutions share: kernel_size, stride and dilation, one number or a
@@ -53,12 +57,13 @@ class Window:
 
 
 @st.composite
-def windows(draw: DrawFn, reach: int, largest_stride: int = 4) -> Window:
+def windows(draw: DrawFn, reach: int, largest_stride: int = 4, limits: Limits = FREE) -> Window:
     """A kernel of at most 4, dilated by at most 3, that spans at most `reach` pixels an axis."""
-    kernel = draw(pairs(st.integers(1, min(4, reach))))
-    stride = draw(pairs(st.integers(1, largest_stride)))
+    kernel = draw(limits.choose("kernel_size", pairs(st.integers(1, min(4, reach)))))
+    stride = draw(limits.choose("stride", pairs(st.integers(1, largest_stride))))
     steps = max(1, max(per_axis(kernel)) - 1)
-    dilation = draw(pairs(st.integers(1, max(1, min(3, (reach - 1) // steps)))))
+    dilations = pairs(st.integers(1, max(1, min(3, (reach - 1) // steps))))
+    dilation = draw(limits.choose("dilation", dilations))
     return Window(kernel, stride, dilation)
 
 
@@ -91,11 +96,11 @@ class Channels:
 
 
 @st.composite
-def grouped_channels(draw: DrawFn, most: int = 9) -> Channels:
+def grouped_channels(draw: DrawFn, most: int = 9, limits: Limits = FREE) -> Channels:
     """Few channels, one among them, in 1 to 3 groups, and depthwise with a multiplier; at most
     `most` enter.
     """
-    groups = draw(st.integers(1, max(1, min(3, most))))
+    groups = draw(limits.choose("groups", st.integers(1, max(1, min(3, most)))))
     inputs = draw(st.integers(1, max(1, min(3, most // groups))))
     return Channels(groups * inputs, groups * draw(st.integers(1, 3)), groups)
 
@@ -128,7 +133,8 @@ def _image(
 @st.composite
 def _channels_beside(draw: DrawFn, limits: Limits, smallest: Shape, batch: int) -> Channels:
     """Channels that leave room for images of the smallest size."""
-    return draw(grouped_channels(limits.elements // (max(1, batch) * math.prod(smallest))))
+    most = limits.elements // (max(1, batch) * math.prod(smallest))
+    return draw(grouped_channels(most, limits))
 
 
 def paddings(limits: Limits, window: Window) -> SearchStrategy[Padding]:
@@ -136,7 +142,7 @@ def paddings(limits: Limits, window: Window) -> SearchStrategy[Padding]:
     same_is_claimed = Clause.STRIDED_SAME not in limits.waived
     unstrided = max(per_axis(window.stride)) == 1
     named = ["same", "valid"] if same_is_claimed or unstrided else ["valid"]
-    return st.one_of(pairs(st.integers(0, 3)), st.sampled_from(named))
+    return limits.choose("padding", st.one_of(pairs(st.integers(0, 3)), st.sampled_from(named)))
 
 
 def smallest_size(window: Window, padding: Padding) -> Shape:
@@ -152,12 +158,12 @@ def convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     """Conv2d: kernel, stride, padding ('same' and 'valid' too), dilation, groups, bias, channels,
     batch, size.
     """
-    window = draw(windows(_reach(limits)))
+    window = draw(windows(_reach(limits), limits=limits))
     padding = draw(paddings(limits, window))
     smallest = smallest_size(window, padding)
     batch = draw(st.sampled_from(limits.batches))
     channels = draw(_channels_beside(limits, smallest, batch))
-    bias = draw(st.booleans())
+    bias = draw(limits.choose("bias", st.booleans()))
     image = draw(_image(limits, batch, channels.inputs, smallest, per_axis(window.stride)))
     layer = LayerCall.of(
         "Conv2d", **channels.arguments, **window.arguments, padding=padding, bias=bias
@@ -194,9 +200,9 @@ def transposed_size(size: Shape, window: Window, padding: Amount, extra: Amount)
 @st.composite
 def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     """ConvTranspose2d: as convolutions, with padding that takes output away, and output padding."""
-    window = draw(windows(_reach(limits)))
-    padding = draw(pairs(st.integers(0, 3)))
-    extra = draw(output_paddings(window))
+    window = draw(windows(_reach(limits), limits=limits))
+    padding = draw(limits.choose("padding", pairs(st.integers(0, 3))))
+    extra = draw(limits.choose("output_padding", output_paddings(window)))
     single = transposed_size((1, 1), window, padding, extra)
     # Each further input pixel adds a stride of output; start where at least one pixel is left.
     smallest = tuple(
@@ -205,7 +211,7 @@ def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     )
     batch = draw(st.sampled_from(limits.batches))
     channels = draw(_channels_beside(limits, window.extents, batch))
-    bias = draw(st.booleans())
+    bias = draw(limits.choose("bias", st.booleans()))
     image = draw(_image(limits, batch, channels.inputs, smallest, (1, 1)))
     layer = LayerCall.of(
         "ConvTranspose2d",
@@ -254,7 +260,8 @@ def _enlarged_axes(
 
     One axis in eight is long, since the index of a delicate scale goes wrong far from 0.
     """
-    scale = draw(st.one_of(st.tuples(scales(limits), scales(limits)), scales(limits)))
+    free = st.one_of(st.tuples(scales(limits), scales(limits)), scales(limits))
+    scale = draw(limits.choose("scale_factor", free))
     sizes = []
     for factor in scale_per_axis(scale):
         longest = 100 if draw(st.integers(0, 7)) == 7 else 7
@@ -280,18 +287,18 @@ def nearest_upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
 def upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     """Upsampling: nearest, then a convolution whose kernel fits the enlarged image."""
     batch = draw(st.sampled_from(limits.batches))
-    channels = draw(grouped_channels())
+    channels = draw(grouped_channels(limits=limits))
     # The enlarged image is what costs: at most 16 times as large.
     room = max(1, limits.elements // (4 * max(1, batch) * channels.inputs))
     scale, size = draw(_enlarged_axes(limits, room))
     large = enlarged_size(size, scale)
-    window = draw(windows(4))
+    window = draw(windows(4, limits=limits))
     padding = draw(paddings(limits, window))
     given = 0 if isinstance(padding, str) else padding
     needed = enough_padding(large, window, given)
     if padding != "same" and needed != given:
         padding = needed
-    bias = draw(st.booleans())
+    bias = draw(limits.choose("bias", st.booleans()))
     layer = LayerCall.of(
         "Upsampling",
         **channels.arguments,
