@@ -25,7 +25,10 @@ def broken(kind: str, layer_class: Callable[..., Any], name: str = "") -> Entry:
     right = catalogue.find(f"scratch_layers.{kind}")
 
     def build(call: LayerCall, dtype: Any, device: Any) -> Subject:
-        return LayerSubject(layer_class(**call.kwargs).to(device, dtype))
+        children = [catalogue.build_layer(child, dtype, device) for child in call.children]
+        layer = layer_class(*children, **call.kwargs)
+        # A loss has no parameters, and so no place to be moved to.
+        return LayerSubject(layer.to(device, dtype) if hasattr(layer, "to") else layer)
 
     return replace(right, name=f"broken.{name or layer_class.__name__}", build=build)
 

@@ -6,10 +6,12 @@ from verification.properties import (
     adjoint,
     batching,
     exactness,
+    gradients,
     isolation,
     layout,
     parity,
     protocol,
+    refusals,
     repeatability,
 )
 from verification.properties.registry import PROPERTIES, Property, applicable
@@ -21,9 +23,11 @@ __all__ = [
     "applicable",
     "batching",
     "exactness",
+    "gradients",
     "isolation",
     "layout",
     "parity",
     "protocol",
+    "refusals",
     "repeatability",
 ]

@@ -307,9 +307,10 @@ class Trial:
         if not holds:
             self.fail(kind, tensor, sentence)
 
-    def fail(self, kind: str, tensor: str, sentence: str) -> NoReturn:
-        """Raise the discrepancy of that kind."""
-        raise Discrepancy.of(self.case.property, Finding(kind, tensor, sentence), self.case)
+    def fail(self, kind: str, tensor: str, sentence: str, **facts: Any) -> NoReturn:
+        """Raise the discrepancy of that kind; `facts` are the further fields of its Finding."""
+        finding = Finding(kind, tensor, sentence, **facts)
+        raise Discrepancy.of(self.case.property, finding, self.case)
 
     def fail_with(self, error: Exception, what: str) -> NoReturn:
         """Raise the discrepancy of an error that the subject raised where it should have worked."""
@@ -343,18 +344,17 @@ class Trial:
             f"{tensor} wrong{at}: got {got[entry].item():.9g}, "
             f"expected {expected[entry].item():.9g}, bound {limit:.2g}{why and f' ({why})'}"
         )
-        finding = Finding(
+        self.fail(
             "value",
             tensor,
             sentence,
-            entry,
-            got[entry].item(),
-            expected[entry].item(),
-            limit,
-            int((~agree).sum()),
-            agree.numel(),
+            entry=entry,
+            got=got[entry].item(),
+            expected=expected[entry].item(),
+            bound=limit,
+            wrong=int((~agree).sum()),
+            total=agree.numel(),
         )
-        raise Discrepancy.of(self.case.property, finding, self.case)
 
 
 def gradients_of(named: Mapping[str, T]) -> dict[str, T]:

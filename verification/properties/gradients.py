@@ -1,0 +1,60 @@
+"""Gradients: backward against finite differences of the subject's own forward, entry by entry.
+
+The one family that knows nothing of the value of the map: the law lends the rounding errors of
+forward and backward, so that every verdict's bound is derived.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from gradcheck import check_gradients
+from verification.properties.registry import Family, property_of
+from verification.references.row import Trait
+from verification.strategies.cases import ordinary
+from verification.strategies.geometry import Limits
+from verification.subjects.entry import TRUTH
+from verification.trials.trial import Trial
+
+SMALL = Limits(elements=60, batches=(1, 2))
+
+
+@property_of(
+    Family.GRADIENTS,
+    needs={TRUTH, Trait.DIFFERENTIABLE},
+    cases=ordinary(layouts=("contiguous",), limits=SMALL, empty_batch=False),
+)
+def check_gradients_match_finite_differences(trial: Trial) -> None:
+    """Every gradient is the derivative of forward, within the bounds of a finite difference."""
+
+    def evaluation_error(
+        inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        enclosed = trial.enclose_outputs(inputs, parameters)
+        return {name: enclosure.error for name, enclosure in enclosed.items()}
+
+    truths = trial.truth.gradients
+    report = check_gradients(
+        trial.subject,
+        inputs=trial.inputs,
+        parameters=trial.parameters,
+        cotangents=trial.cotangents,
+        evaluation_error=evaluation_error,
+        analytic_error={name: truth.error for name, truth in truths.items()},
+        wrt=list(truths),
+    )
+    trial.count("entries compared", report.comparisons)
+    trial.count("entries undecided", report.undecided)
+    trial.require(not report.complaints, "complaint", "", str(report))
+    for worst in report.mismatches[:1]:
+        trial.fail(
+            "value",
+            f"{worst.tensor} gradient",
+            str(report),
+            entry=worst.entry,
+            got=worst.got,
+            expected=worst.expected,
+            bound=worst.bound,
+            wrong=len(report.mismatches),
+            total=report.comparisons,
+        )
