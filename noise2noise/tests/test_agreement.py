@@ -6,8 +6,10 @@ import torch
 from noise2noise.agreement import REPLICAS, follow
 from noise2noise.experiment import AGREEMENT_STEPS, Data, Settings, check_agreement, trainers
 from noise2noise.network import FORMS
+from noise2noise.photographs import CROP
 from noise2noise.training import ScratchTrainer
 from noise2noise.twin import TwinTrainer
+from scratch_layers import MSELoss
 
 
 def silent(name, steps):
@@ -38,6 +40,14 @@ class ReorderedTrainer(TwinTrainer):
 
     def step(self, noisy, target):
         return super().step(noisy.flip(0), target.flip(0))
+
+
+class SummedTrainer(ScratchTrainer):
+    """A right training with the report's summed loss, and the learning rate that belongs to it."""
+
+    def __init__(self, network, lr, momentum):
+        super().__init__(network, lr / (settings().batch * 3 * CROP * CROP), momentum)
+        self.loss = MSELoss("sum")
 
 
 class WithoutMomentum(ScratchTrainer):
@@ -89,8 +99,9 @@ def followed(subject_class, data):
     return follow(subject, reference, replicas, pairs, AGREEMENT_STEPS, lambda loss: None)
 
 
-def test_another_order_of_summation_is_no_fault(data):
-    agreement = followed(ReorderedTrainer, data)
+@pytest.mark.parametrize("right", [ReorderedTrainer, SummedTrainer])
+def test_the_same_training_computed_otherwise_is_no_fault(right, data):
+    agreement = followed(right, data)
     assert agreement.ok, str(agreement)
 
 

@@ -75,6 +75,25 @@ def test_both_forms_learn(form):
     assert training.psnr > max(before, psnr(data.noisy, data.clean)) + 5
 
 
+def test_the_reports_learning_rate_learns_nothing_from_a_mean():
+    settings = Settings(steps=150, batch=16, lr=1e-6)
+    data = Data.load(settings)
+    subject, _ = trainers(settings, torch.float32, twins=0)
+    before = psnr(subject.denoise(data.noisy), data.clean)
+    after = run_training(subject, "report's rate", settings, data, silent).psnr
+    assert abs(after - before) < 0.01  # decibels
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0])
+def test_smoke_exits_with_its_verdict(ratio, tmp_path, monkeypatch, capsys):
+    report = replace(PASSED, agreement=replace(PASSED.agreement, ratio=ratio))
+    monkeypatch.setattr("noise2noise.__main__.smoke", lambda settings, data, progress: report)
+    figures = tmp_path / "smoke.json"
+    assert main(["smoke", "--json", str(figures)]) == (0 if report.ok else 1)
+    assert json.loads(figures.read_text())["ok"] is report.ok
+    assert str(report) in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_train_writes_its_figures_and_pictures(form, tmp_path, capsys):
     arguments = ["train", "--form", form, "--steps", "3", "--batch", "2"]
