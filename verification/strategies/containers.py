@@ -6,26 +6,33 @@ arrives and draws a layer that takes it, with as much padding as its kernel need
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import DrawFn
 
 from verification.cases import LayerCall
-from verification.strategies.geometry import Geometry, Limits, NamedShapes, Shape, per_axis
+from verification.strategies.geometry import (
+    Amount,
+    Geometry,
+    Limits,
+    NamedShapes,
+    Shape,
+    choices,
+    numbers,
+    per_axis,
+)
 from verification.strategies.images import (
     CLEAR_SCALES,
-    Amount,
     Channels,
     Window,
+    draw_window,
     enlarged_size,
     enough_padding,
     output_paddings,
     transposed_size,
-    windows,
 )
 
 LARGEST = 9
@@ -44,27 +51,28 @@ class Link:
     output: Shape
 
 
+DrawLink = Callable[[DrawFn, Shape], Link]
+
+
 @st.composite
 def sequentials(draw: DrawFn, limits: Limits) -> Geometry:
     """Sequential: none to four layers, containers among them, three deep at most."""
-    batch = draw(st.sampled_from(limits.batches))
-    channels = draw(st.integers(1, 3))
-    side = max(1, min(LARGEST, math.isqrt(limits.elements // (3 * max(1, *limits.batches)))))
-    image = (batch, channels, draw(st.integers(1, side)), draw(st.integers(1, side)))
-    link = draw(_sequential(image, depth=DEEPEST))
+    batch, channels = draw(choices(limits.batches)), draw(numbers(1, 3))
+    side = max(1, min(LARGEST, math.isqrt(limits.elements // (3 * max(limits.batches)))))
+    image = (batch, channels, draw(numbers(1, side)), draw(numbers(1, side)))
+    link = _draw_sequential(draw, image, DEEPEST)
     return Geometry(link.layer, (("input", image),), link.parameters)
 
 
-@st.composite
-def _sequential(draw: DrawFn, shape: Shape, depth: int) -> Link:
-    inner = functools.partial(_sequential, depth=depth - 1)
-    kinds: list[Callable[[Shape], SearchStrategy[Link]]] = (
-        [*SIMPLE, inner] if depth > 1 else [*SIMPLE]
-    )
+def _draw_sequential(draw: DrawFn, shape: Shape, depth: int) -> Link:
     links: list[Link] = []
-    for _ in range(draw(st.integers(0, 4 if depth == DEEPEST else 2))):
-        kind = draw(st.sampled_from(kinds))
-        links.append(draw(kind(links[-1].output if links else shape)))
+    for _ in range(draw(numbers(0, 4 if depth == DEEPEST else 2))):
+        kind = draw(numbers(0, len(SIMPLE) if depth > 1 else len(SIMPLE) - 1))
+        arriving = links[-1].output if links else shape
+        if kind < len(SIMPLE):
+            links.append(SIMPLE[kind](draw, arriving))
+        else:
+            links.append(_draw_sequential(draw, arriving, depth - 1))
     parameters = tuple(
         (f"{position}.{name}", sizes)
         for position, link in enumerate(links)
@@ -74,15 +82,13 @@ def _sequential(draw: DrawFn, shape: Shape, depth: int) -> Link:
     return Link(layer, parameters, links[-1].output if links else shape)
 
 
-@st.composite
-def _activation(draw: DrawFn, shape: Shape) -> Link:
-    return Link(LayerCall.of(draw(st.sampled_from(["ReLU", "Sigmoid"]))), (), shape)
+def _draw_activation(draw: DrawFn, shape: Shape) -> Link:
+    return Link(LayerCall.of(draw(choices(("ReLU", "Sigmoid")))), (), shape)
 
 
-@st.composite
-def _convolution(draw: DrawFn, shape: Shape) -> Link:
-    size, window, channels = shape[2:], draw(windows(3, 2)), draw(_channels_after(shape[1]))
-    padding = enough_padding(size, window, draw(st.integers(0, 1)))
+def _draw_convolution(draw: DrawFn, shape: Shape) -> Link:
+    size, window, channels = shape[2:], draw_window(draw, 3, 2), _draw_channels(draw, shape[1])
+    padding = enough_padding(size, window, draw(numbers(0, 1)))
     layer = LayerCall.of(
         "Conv2d", **channels.arguments, **window.arguments, padding=padding, bias=True
     )
@@ -91,14 +97,13 @@ def _convolution(draw: DrawFn, shape: Shape) -> Link:
     return Link(layer, weights, (shape[0], channels.outputs, *output))
 
 
-@st.composite
-def _transposed_convolution(draw: DrawFn, shape: Shape) -> Link:
+def _draw_transposed_convolution(draw: DrawFn, shape: Shape) -> Link:
     largest_stride = 2 if max(shape[2:]) <= LARGEST // 2 else 1
-    window, channels = draw(windows(3, largest_stride)), draw(_channels_after(shape[1]))
+    window, channels = draw_window(draw, 3, largest_stride), _draw_channels(draw, shape[1])
     extra = draw(output_paddings(window))
     # A padding of 1 takes two pixels away, which the output may not have.
     roomy = min(transposed_size(shape[2:], window, 0, extra)) > 2
-    padding = draw(st.integers(0, 1)) if roomy else 0
+    padding = draw(numbers(0, 1)) if roomy else 0
     layer = LayerCall.of(
         "ConvTranspose2d",
         **channels.arguments,
@@ -112,17 +117,15 @@ def _transposed_convolution(draw: DrawFn, shape: Shape) -> Link:
     return Link(layer, weights, (shape[0], channels.outputs, *output))
 
 
-@st.composite
-def _nearest_upsampling(draw: DrawFn, shape: Shape) -> Link:
-    scale = draw(_fitting_scales(shape))
+def _draw_nearest_upsampling(draw: DrawFn, shape: Shape) -> Link:
+    scale = _draw_scales(draw, shape)
     layer = LayerCall.of("NearestUpsampling", scale_factor=scale)
     return Link(layer, (), (*shape[:2], *enlarged_size(shape[2:], scale)))
 
 
-@st.composite
-def _upsampling(draw: DrawFn, shape: Shape) -> Link:
-    scale, window = draw(_fitting_scales(shape)), draw(windows(3, 2))
-    channels, size = draw(_channels_after(shape[1])), enlarged_size(shape[2:], scale)
+def _draw_upsampling(draw: DrawFn, shape: Shape) -> Link:
+    scale, window = _draw_scales(draw, shape), draw_window(draw, 3, 2)
+    channels, size = _draw_channels(draw, shape[1]), enlarged_size(shape[2:], scale)
     padding = enough_padding(size, window, 0)
     layer = LayerCall.of(
         "Upsampling",
@@ -137,30 +140,27 @@ def _upsampling(draw: DrawFn, shape: Shape) -> Link:
     return Link(layer, weights, (shape[0], channels.outputs, *output))
 
 
-SIMPLE: tuple[Callable[[Shape], SearchStrategy[Link]], ...] = (
-    _activation,
-    _convolution,
-    _nearest_upsampling,
-    _transposed_convolution,
-    _upsampling,
+SIMPLE: tuple[DrawLink, ...] = (
+    _draw_activation,
+    _draw_convolution,
+    _draw_nearest_upsampling,
+    _draw_transposed_convolution,
+    _draw_upsampling,
 )
-"""The layers that may stand in a chain beside containers."""
+"""The layers that may stand in a chain beside containers, the simplest first."""
 
 
-@st.composite
-def _channels_after(draw: DrawFn, arriving: int) -> Channels:
+def _draw_channels(draw: DrawFn, arriving: int) -> Channels:
     """1 to 3 channels, or one for each group, from those that arrive."""
-    groups = draw(st.sampled_from([1, arriving]))
-    return Channels(arriving, arriving if groups > 1 else draw(st.integers(1, 3)), groups)
+    groups = draw(choices((1, arriving)))
+    return Channels(arriving, arriving if groups > 1 else draw(numbers(1, 3)), groups)
 
 
-def _fitting_scales(shape: Shape) -> SearchStrategy[tuple[float, ...]]:
+def _draw_scales(draw: DrawFn, shape: Shape) -> tuple[float, ...]:
     """A scale factor for each axis, among those that keep the image's sides in 1 .. LARGEST."""
-    return st.tuples(
-        *(
-            st.sampled_from([s for s in CLEAR_SCALES if 1 <= math.floor(size * s) <= LARGEST])
-            for size in shape[2:]
-        )
+    return tuple(
+        draw(choices(tuple(s for s in CLEAR_SCALES if 1 <= math.floor(size * s) <= LARGEST)))
+        for size in shape[2:]
     )
 
 

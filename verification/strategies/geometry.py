@@ -7,6 +7,7 @@ purpose.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -45,6 +46,10 @@ class Limits:
     waived: frozenset[Clause] = frozenset()
     fixed: tuple[tuple[str, Any], ...] = ()
 
+    def held(self, argument: str) -> Any:
+        """The value that an argument is held at, or None where it is free."""
+        return dict(self.fixed).get(argument)
+
     def choose(self, argument: str, choices: SearchStrategy[T]) -> SearchStrategy[T]:
         """The choices for an argument of the layer, or the one value that it is held at."""
         held = dict(self.fixed)
@@ -55,25 +60,52 @@ class Limits:
         return replace(self, batches=(*self.batches, 0))
 
 
-def pairs(elements: SearchStrategy[int]) -> SearchStrategy[int | tuple[int, int]]:
-    """One number for both axes or one per axis; the pair is the common case, since it can tell the
-    axes apart.
+Amount = int | tuple[int, ...]
+"""One number, or one for each axis."""
+
+
+# Hypothesis examines every strategy object that it meets for the first time, which costs more than
+# a draw does; so those that many draws need are made once.
+
+
+@functools.cache
+def numbers(low: int, high: int) -> SearchStrategy[int]:
+    """A whole number from low to high."""
+    return st.integers(low, high)
+
+
+@functools.cache
+def choices(options: tuple[T, ...]) -> SearchStrategy[T]:
+    """One of the options, the simplest first."""
+    return st.sampled_from(options)
+
+
+def amounts(low: int, high: int) -> tuple[Amount, ...]:
+    """Every number from low to high for both axes, then every pair of different ones: most draws
+    are pairs, which can tell the axes apart.
     """
-    return st.one_of(st.tuples(elements, elements), elements)
+    span = range(low, high + 1)
+    unequal = sorted(((m, n) for m in span for n in span if m != n), key=sum)
+    return (*span, *unequal)
 
 
-def per_axis(argument: int | tuple[int, ...], dims: int = 2) -> tuple[int, ...]:
+@functools.cache
+def pairs(low: int, high: int) -> SearchStrategy[Amount]:
+    """One number for both axes, or one per axis."""
+    return st.sampled_from(amounts(low, high))
+
+
+def per_axis(argument: Amount, dims: int = 2) -> tuple[int, ...]:
     """An argument of a layer as one number per axis."""
     return (argument,) * dims if isinstance(argument, int) else argument
 
 
-@st.composite
-def shapes(draw: DrawFn, limits: Limits) -> Shape:
-    """1 to 4 axes of different sizes, the first of them the batch."""
-    shape = [draw(st.sampled_from(limits.batches))]
+def draw_shape(draw: DrawFn, limits: Limits) -> Shape:
+    """1 to 4 axes of different sizes, the first of them the batch; images are the common case."""
+    shape = [draw(choices(limits.batches))]
     room = limits.elements // max(1, shape[0])
-    for _ in range(draw(st.integers(0, 3))):
-        shape.append(draw(st.integers(1, max(1, min(5, room)))))
+    for _ in range(draw(choices((0, 1, 2, 3, 3)))):
+        shape.append(draw(numbers(1, max(1, min(5, room)))))
         room //= shape[-1]
     return tuple(shape)
 
@@ -81,20 +113,21 @@ def shapes(draw: DrawFn, limits: Limits) -> Shape:
 @st.composite
 def elementwise(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     """An elementwise layer on a tensor of any shape."""
-    return Geometry(LayerCall.of(name), (("input", draw(shapes(limits))),))
+    return Geometry(LayerCall.of(name), (("input", draw_shape(draw, limits)),))
 
 
 @st.composite
 def losses(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     """A loss of two tensors of one shape, as a mean or a sum."""
-    shape = draw(shapes(limits))
-    reduction = draw(limits.choose("reduction", st.sampled_from(["mean", "sum"])))
-    layer = LayerCall.of(name, reduction=reduction)
+    shape = draw_shape(draw, limits)
+    layer = LayerCall.of(name, reduction=draw(limits.choose("reduction", choices(("mean", "sum")))))
     return Geometry(layer, (("input", shape), ("target", shape)))
 
 
 RATES = (1.0, 0.5, 0.25, 2.0, 0.1, 0.01, 0.0)
-"""Learning rates and momenta: powers of two, which integers stay exact under, and others."""
+"""Learning rates: powers of two, under which integers stay exact, and others."""
+
+MOMENTA = (0.0, 1.0, 0.5, 0.9)
 
 
 @st.composite
@@ -102,13 +135,13 @@ def optimizers(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     """Steps of an optimiser: "w0", "w1", ... are what is optimised, "g0.1" is w0's gradient in step
     1, and `lr` has one number for each step.
     """
-    steps = draw(st.integers(1, 4))
+    steps = draw(numbers(1, 4))
     small = replace(limits, elements=limits.elements // (2 * steps))
-    sizes = draw(st.lists(shapes(small), min_size=1, max_size=3))
+    sizes = [draw_shape(draw, small) for _ in range(draw(numbers(1, 3)))]
     layer = LayerCall.of(
         name,
-        lr=tuple(draw(st.sampled_from(RATES)) for _ in range(steps)),
-        momentum=draw(limits.choose("momentum", st.sampled_from([0.0, 1.0, 0.5, 0.9]))),
+        lr=tuple(draw(choices(RATES)) for _ in range(steps)),
+        momentum=draw(limits.choose("momentum", choices(MOMENTA))),
     )
     weights = [(f"w{i}", shape) for i, shape in enumerate(sizes)]
     gradients = [(f"g{i}.{t}", s) for t in range(steps) for i, s in enumerate(sizes)]

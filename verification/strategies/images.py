@@ -6,6 +6,8 @@ the kernel fits, so kernel = image is common, and leave every remainder of the s
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -15,19 +17,28 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
 from verification.strategies.geometry import (
+    Amount,
     Geometry,
     Limits,
     NamedShapes,
     Shape,
+    amounts,
+    choices,
+    numbers,
     pairs,
     per_axis,
 )
 
-Amount = int | tuple[int, ...]
-"""One number, or one for each axis."""
-
 Padding = Amount | str
 """An amount, 'same' or 'valid'."""
+
+Scale = float | tuple[float, ...]
+"""One scale factor, or one for each axis."""
+
+BOOLEANS = st.booleans()
+
+FREE = Limits()
+"""Nothing held."""
 
 
 FREE = Limits()
@@ -56,15 +67,13 @@ class Window:
         return {"kernel_size": self.kernel, "stride": self.stride, "dilation": self.dilation}
 
 
-@st.composite
-def windows(draw: DrawFn, reach: int, largest_stride: int = 4, limits: Limits = FREE) -> Window:
+def draw_window(draw: DrawFn, reach: int, largest_stride: int = 4, limits: Limits = FREE) -> Window:
     """A kernel of at most 4, dilated by at most 3, that spans at most `reach` pixels an axis."""
-    kernel = draw(limits.choose("kernel_size", pairs(st.integers(1, min(4, reach)))))
-    stride = draw(limits.choose("stride", pairs(st.integers(1, largest_stride))))
+    kernel = draw(limits.choose("kernel_size", pairs(1, min(4, reach))))
+    stride = draw(limits.choose("stride", pairs(1, largest_stride)))
     steps = max(1, max(per_axis(kernel)) - 1)
-    dilations = pairs(st.integers(1, max(1, min(3, (reach - 1) // steps))))
-    dilation = draw(limits.choose("dilation", dilations))
-    return Window(kernel, stride, dilation)
+    dilations = pairs(1, max(1, min(3, (reach - 1) // steps)))
+    return Window(kernel, stride, draw(limits.choose("dilation", dilations)))
 
 
 @dataclass(frozen=True)
@@ -95,14 +104,14 @@ class Channels:
         return (("weight", weight), *((("bias", (self.outputs,)),) if bias else ()))
 
 
-@st.composite
-def grouped_channels(draw: DrawFn, most: int = 9, limits: Limits = FREE) -> Channels:
-    """Few channels, one among them, in 1 to 3 groups, and depthwise with a multiplier; at most
-    `most` enter.
+@functools.cache
+def grouped_channels(most: int, groups: tuple[int, ...]) -> SearchStrategy[Channels]:
+    """Few channels, one among them, in these groups, and depthwise with a multiplier; at most
+    `most` enter, though one for each group always may.
     """
-    groups = draw(limits.choose("groups", st.integers(1, max(1, min(3, most)))))
-    inputs = draw(st.integers(1, max(1, min(3, most // groups))))
-    return Channels(groups * inputs, groups * draw(st.integers(1, 3)), groups)
+    few = range(1, 4)
+    every = (Channels(g * i, g * o, g) for g in groups for i in few for o in few)
+    return st.sampled_from([c for c in every if c.inputs <= max(groups[0], most)])
 
 
 def _reach(limits: Limits) -> int:
@@ -110,39 +119,40 @@ def _reach(limits: Limits) -> int:
     return max(2, math.isqrt(limits.elements // 2))
 
 
-@st.composite
-def _stepped_size(draw: DrawFn, smallest: int, stride: int, room: int) -> int:
+def _draw_size(draw: DrawFn, smallest: int, stride: int, room: int) -> int:
     """A size of one axis from the smallest that fits, up to 3 strides more and with every remainder
     that the stride can leave.
     """
-    steps = draw(st.integers(0, max(0, min(3, (room - smallest) // stride))))
-    return smallest + stride * steps + draw(st.integers(0, stride - 1))
+    steps = max(0, min(3, (room - smallest) // stride))
+    return draw(numbers(smallest, smallest + stride * (steps + 1) - 1))
 
 
-@st.composite
-def _image(
+def _draw_image(
     draw: DrawFn, limits: Limits, batch: int, channels: int, smallest: Shape, strides: Shape
 ) -> Shape:
     """(batch, channels, height, width) with at least the smallest size."""
     area = limits.elements // (max(1, batch) * channels)
-    height = draw(_stepped_size(smallest[0], strides[0], area // smallest[1]))
-    width = draw(_stepped_size(smallest[1], strides[1], area // height))
+    height = _draw_size(draw, smallest[0], strides[0], area // smallest[1])
+    width = _draw_size(draw, smallest[1], strides[1], area // height)
     return batch, channels, height, width
 
 
-@st.composite
-def _channels_beside(draw: DrawFn, limits: Limits, smallest: Shape, batch: int) -> Channels:
-    """Channels that leave room for images of the smallest size."""
-    most = limits.elements // (max(1, batch) * math.prod(smallest))
-    return draw(grouped_channels(most, limits))
+def _draw_channels(draw: DrawFn, limits: Limits, most: int) -> Channels:
+    """At most that many input channels, in 1 to 3 groups unless the number is held."""
+    groups = limits.held("groups")
+    return draw(grouped_channels(most, (1, 2, 3) if groups is None else (groups,)))
 
 
-def paddings(limits: Limits, window: Window) -> SearchStrategy[Padding]:
-    """Padding by number or by name; 'same' with a stride only where that clause is not waived."""
-    same_is_claimed = Clause.STRIDED_SAME not in limits.waived
-    unstrided = max(per_axis(window.stride)) == 1
-    named = ["same", "valid"] if same_is_claimed or unstrided else ["valid"]
-    return limits.choose("padding", st.one_of(pairs(st.integers(0, 3)), st.sampled_from(named)))
+@functools.cache
+def paddings(same: bool) -> SearchStrategy[Padding]:
+    """Padding by number or by name, 'same' among the names if it may be."""
+    names = ["valid", "valid", "same", "same"] if same else ["valid"]
+    return st.sampled_from([*amounts(0, 3), *names])
+
+
+def same_is_claimed(limits: Limits, window: Window) -> bool:
+    """Whether 'same' may be drawn: with a stride only where that clause is not waived."""
+    return Clause.STRIDED_SAME not in limits.waived or max(per_axis(window.stride)) == 1
 
 
 def smallest_size(window: Window, padding: Padding) -> Shape:
@@ -158,13 +168,15 @@ def convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     """Conv2d: kernel, stride, padding ('same' and 'valid' too), dilation, groups, bias, channels,
     batch, size.
     """
-    window = draw(windows(_reach(limits), limits=limits))
-    padding = draw(paddings(limits, window))
+    window = draw_window(draw, _reach(limits), limits=limits)
+    padding = draw(limits.choose("padding", paddings(same_is_claimed(limits, window))))
     smallest = smallest_size(window, padding)
-    batch = draw(st.sampled_from(limits.batches))
-    channels = draw(_channels_beside(limits, smallest, batch))
-    bias = draw(limits.choose("bias", st.booleans()))
-    image = draw(_image(limits, batch, channels.inputs, smallest, per_axis(window.stride)))
+    batch = draw(choices(limits.batches))
+    channels = _draw_channels(
+        draw, limits, limits.elements // (max(1, batch) * math.prod(smallest))
+    )
+    bias = draw(limits.choose("bias", BOOLEANS))
+    image = _draw_image(draw, limits, batch, channels.inputs, smallest, per_axis(window.stride))
     layer = LayerCall.of(
         "Conv2d", **channels.arguments, **window.arguments, padding=padding, bias=bias
     )
@@ -172,14 +184,11 @@ def convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     return Geometry(layer, (("input", image),), weights)
 
 
-def output_paddings(window: Window) -> SearchStrategy[int | tuple[int, int]]:
+def output_paddings(window: Window) -> SearchStrategy[Amount]:
     """Output padding smaller than stride or dilation, on each axis."""
     both = zip(per_axis(window.stride), per_axis(window.dilation), strict=True)
-    rows, columns = (max(s, d) - 1 for s, d in both)
-    return st.one_of(
-        st.tuples(st.integers(0, rows), st.integers(0, columns)),
-        st.integers(0, min(rows, columns)),
-    )
+    rows, columns = (max(s, d) for s, d in both)
+    return choices((*range(min(rows, columns)), *itertools.product(range(rows), range(columns))))
 
 
 def transposed_size(size: Shape, window: Window, padding: Amount, extra: Amount) -> Shape:
@@ -200,8 +209,8 @@ def transposed_size(size: Shape, window: Window, padding: Amount, extra: Amount)
 @st.composite
 def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     """ConvTranspose2d: as convolutions, with padding that takes output away, and output padding."""
-    window = draw(windows(_reach(limits), limits=limits))
-    padding = draw(limits.choose("padding", pairs(st.integers(0, 3))))
+    window = draw_window(draw, _reach(limits), limits=limits)
+    padding = draw(limits.choose("padding", pairs(0, 3)))
     extra = draw(limits.choose("output_padding", output_paddings(window)))
     single = transposed_size((1, 1), window, padding, extra)
     # Each further input pixel adds a stride of output; start where at least one pixel is left.
@@ -209,10 +218,12 @@ def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
         1 + max(0, math.ceil((1 - n) / s))
         for n, s in zip(single, per_axis(window.stride), strict=True)
     )
-    batch = draw(st.sampled_from(limits.batches))
-    channels = draw(_channels_beside(limits, window.extents, batch))
-    bias = draw(limits.choose("bias", st.booleans()))
-    image = draw(_image(limits, batch, channels.inputs, smallest, (1, 1)))
+    batch = draw(choices(limits.batches))
+    channels = _draw_channels(
+        draw, limits, limits.elements // (max(1, batch) * math.prod(window.extents))
+    )
+    bias = draw(limits.choose("bias", BOOLEANS))
+    image = _draw_image(draw, limits, batch, channels.inputs, smallest, (1, 1))
     layer = LayerCall.of(
         "ConvTranspose2d",
         **channels.arguments,
@@ -225,48 +236,47 @@ def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
     return Geometry(layer, (("input", image),), weights)
 
 
-CLEAR_SCALES = (2, 1, 3, 4, 1.5, 2.5, 0.5, 0.75, 1.25)
+CLEAR_SCALES = (1, 2, 3, 4, 1.5, 2.5, 0.5, 0.75, 1.25)
 """Scale factors whose source index no rounding can move."""
 
 DELICATE_SCALES = (1.00001, 0.99999, 120 / 88, 88 / 120, 4 / 3, 2 / 3, 1.1, 2.01, 2.7, 0.3, 1.9999)
 """Scale factors of which i / s comes close to an integer for some i."""
 
 
-def scales(limits: Limits) -> SearchStrategy[float]:
-    """Scale factors: integers, halves and quarters; unless waived, delicate ones and any from 0.25
-    to 4.
+@functools.cache
+def scales(any_scale: bool) -> SearchStrategy[float]:
+    """A scale factor: integers, halves and quarters; with `any_scale` delicate ones too, and any
+    number from 0.25 to 4.
     """
     clear: SearchStrategy[float] = st.sampled_from(CLEAR_SCALES)
-    if Clause.ANY_SCALE in limits.waived:
-        return clear
-    return st.one_of(clear, st.sampled_from(DELICATE_SCALES), st.floats(0.25, 4, width=32))
+    others = st.one_of(st.sampled_from(DELICATE_SCALES), st.floats(0.25, 4, width=32))
+    return st.one_of(clear, others) if any_scale else clear
 
 
-def scale_per_axis(argument: float | tuple[float, ...]) -> tuple[float, ...]:
+def scale_per_axis(argument: Scale) -> tuple[float, ...]:
     """A scale factor as one number per axis."""
     return argument if isinstance(argument, tuple) else (argument, argument)
 
 
-def enlarged_size(size: Shape, scale: float | tuple[float, ...]) -> Shape:
+def enlarged_size(size: Shape, scale: Scale) -> Shape:
     """floor(scale size) of each axis: the size that nearest upsampling gives."""
     return tuple(math.floor(n * s) for n, s in zip(size, scale_per_axis(scale), strict=True))
 
 
-@st.composite
-def _enlarged_axes(
-    draw: DrawFn, limits: Limits, area: int
-) -> tuple[float | tuple[float, ...], Shape]:
+def _draw_enlarged(draw: DrawFn, limits: Limits, area: int) -> tuple[Scale, Shape]:
     """A scale factor, one or a pair, with a size that it does not shrink to nothing.
 
     One axis in eight is long, since the index of a delicate scale goes wrong far from 0.
     """
-    free = st.one_of(st.tuples(scales(limits), scales(limits)), scales(limits))
-    scale = draw(limits.choose("scale_factor", free))
+    factors = scales(Clause.ANY_SCALE not in limits.waived)
+    scale: Scale | None = limits.held("scale_factor")
+    if scale is None:
+        scale = (draw(factors), draw(factors)) if draw(BOOLEANS) else draw(factors)
     sizes = []
     for factor in scale_per_axis(scale):
-        longest = 100 if draw(st.integers(0, 7)) == 7 else 7
+        longest = 100 if draw(numbers(0, 7)) == 7 else 7
         smallest = max(1, math.ceil(1 / factor))
-        size = draw(st.integers(smallest, max(smallest, min(longest, area))))
+        size = draw(numbers(smallest, max(smallest, min(longest, area))))
         # ceil(1 / factor) times factor may fall short of 1 by a rounding.
         sizes.append(size if math.floor(size * factor) else size + 1)
         area //= sizes[-1]
@@ -276,9 +286,9 @@ def _enlarged_axes(
 @st.composite
 def nearest_upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     """NearestUpsampling: any scale, one or per axis, on short and long axes."""
-    batch = draw(st.sampled_from(limits.batches))
-    channels = draw(st.integers(1, 3))
-    scale, size = draw(_enlarged_axes(limits, limits.elements // (max(1, batch) * channels)))
+    batch = draw(choices(limits.batches))
+    channels = draw(numbers(1, 3))
+    scale, size = _draw_enlarged(draw, limits, limits.elements // (max(1, batch) * channels))
     layer = LayerCall.of("NearestUpsampling", scale_factor=scale)
     return Geometry(layer, (("input", (batch, channels, *size)),))
 
@@ -286,19 +296,21 @@ def nearest_upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
 @st.composite
 def upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     """Upsampling: nearest, then a convolution whose kernel fits the enlarged image."""
-    batch = draw(st.sampled_from(limits.batches))
-    channels = draw(grouped_channels(limits=limits))
-    # The enlarged image is what costs: at most 16 times as large.
-    room = max(1, limits.elements // (4 * max(1, batch) * channels.inputs))
-    scale, size = draw(_enlarged_axes(limits, room))
+    batch = draw(choices(limits.batches))
+    # The enlarged image is what costs: up to 16 times as large.
+    room = limits.elements // (4 * max(1, batch))
+    channels = _draw_channels(draw, limits, room)
+    scale, size = _draw_enlarged(draw, limits, max(1, room // channels.inputs))
     large = enlarged_size(size, scale)
-    window = draw(windows(4, limits=limits))
-    padding = draw(paddings(limits, window))
+    # A padding that is held cannot be raised to what a larger kernel needs.
+    reach = 4 if limits.held("padding") is None else min(4, *large)
+    window = draw_window(draw, reach, limits=limits)
+    padding = draw(limits.choose("padding", paddings(same_is_claimed(limits, window))))
     given = 0 if isinstance(padding, str) else padding
     needed = enough_padding(large, window, given)
     if padding != "same" and needed != given:
         padding = needed
-    bias = draw(limits.choose("bias", st.booleans()))
+    bias = draw(limits.choose("bias", BOOLEANS))
     layer = LayerCall.of(
         "Upsampling",
         **channels.arguments,
