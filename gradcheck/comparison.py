@@ -49,18 +49,23 @@ class Comparison:
     @property
     def undecided(self) -> Tensor:
         """Where no bound was found."""
-        return self.bound.isinf()
+        return ~self.bound.isfinite()
 
     @property
     def wrong(self) -> Tensor:
         """Where the difference exceeds its bound, or is not a number."""
-        return ~((self.got - self.expected).abs() <= self.bound)
+        within = (self.got - self.expected).abs() <= self.bound
+        return ~within & ~self.undecided
 
-    def where(self, lines: Tensor) -> "Comparison":
-        """Only those lines for which ``lines`` [L] holds."""
-        return Comparison(
-            self.expected[:, lines], self.got[:, lines], self.bound[:, lines], self.basis
+    def replaced(self, lines: Tensor, better: "Comparison") -> "Comparison":
+        """The same with those lines for which ``lines`` [L] holds taken from ``better``."""
+        expected, got, bound = self.expected.clone(), self.got.clone(), self.bound.clone()
+        expected[:, lines], got[:, lines], bound[:, lines] = (
+            better.expected,
+            better.got,
+            better.bound,
         )
+        return Comparison(expected, got, bound, better.basis)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class Point:
             self.gradients.append(dict(question.subject.vjp(cotangent)))
         self._weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
+        self._noise: Tensor | None = None
         self._errors: dict[str, ErrorBound] = {}
 
     def at(self, tensors: Tensors) -> "Point":
@@ -136,15 +142,15 @@ class Point:
             return gradient[:, lines.entries]
         return gradient @ lines.dense.reshape(len(lines), -1).to(torch.float64).T
 
-    def compare(self, name: str, lines: Lines) -> Comparison:
-        """Both sides along all lines."""
+    def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
+        """Both sides along all lines; ``thorough`` tries every step (see ``jacobian_along``)."""
         got = self.analytic(name, lines)
         outputs = self._weights.shape[1]
         if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
             nothing = torch.zeros_like(got)
             return Comparison(nothing, got, nothing, "derived")
         rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + outputs)))
-        parts = [self._numerical(name, directions) for directions in lines.chunks(rows)]
+        parts = [self._numerical(name, directions, thorough) for directions in lines.chunks(rows)]
         return Comparison(
             torch.cat([expected for expected, _, _ in parts], 1),
             got,
@@ -152,11 +158,13 @@ class Point:
             "derived" if all(basis == "derived" for _, _, basis in parts) else "estimated",
         )
 
-    def _numerical(self, name: str, directions: Tensor) -> tuple[Tensor, Tensor, Basis]:
+    def _numerical(
+        self, name: str, directions: Tensor, thorough: bool
+    ) -> tuple[Tensor, Tensor, Basis]:
         """Expected values along ``directions`` [L, *shape], the bound on both sides, its basis."""
         evaluator = self.prepare(name)
-        step = power_of_two_near(self.tensor(name))
-        found = jacobian_along(evaluator, name, directions, step, self._errors[name], self.basis)
+        error = self._errors[name]
+        found = jacobian_along(evaluator, name, directions, error, self.basis, thorough)
         weights, sizes = self._weights, self._weights.abs()
         unknown = found.bound.isinf()
         value = torch.where(unknown, 0.0, found.value)
@@ -174,7 +182,8 @@ class Point:
         lengths = directions.reshape(len(directions), -1).abs().to(torch.float64)
         terms = (lengths != 0).sum(1)
         outputs = gamma(value.shape[1], double) * (self._weights.abs() @ value.abs().T)
-        return outputs + gamma(terms, double) * (self._gradient(name).abs() @ lengths.T)
+        finite = self._gradient(name).abs().nan_to_num(0.0, 0.0)  # an infinite one excuses nothing
+        return outputs + gamma(terms, double) * (finite @ lengths.T)
 
     def _analytic_rounding(self, name: str, numerical: Estimate, directions: Tensor) -> Tensor:
         """How far the analytic side may be off by its own rounding, [cotangents, lines].
@@ -202,7 +211,7 @@ class Point:
     def _error_bound(self, evaluator: Evaluator, name: str) -> ErrorBound:
         analysis = self.question.evaluation_error
         if analysis is None:
-            return self._estimated_error(evaluator, name)
+            return self._estimated_error(evaluator)
 
         def error(reach: float, values: Tensor) -> Tensor:
             return self._derived_error(analysis, name, reach)
@@ -220,20 +229,27 @@ class Point:
         parameters = {n: corner.get(n, t) for n, t in self.parameters.items()}
         return torch.maximum(here, flatten(analysis(inputs, parameters)))
 
-    def _estimated_error(self, evaluator: Evaluator, name: str) -> ErrorBound:
+    def _estimated_error(self, evaluator: Evaluator) -> ErrorBound:
         """Noise seen at points that are close together, and some roundings of the values probed."""
-        base = evaluator.tensor(name)
-        dtypes = [base.dtype, *(o.dtype for o in judged_outputs(self.outputs[0]).values())]
+        tensors = {n: evaluator.tensor(n) for n in (*self.inputs, *self.parameters)}
+        floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
+        dtypes = [t.dtype for t in (*floating.values(), *judged_outputs(self.outputs[0]).values())]
         coarsest = min(dtypes, key=significand_bits)
-        spacing = power_of_two_near(base) * 2.0 ** -(significand_bits(coarsest) // 2 + 3)
-        signs = 2 * torch.randint(0, 2, base.shape, generator=self.question.generator) - 1
-        # from x on to one side: a kink at x itself is no noise
-        offsets = torch.arange(1, POINTS + 1, dtype=base.dtype) * spacing
-        points = base + offsets.reshape(-1, *[1] * base.dim()) * signs.to(base)
-        level = NOISE_SAFETY * noise_level(evaluator.values(name, points))
-        u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
+        if self._noise is None:
+            points = {n: self._close_together(t, coarsest) for n, t in floating.items()}
+            self._noise = NOISE_SAFETY * noise_level(evaluator.values_along(points))
+        level, u, smallest = self._noise, unit_roundoff(coarsest), underflow(1, coarsest)
 
         def error(reach: float, values: Tensor) -> Tensor:
             return level + OUTPUT_ROUNDINGS * u * values.abs().amax(0) + smallest
 
         return error
+
+    def _close_together(self, tensor: Tensor, coarsest: torch.dtype) -> Tensor:
+        """Points on a short line for the difference table, [POINTS, *shape]."""
+        sizes = torch.where(tensor == 0, power_of_two_near(tensor), tensor.abs())
+        spacing = sizes * 2.0 ** -(2 * significand_bits(coarsest) // 3)
+        signs = 2 * torch.randint(0, 2, tensor.shape, generator=self.question.generator) - 1
+        # from x on to one side: a kink at x itself is no noise
+        places = torch.arange(1, POINTS + 1, dtype=tensor.dtype).reshape(-1, *[1] * tensor.dim())
+        return tensor + places * (signs.to(tensor) * spacing)

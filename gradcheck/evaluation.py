@@ -61,6 +61,12 @@ class Evaluator:
         """The base value of an input or parameter."""
         return self.inputs[name] if name in self.inputs else self.parameters[name]
 
+    def values_along(self, points: Mapping[str, Tensor]) -> Tensor:
+        """Outputs where several tensors move together, each through its points [P, *shape]."""
+        together = zip(*points.values(), strict=True)
+        rows = [flatten(self._forward(dict(zip(points, place, strict=True)))) for place in together]
+        return torch.stack(rows)
+
     def is_stacked(self, name: str) -> bool:
         """Whether points of ``name`` share a call."""
         return name in self._stacked
@@ -104,8 +110,7 @@ class Evaluator:
             return None
 
     def _one_by_one(self, name: str, points: Tensor) -> Tensor:
-        rows = [flatten(self._forward({name: point})) for point in points]
-        return torch.stack(rows) if rows else self.base.new_empty(0, self.base.numel())
+        return torch.stack([flatten(self._forward({name: point})) for point in points])
 
     def _in_one_call(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
         count = len(points)

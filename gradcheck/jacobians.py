@@ -25,12 +25,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradcheck.evaluation import Evaluator
+from gradcheck.evaluation import Evaluator, power_of_two_near
 from gradcheck.rounding import (
     ASYMPTOTIC_RATIO,
     CURVATURE_RATIO,
     HIDDEN_CUBIC,
     HIDDEN_KINK,
+    NATURAL_LENGTH,
     significand_bits,
     unit_roundoff,
 )
@@ -118,6 +119,8 @@ _NAMED_ROWS = {
 _ROWS = torch.tensor([[float(w) for w in row] for row in _NAMED_ROWS.values()], dtype=torch.float64)
 _AMPLIFICATION = dict(zip(_NAMED_ROWS, _ROWS.abs().sum(1).tolist(), strict=True))
 
+_SMOOTH_NOISE = _AMPLIFICATION["six_points"] + HIDDEN_KINK * _AMPLIFICATION["parabola_0"]
+
 
 def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estimate:
     """Derivatives at the middle of each line, from ``values`` [7, L, M] on GRID times ``step``.
@@ -163,7 +166,7 @@ def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estima
             Kind.SMOOTH,
             smooth,
             seen["six_points"],
-            size["last_correction"] + noise["six_points"] + HIDDEN_KINK * noise["parabola_0"],
+            size["last_correction"] + _SMOOTH_NOISE * error,
         ),
         (
             Kind.QUADRATIC,
@@ -189,39 +192,67 @@ def jacobian_along(
     evaluator: Evaluator,
     name: str,
     directions: Tensor,
-    step: float,
     error: ErrorBound,
     basis: Basis,
+    thorough: bool = False,
 ) -> Estimate:
     """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
 
-    ``step`` is the first and largest (a power of two keeps t d exact); directions have largest
-    absolute value 1. Lines whose outputs are not all settled are probed again with steps 8 times
-    smaller. A larger step's entry is kept only if it agrees with every smaller one's.
+    Directions have largest absolute value 1. The first step is a power of two near the tensor's
+    largest entry, which keeps t d exact; lines whose outputs are not all settled are probed again
+    with steps 8 times smaller. A larger step's entry is kept only if it agrees with every smaller
+    one's. ``thorough`` takes all steps, whether they settle or not, and trusts those above 1 only
+    with what is plainly affine: across many periods nothing smaller than the noise can be seen.
     """
     base = evaluator.tensor(name)
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
-    for number in range(_rounds(base.dtype)):
-        size = step / _SHRINK**number
+    for step in _steps(base):
         moved = directions[lines]
-        offsets = (_OFFSETS * size).to(base).reshape(-1, *[1] * moved.dim())
-        points = base + offsets * moved
-        values = evaluator.values(name, points.flatten(0, 1)).reshape(len(GRID), len(lines), -1)
-        deviation = error(size, values) + _step_rounding(values, base, moved, size)
-        estimate = classify(values, deviation, size, basis)
-        if number:
-            estimate = _scatter(estimate, lines, len(directions))
-        rounds.append(estimate)
-        lines = lines[_unsettled(rounds, lines)]
+        offsets = (_OFFSETS[1:] * step).to(base).reshape(-1, *[1] * moved.dim())
+        points = (base + offsets * moved).flatten(0, 1)
+        around = evaluator.values(name, points).reshape(len(offsets), len(lines), -1)
+        values = torch.cat([evaluator.base.expand(1, *around.shape[1:]), around])
+        deviation = error(step, values) + _step_rounding(values, base, moved, step)
+        estimate = classify(values, deviation, step, basis)
+        if thorough and step > NATURAL_LENGTH:
+            estimate = _only_affine(estimate)
+        rounds.append(_scatter(estimate, lines, len(directions)) if rounds else estimate)
+        if not thorough:
+            lines = lines[_unsettled(rounds, lines)]
         if not len(lines):
             break
     return _merge(rounds)
 
 
-def _rounds(dtype: torch.dtype) -> int:
-    """How many steps are worth a try: 9 in float64 (down to h / 2^24), 4 in float32 (h / 2^9)."""
-    return (significand_bits(dtype) + 1) // 6
+def _steps(base: Tensor) -> list[float]:
+    """Steps from large to small: 9 in float64 (down to h / 2^24), 4 in float32 (h / 2^9).
+
+    They start near the largest entry, and again at 1 where that is larger.
+    """
+    count = (significand_bits(base.dtype) + 1) // 6
+    first = power_of_two_near(base)
+    steps = {first / _SHRINK**number for number in range(count)}
+    if first > NATURAL_LENGTH:
+        steps |= {NATURAL_LENGTH / _SHRINK**number for number in range(count)}
+    return sorted(steps, reverse=True)
+
+
+def _only_affine(estimate: Estimate) -> Estimate:
+    """The estimate without what looks curved, and without what only looks flat in seen noise.
+
+    A noise level taken too high hides a whole function; one that was analysed does not.
+    """
+    known = estimate.kind == Kind.AFFINE
+    if estimate.basis == "estimated":
+        known &= estimate.value.abs() > estimate.bound
+    return Estimate(
+        estimate.value,
+        torch.where(known, estimate.bound, torch.inf),
+        torch.where(known, estimate.kind, int(Kind.UNRESOLVED)),
+        estimate.noise,
+        estimate.basis,
+    )
 
 
 def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, size: float) -> Tensor:
@@ -262,11 +293,13 @@ def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:
 def _unsettled(rounds: list[Estimate], lines: Tensor) -> Tensor:
     """Which of ``lines`` deserve a smaller step, [len(lines)] of bool.
 
-    Those with an unresolved entry, and those where extrapolation still gets better.
+    Those with an unresolved entry, and those where extrapolation still gets better: where the bound
+    is more than what the next step's noise alone would make it.
     """
     latest = rounds[-1]
     unresolved = latest.kind[lines] == Kind.UNRESOLVED
     smooth = latest.kind[lines] == Kind.SMOOTH
+    smooth &= latest.bound[lines] > _SHRINK * _SMOOTH_NOISE * latest.noise[lines]
     if len(rounds) > 1:
         best = torch.stack([earlier.bound[lines] for earlier in rounds[:-1]]).amin(0)
         smooth &= latest.bound[lines] < best

@@ -13,7 +13,7 @@ from gradcheck.nearby import confirmed
 from gradcheck.projections import locate
 from gradcheck.report import Method, Mismatch, TensorReport
 
-_FEW_ENTRIES = 8  # up to here entries cost no more calls than directions
+_FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
 _ENTRIES_TO_LIST = (
     4096  # beyond, a wrong entry is found by bisection, and the others are not listed
@@ -25,27 +25,26 @@ def judge(
 ) -> tuple[TensorReport, Basis]:
     """Judge one tensor's gradient at ``point``; also says what the bounds rest on."""
     tensor = point.tensor(name)
-    used: Method = _cheaper(point, name) if method == "auto" or not tensor.numel() else method
-    lines = along_entries(tensor) if used == "full" else random_lines(tensor, generator)
+    used: Method = _cheaper(point, name) if method == "auto" else method
+    lines = random_lines(tensor, generator)
+    if used == "full" or tensor.numel() <= len(lines):
+        used, lines = "full", along_entries(tensor)
     comparison = point.compare(name, lines)
     may_miss = 0.0 if used == "full" else miss_probability(tensor.dtype)
     if used == "projection" and bool(comparison.wrong.any()):
         lines, comparison = _by_entry(point, name, lines, comparison)
         used = "full" if len(lines) == tensor.numel() else used
-    wrong = comparison.wrong
-    suspects = wrong.any(0)
+    suspects = comparison.wrong.any(0)
     if bool(suspects.any()):
-        wrong[:, suspects] = confirmed(
-            point, name, lines.where(suspects), comparison.where(suspects), generator
-        )
-    undecided = comparison.undecided | (comparison.wrong & ~wrong)
+        again = confirmed(point, name, lines.where(suspects), generator)
+        comparison = comparison.replaced(suspects, again)
     report = TensorReport(
         tensor=name,
         size=tensor.numel(),
         method=used,
         comparisons=comparison.bound.numel(),
-        undecided=int(undecided.sum()),
-        mismatches=_mismatches(name, lines, comparison, wrong),
+        undecided=int(comparison.undecided.sum()),
+        mismatches=_mismatches(name, lines, comparison),
         may_miss=may_miss,
     )
     return report, comparison.basis
@@ -82,13 +81,10 @@ def _by_entry(
     return (by_entry, there) if bool(there.wrong.any()) else (lines, comparison)
 
 
-def _mismatches(
-    name: str, lines: Lines, comparison: Comparison, wrong: Tensor
-) -> tuple[Mismatch, ...]:
+def _mismatches(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:
     """One mismatch for every wrong line, that of the cotangent with the largest difference."""
     difference = (comparison.got - comparison.expected).abs().nan_to_num(torch.inf)
-    difference = torch.where(wrong, difference, -1.0)
-    size, cotangent = difference.max(0) if difference.numel() else (difference[0], difference[0])
+    size, cotangent = torch.where(comparison.wrong, difference, -1.0).max(0)
     order = size.argsort(descending=True, stable=True)
     return tuple(
         Mismatch(

@@ -89,5 +89,5 @@ def signed_integers(shape: tuple[int, ...], bits: int, generator: torch.Generato
 
 
 def _bits_and_count(dtype: torch.dtype) -> tuple[int, int]:
-    """Float64 has room for 7 more bits in x + t d; narrower types take more directions instead."""
-    return (7, 4) if significand_bits(dtype) > significand_bits(torch.float32) else (3, 8)
+    """As many bits as x + t d has room for; K such that a wrong gradient is missed once in 2^32."""
+    return (15, 2) if significand_bits(dtype) > significand_bits(torch.float32) else (7, 4)

@@ -17,23 +17,25 @@ _SAMPLED = 8  # gradients that show which branches meet at the point
 _BITS = 6
 
 
-def confirmed(
-    point: Point, name: str, lines: Lines, here: Comparison, generator: torch.Generator
-) -> Tensor:
-    """Which of the wrong comparisons ``here`` along ``lines`` are wrong, [cotangents, lines]."""
+def confirmed(point: Point, name: str, lines: Lines, generator: torch.Generator) -> Comparison:
+    """A thorough comparison along ``lines``, undecided where only a convention differs."""
+    here = point.compare(name, lines, thorough=True)
+    wrong = here.wrong
+    if not bool(wrong.any()):
+        return here
     neighbours = [point.at(_moved_all(point, generator)) for _ in range(_SAMPLED)]
-    agrees = torch.ones_like(here.got, dtype=torch.bool)
+    agrees = torch.ones_like(wrong)
     for neighbour in neighbours[:_JUDGED]:
-        there = neighbour.compare(name, lines)
+        there = neighbour.compare(name, lines, thorough=True)
         agrees &= ~there.wrong & ~there.undecided
-    if not bool(agrees.any()):
-        return here.wrong
     slopes = [here.expected - here.bound, here.expected + here.bound]
     seen = torch.stack([*slopes, *(n.analytic(name, lines) for n in neighbours)])
     low, high = seen.amin(0), seen.amax(0)
     room = (high - low) + torch.maximum(low.abs(), high.abs())
     plausible = (here.got >= low - room) & (here.got <= high + room)
-    return here.wrong & ~(agrees & plausible)
+    undecided = here.undecided | (wrong & agrees & plausible)
+    bound = torch.where(undecided, torch.inf, here.bound)
+    return Comparison(here.expected, here.got, bound, here.basis)
 
 
 def _moved_all(point: Point, generator: torch.Generator) -> dict[str, Tensor]:

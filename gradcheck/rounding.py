@@ -39,6 +39,10 @@ carried by rounding. Reverse mode does at most about four operations for one of 
 (Griewank and Walther, *Evaluating Derivatives*, section 4.6); the factor of two is for luck that
 the sampled evaluation had and the gradient did not."""
 
+NATURAL_LENGTH = 1.0
+"""The length over which an unknown function is taken to be smooth, whatever the size of its input:
+that of sin, exp, tanh and sigmoid. Curvature seen over longer steps may be an alias."""
+
 HIDDEN_CUBIC = 4 / 3
 """A t^2 error in a central difference at step h is at most 4/3 of the change from h to h/2."""
 
