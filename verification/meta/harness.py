@@ -14,6 +14,7 @@ from verification.cases import LayerCall
 from verification.properties import PROPERTIES
 from verification.running.campaign import hunt
 from verification.subjects.entry import Entry
+from verification.subjects.optimizers import scratch_sgd
 from verification.trials.discrepancy import Discrepancy
 
 
@@ -25,6 +26,8 @@ def broken(kind: str, layer_class: Callable[..., Any], name: str = "") -> Entry:
     right = catalogue.find(f"scratch_layers.{kind}")
 
     def build(call: LayerCall, dtype: Any, device: Any) -> Subject:
+        if call.name == "SGD":
+            return scratch_sgd(call, layer_class)
         children = [catalogue.build_layer(child, dtype, device) for child in call.children]
         layer = layer_class(*children, **call.kwargs)
         # A loss has no parameters, and so no place to be moved to.

@@ -47,13 +47,11 @@ class OptimizerSubject:
         raise NotImplementedError(f"{self.name} is an optimiser: it has no vector-Jacobian product")
 
 
-def scratch_sgd(call: LayerCall) -> OptimizerSubject:
-    """scratch_layers.SGD under the subject protocol."""
+def scratch_sgd(call: LayerCall, kind: Callable[..., Any] = scratch_layers.SGD) -> OptimizerSubject:
+    """scratch_layers.SGD, or another class with its arguments, under the subject protocol."""
     arguments = call.kwargs
     rates = arguments.pop("lr")
-    return OptimizerSubject(
-        call.name, lambda params, lr: scratch_layers.SGD(params, lr, **arguments), rates
-    )
+    return OptimizerSubject(call.name, lambda params, lr: kind(params, lr, **arguments), rates)
 
 
 def _writable(value: Tensor) -> Tensor:
