@@ -14,7 +14,7 @@ from verification.cases import Case, Role, TensorSpec, Values
 from verification.references.laws import OUTPUT
 from verification.references.row import Clause, Trait
 from verification.strategies.geometry import Geometry, Limits
-from verification.strategies.tensors import LAYOUTS, SEEDS, families, layouts_of
+from verification.strategies.tensors import LAYOUTS, SEEDS, WITHIN_ONE, families, layouts_of
 from verification.subjects.entry import Entry
 
 ANY_SIZE = Limits()
@@ -97,6 +97,8 @@ def tensor_specs(
         wanted.append((OUTPUT, Role.COTANGENT, None))
     names = tuple(name for name, _, _ in wanted)
     chosen = draw(families(names, integers=integers, reals=reals))
+    if Clause.SATURATION in entry.waivers:
+        chosen = tuple(WITHIN_ONE.get(family, family) for family in chosen)
     places = draw(layouts_of(len(names), layouts))
     # One seed serves all: each tensor's name is mixed into its own numbers.
     seed = draw(SEEDS)
@@ -104,3 +106,39 @@ def tensor_specs(
         TensorSpec(name, role, shape, Values(family, seed), layout)
         for (name, role, shape), family, layout in zip(wanted, chosen, places, strict=True)
     )
+
+
+def refused_uses() -> CaseStrategy:
+    """Uses that the row says must be refused; what must be raised stands among the options."""
+
+    def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
+        if entry.row.refusals is None:
+            raise ValueError(f"row {entry.row.name} has no refusals: nothing can be drawn from it")
+        refusals = entry.row.refusals()
+
+        @st.composite
+        def case(draw: DrawFn) -> Case:
+            refusal = draw(refusals)
+            given = [
+                (Role.INPUT, refusal.geometry.inputs),
+                (Role.PARAMETER, refusal.geometry.parameters),
+            ]
+            tensors = tuple(
+                TensorSpec(name, role, shape, Values("dense"))
+                for role, named in given
+                for name, shape in named
+            )
+            expected = (("when", refusal.when), ("error", refusal.error), ("says", refusal.says))
+            return Case(
+                entry.spec,
+                refusal.geometry.layer,
+                tensors,
+                property_name,
+                dtype,
+                device,
+                options=expected,
+            )
+
+        return case()
+
+    return strategy

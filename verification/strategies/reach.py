@@ -18,7 +18,11 @@ _LONG = 32
 
 
 def cells(case: Case) -> frozenset[str]:
-    """The names of the cells that the case is in, such as "stride leaves a remainder"."""
+    """The names of the cells that the case is in, such as "stride leaves a remainder"; a use that
+    must be refused is in none.
+    """
+    if case.option("error") is not None:
+        return frozenset()
     found = set(_cells_of_tensors(case))
     for call in case.layer.walk():
         found.update(_cells_of_arguments(call))

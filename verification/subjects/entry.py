@@ -16,6 +16,9 @@ Build = Callable[[LayerCall, torch.dtype, torch.device], Subject]
 TRUTH = "truth"
 """A row with a law knows the truth; a property that needs it says so by this name."""
 
+DECLARED_REFUSALS = "declared refusals"
+"""A row may list uses that must be refused; a property that needs the list says so by this name."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -35,7 +38,8 @@ class Entry:
     def have(self) -> frozenset[str]:
         """Everything that a property may need, as far as this subject and its row have it."""
         clauses = self.row.clauses - self.waivers.keys()
-        return frozenset({TRUTH, *self.row.traits, *clauses, *self.offers})
+        declared = {DECLARED_REFUSALS} if self.row.refusals is not None else set()
+        return frozenset({TRUTH, *self.row.traits, *clauses, *self.offers, *declared})
 
     @property
     def spec(self) -> SubjectSpec:

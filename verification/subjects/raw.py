@@ -3,6 +3,7 @@
 Only the properties of the contract need it; every other one goes through the subject protocol.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from gradcheck.subjects import Subject
 
 
 class RawLayer:
-    """The layer inside a subject, with its parameters by name.
+    """The layer inside a subject, with its parameters by name and the arguments of its backward.
 
     Raises:
         TypeError: the subject wraps no hand-written layer.
@@ -24,6 +25,7 @@ class RawLayer:
             raise TypeError(f"{subject.name} is no hand-written layer: it has no raw calls")
         self.layer: Any = subject.layer
         self.held: dict[str, Holder | Pair] = {p.name: p for p in find_parameters(self.layer)}
+        self.cotangent_names = tuple(inspect.signature(self.layer.backward).parameters)
 
     def set_parameters(self, values: Mapping[str, Tensor]) -> None:
         """Let the layer use these values."""
@@ -39,3 +41,11 @@ class RawLayer:
         """The gradient of the input; the parameters' gradients are added to their buffers."""
         gradient: Tensor = self.layer.backward(*cotangents.values())
         return gradient
+
+
+def held_tensors(subject: Subject) -> dict[str, Tensor]:
+    """The parameters and gradients that a hand-written layer holds, by name; none for another."""
+    held = RawLayer(subject).held if hasattr(subject, "layer") else {}
+    values = {name: parameter.value for name, parameter in held.items()}
+    gradients = {f"{name} gradient": parameter.gradient for name, parameter in held.items()}
+    return values | {name: buffer for name, buffer in gradients.items() if buffer is not None}

@@ -22,10 +22,10 @@ def require_refusal(
         got = f"{type(raised).__name__}: {raised}"
         kinds = [kind.__name__ for kind in type(raised).__mro__]
         missing = [word for word in says if word not in str(raised)]
-        trial.require(error in kinds, "wrong error", what, f"{what} raises {got}; not {error}")
-        trial.require(not missing, "unhelpful", what, f"{what} raises {got}; it lacks {missing}")
+        trial.require(error in kinds, "wrong error", "", f"{what} raises {got}; not {error}")
+        trial.require(not missing, "unhelpful", "", f"{what} raises {got}; it lacks {missing}")
     else:
-        trial.fail("not raised", what, f"{what} is accepted; expected {error}")
+        trial.fail("not raised", "", f"{what} is accepted; expected {error}")
 
 
 @contextmanager
@@ -39,4 +39,5 @@ def untouched(trial: Trial, tensors: Mapping[str, Tensor], during: str) -> Itera
 
 
 def _bits(tensor: Tensor) -> Tensor:
-    return tensor.detach().flatten().clone().view(torch.uint8)
+    copy = tensor.detach().clone(memory_format=torch.contiguous_format)
+    return copy.flatten().view(torch.uint8)

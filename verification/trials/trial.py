@@ -89,9 +89,8 @@ class Trial:
     @cached_property
     def placed_cotangents(self) -> dict[str, Placed]:
         """The cotangents in their guarded buffers; their shapes are those of the true outputs."""
-        outputs = self.true_outputs
         return {
-            spec.name: self.make(spec, tuple(outputs[spec.name].value.shape))
+            spec.name: self.make(spec, tuple(self.true_outputs[spec.name].value.shape))
             for spec in self.case.of_role(Role.COTANGENT)
         }
 

@@ -1,0 +1,91 @@
+"""Faults in what a layer accepts, and in what it does before it refuses."""
+
+import torch
+
+from scratch_layers import SGD, Conv2d, ConvTranspose2d, MSELoss, NearestUpsampling, ReLU, Sigmoid
+from verification.meta.faults.fault import fault
+
+
+@fault("Conv2d", "declared_refusals")
+class TruncatesEveryNumber(Conv2d):
+    """Makes ints of floats and bools."""
+
+    def __init__(self, *args, **kwargs):
+        whole = {
+            n: int(v) if isinstance(v, (float, bool)) and v == v else v for n, v in kwargs.items()
+        }
+        super().__init__(*args, **whole | {"bias": kwargs["bias"]})
+
+
+@fault("NearestUpsampling", "declared_refusals")
+class TakesTheScalesSize(NearestUpsampling):
+    """Drops the sign of a scale."""
+
+    def __init__(self, scale_factor):
+        super().__init__(abs(scale_factor) if isinstance(scale_factor, float) else scale_factor)
+
+
+@fault("MSELoss", "declared_refusals")
+class BroadcastsTheTarget(MSELoss):
+    """Compares every sample with one target."""
+
+    def forward(self, input, target):
+        return super().forward(*torch.broadcast_tensors(input, target))
+
+
+@fault("SGD", "declared_refusals")
+class FailsWithoutAWord(SGD):
+    """Checks with a bare assertion."""
+
+    def __init__(self, params, lr, momentum=0.0):
+        assert isinstance(momentum, float)
+        assert 0 <= momentum < float("inf")
+        super().__init__(params, lr, momentum)
+
+
+@fault("Conv2d", "bad_inputs_are_refused")
+class ConvertsTheInput(Conv2d):
+    """Computes in the parameters' dtype whatever it is given."""
+
+    def forward(self, input):
+        return super().forward(torch.as_tensor(input).to(self.weight.data.dtype))
+
+
+@fault("MSELoss", "bad_inputs_are_refused")
+class DoesNotLookAtTheTarget(MSELoss):
+    """Leaves the complaint to whatever operation fails first."""
+
+    def forward(self, input, target):
+        return super().forward(input, input - (input - target))
+
+
+@fault("Sigmoid", "bad_inputs_are_refused")
+class TakesIntegers(Sigmoid):
+    """Promotes integers, as torch.sigmoid does."""
+
+    def forward(self, input):
+        exact = isinstance(input, torch.Tensor) and not input.is_floating_point()
+        return super().forward(input.float() if exact else input)
+
+
+@fault("ReLU", "bad_cotangents_are_refused")
+class BroadcastsTheCotangent(ReLU):
+    """Spreads a smaller cotangent over the output."""
+
+    def backward(self, grad_output):
+        if isinstance(grad_output, torch.Tensor) and grad_output.dim() == 0:
+            grad_output = grad_output.expand(self._record.output_shape)
+        return super().backward(grad_output)
+
+
+@fault("ConvTranspose2d", "bad_cotangents_are_refused")
+class ZeroesBeforeItLooks(ConvTranspose2d):
+    """Has lost its gradients by the time it refuses."""
+
+    def backward(self, grad_output):
+        kept = [p.grad.clone() for p in self.parameters()]
+        self.zero_grad()
+        gradient = super().backward(grad_output)
+        for parameter, old in zip(self.parameters(), kept, strict=True):
+            parameter.grad.add_(old)
+        return gradient

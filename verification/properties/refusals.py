@@ -1,0 +1,166 @@
+"""Refusals: a wrong use raises the right error, in words that help, before anything was changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from torch import Tensor
+
+from verification.properties.registry import Decides, Family, property_of
+from verification.references.laws import OUTPUT
+from verification.references.row import Clause, Trait
+from verification.strategies.cases import ordinary, refused_uses
+from verification.strategies.geometry import Geometry
+from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
+from verification.subjects.raw import RawLayer, held_tensors
+from verification.trials.refused import require_refusal, untouched
+from verification.trials.trial import Trial, gradients_of
+
+
+@property_of(
+    Family.REFUSALS,
+    needs={Clause.REFUSALS, DECLARED_REFUSALS},
+    cases=refused_uses(),
+    decides=Decides.CONTRACT,
+)
+def check_declared_refusals(trial: Trial) -> None:
+    """What the row says must be refused is refused, by its error and naming what is wrong."""
+    case = trial.case
+    error, says = case.option("error"), case.option("says")
+    if case.option("when") == "build":
+        build, arguments = trial.entry.build, (case.layer, trial.dtype, trial.device)
+        require_refusal(trial, lambda: build(*arguments), error, str(case.layer), says)
+        return
+    subject, tensors = trial.subject, trial.inputs | trial.parameters
+    shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+    with untouched(trial, tensors, "a refused forward"):
+        require_refusal(
+            trial,
+            lambda: subject.forward(trial.inputs, trial.parameters),
+            error,
+            f"forward on {shapes}",
+            says,
+        )
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What stands in a right tensor's place, the error that answers it, and what that must say."""
+
+    spoil: Callable[[Tensor], object]
+    error: str
+    says: Callable[[Tensor], tuple[str, ...]]
+
+
+def _other_dtype(right: Tensor) -> torch.dtype:
+    return torch.float32 if right.dtype == torch.float64 else torch.float64
+
+
+def _longer(right: Tensor) -> Tensor:
+    return right.new_ones(*right.shape[:-1], right.shape[-1] + 1)
+
+
+def _shapes(spoil: Callable[[Tensor], Tensor]) -> Mistake:
+    def says(right: Tensor) -> tuple[str, ...]:
+        return str(tuple(spoil(right).shape)), str(tuple(right.shape))
+
+    return Mistake(spoil, "ValueError", says)
+
+
+ALONE = {
+    "a list": Mistake(lambda right: [right], "TypeError", lambda right: ("list",)),
+    "integers": Mistake(lambda right: right.long(), "ValueError", lambda right: ("int64",)),
+}
+"""Mistakes that any tensor may make."""
+
+AMONG_OTHERS = {
+    "another dtype": Mistake(
+        lambda right: right.to(_other_dtype(right)),
+        "ValueError",
+        lambda right: (str(_other_dtype(right)), str(right.dtype)),
+    ),
+    "another device": Mistake(
+        lambda right: right.to("meta"),
+        "ValueError",
+        lambda right: ("meta", right.device.type),
+    ),
+}
+"""Mistakes of a tensor that must agree with another one."""
+
+SHAPES = {
+    "an axis more": _shapes(lambda right: right.unsqueeze(0)),
+    "one entry more": _shapes(_longer),
+    "a scalar": _shapes(torch.sum),
+}
+"""Mistakes of a tensor whose shape is given; two of them would broadcast."""
+
+
+def _wrong_input(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
+    """Which input is spoilt, and how; one that stands alone has nothing to agree with."""
+    alone = len(geometry.inputs) + len(geometry.parameters) == 1
+    return st.fixed_dictionaries(
+        {
+            "tensor": st.sampled_from([name for name, _ in geometry.inputs]),
+            "mistake": st.sampled_from(list(ALONE if alone else ALONE | AMONG_OTHERS)),
+        }
+    )
+
+
+@property_of(
+    Family.REFUSALS,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.REFUSALS},
+    cases=ordinary(options=_wrong_input),
+    decides=Decides.CONTRACT,
+)
+def check_bad_inputs_are_refused(trial: Trial) -> None:
+    """An input that is no tensor, not floating, or of another dtype or device than the rest is
+    refused.
+    """
+    name, what = trial.case.option("tensor"), trial.case.option("mistake")
+    mistake, right = (ALONE | AMONG_OTHERS)[what], trial.inputs[name]
+    spoilt: dict[str, Any] = trial.inputs | {name: mistake.spoil(right)}
+    trial.results()  # gradients that the refused call must leave alone
+    with untouched(trial, _all_tensors(trial), "a refused forward"):
+        require_refusal(
+            trial,
+            lambda: trial.subject.forward(spoilt, trial.parameters),
+            mistake.error,
+            f"forward on {what} as {name}",
+            (name, *mistake.says(right)),
+        )
+    trial.require_results(trial.results(), trial.true_results)
+
+
+def _wrong_cotangent(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
+    """How the cotangent is spoilt."""
+    return st.fixed_dictionaries({"mistake": st.sampled_from(list(ALONE | AMONG_OTHERS | SHAPES))})
+
+
+@property_of(
+    Family.REFUSALS,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.REFUSALS, "zero"},
+    cases=ordinary(options=_wrong_cotangent),
+    decides=Decides.CONTRACT,
+)
+def check_bad_cotangents_are_refused(trial: Trial) -> None:
+    """A cotangent that is no tensor, not floating, or not like the output is refused."""
+    what, raw = trial.case.option("mistake"), RawLayer(trial.subject)
+    mistake, right = (ALONE | AMONG_OTHERS | SHAPES)[what], trial.cotangents[OUTPUT]
+    trial.results()
+    with untouched(trial, _all_tensors(trial), "a refused backward"):
+        require_refusal(
+            trial,
+            lambda: raw.layer.backward(mistake.spoil(right)),
+            mistake.error,
+            f"backward on {what} as {raw.cotangent_names[0]}",
+            (raw.cotangent_names[0], *mistake.says(right)),
+        )
+    trial.require_results(gradients_of(trial.vjp()), gradients_of(trial.truth.gradients))
+
+
+def _all_tensors(trial: Trial) -> dict[str, Tensor]:
+    """What the caller holds, and what the layer holds."""
+    return trial.inputs | trial.parameters | trial.cotangents | held_tensors(trial.subject)
