@@ -5,15 +5,18 @@ reports.
 """
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from verification.plugin.case_items import CaseItem
+from verification.trials.discrepancy import discrepancies
 
 if TYPE_CHECKING:
+    from verification.report.summary import Failure
     from verification.running.journal import Journal
     from verification.running.selection import Target
     from verification.trials.discrepancy import Discrepancy
@@ -63,14 +66,10 @@ def campaign(
             settings=settings,
             run=run_case if _journal is None else _journal.run,
         )
-        if tally.examples and tally.examples == tally.unjudged.total():
-            pytest.skip(f"nothing to judge in {tally.examples} examples: {_first(tally.unjudged)}")
+        if tally.nothing_judged():
+            pytest.skip(tally.nothing_judged())
 
     return run
-
-
-def _first(reasons: Any) -> str:
-    return str(reasons.most_common(1)[0][0])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -78,52 +77,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Put the tally, the failure's text and its case files into the report."""
     report = yield
     if call.when == "call":
-        found = [] if call.excinfo is None else list(_discrepancies(call.excinfo.value))
-        files = [_file_of(item, discrepancy) for discrepancy in found]
-        if found:
-            _describe(report, found, files)
+        error = None if call.excinfo is None else call.excinfo.value
+        failures = [_failure(item, discrepancy) for discrepancy in discrepancies(error)]
+        if failures:
+            report.longrepr = "\n\n".join(failure.text for failure in failures)
+            report.user_properties += [("case_file", str(failure.case)) for failure in failures]
         if TALLY in item.stash:
             # An attribute of the report: xdist carries it to the controller.
             report.verification = {  # type: ignore[attr-defined]
                 "tally": item.stash[TALLY].to_dict(),
-                "failures": [
-                    {"sentence": discrepancy.finding.sentence, "case": file}
-                    for discrepancy, file in zip(found, files, strict=True)
-                ],
+                "failures": [asdict(failure) for failure in failures],
             }
     return report
 
 
-def _describe(report: pytest.TestReport, found: list["Discrepancy"], files: list[str]) -> None:
-    from verification.report.failure import failure_text
+def _failure(item: pytest.Item, discrepancy: "Discrepancy") -> "Failure":
+    """The failure with its case file: the one that was replayed, or one written now."""
+    from verification.report.failure import failure_of, save_case
 
-    report.user_properties += [("case_file", file) for file in files]
-    report.longrepr = "\n\n".join(
-        failure_text(discrepancy, f"pytest --replay-case {file}")
-        for discrepancy, file in zip(found, files, strict=True)
-    )
-
-
-def _discrepancies(error: BaseException) -> Iterator["Discrepancy"]:
-    """The discrepancies that an error is, or groups; none where it is something else too."""
-    from verification.trials.discrepancy import Discrepancy
-
-    if isinstance(error, Discrepancy):
-        yield error
-    elif isinstance(error, BaseExceptionGroup) and error.split(Discrepancy)[1] is None:
-        for inner in error.exceptions:
-            yield from _discrepancies(inner)
-
-
-def _file_of(item: pytest.Item, discrepancy: "Discrepancy") -> str:
-    """The path of the case file, written unless it is the one that was replayed."""
     if isinstance(item, CaseItem):
-        return os.path.relpath(item.path)
-    from verification.cases.case_file import CaseFile
-    from verification.cases.provenance import provenance
-
+        return failure_of(discrepancy, item.path)
     cases: Path = item.config.getoption("--verify-cases")
-    origin = provenance(test=item.nodeid)
-    return os.path.relpath(
-        CaseFile(discrepancy.case, discrepancy.finding.to_dict(), origin).write(cases)
-    )
+    return failure_of(discrepancy, save_case(discrepancy, cases, test=item.nodeid))

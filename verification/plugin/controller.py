@@ -109,18 +109,8 @@ class Controller:
         elif report is not None:
             result = Result.PASSED if report.passed else Result.FAILED
         if result is Result.FAILED and not failures:
-            failures = (Failure(_last_line(report), _case_file(report)),)
-        return Cell(
-            target.entry.row.name,
-            target.prop.name,
-            target.prop.family.value,
-            target.device,
-            target.dtype,
-            result,
-            reason,
-            failures,
-            **found["tally"],
-        )
+            failures = (Failure(_last_line(report), case=_case_file(report)),)
+        return Cell(*target.names(), result, reason, failures, **found["tally"])
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

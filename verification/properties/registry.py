@@ -84,6 +84,12 @@ def property_of(
     return register
 
 
+def in_order(properties: Iterable[Property]) -> list[Property]:
+    """Sorted by family, as a report shows them."""
+    families = list(Family)
+    return sorted(properties, key=lambda prop: families.index(prop.family))
+
+
 def applicable(entry: Entry) -> list[Property]:
     """The properties whose needs the entry meets, in the order of the families."""
     order = list(Family)

@@ -1,14 +1,32 @@
 """A discrepancy in a few lines: what is wrong, on which layer, on which numbers, how to replay."""
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from verification.cases import Case, TensorSpec
+from verification.cases.case_file import CaseFile
+from verification.cases.provenance import provenance
+from verification.report.summary import Failure
 from verification.trials.discrepancy import Discrepancy
 
 SHOWN = 16
 """Elements that a tensor may have to be written out whole."""
+
+
+def save_case(discrepancy: Discrepancy, folder: Path, **origin: str) -> Path:
+    """Write the case that shows the discrepancy into a folder; the file's path."""
+    facts = discrepancy.finding.to_dict()
+    return CaseFile(discrepancy.case, facts, provenance(**origin)).write(folder)
+
+
+def failure_of(discrepancy: Discrepancy, path: Path) -> Failure:
+    """The failure as a report shows it, with the command that replays its case file."""
+    shown = os.path.relpath(path)
+    text = failure_text(discrepancy, f"pytest --replay-case {shown}")
+    return Failure(discrepancy.finding.sentence, text, shown)
 
 
 def failure_text(discrepancy: Discrepancy, replay: str = "") -> str:

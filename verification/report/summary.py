@@ -28,9 +28,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One failure of a cell: what is wrong, and the case file that shows it."""
+    """One failure of a cell: what is wrong in a sentence and in full, and the case file."""
 
     sentence: str
+    text: str = ""
     case: str | None = None
 
 
@@ -38,13 +39,15 @@ class Failure:
 class Cell:
     """One campaign and its end.
 
-    unjudged: examples without a verdict, by reason. counts: what the property counted. reach: the
-    examples in each cell of the geometry.
+    decides: "correctness", or "contract" for what a foreign layer need not promise. unjudged:
+    examples without a verdict, by reason. counts: what the property counted. reach: the examples in
+    each cell of the geometry.
     """
 
     layer: str
     property: str
     family: str
+    decides: str
     device: str
     dtype: str
     result: Result

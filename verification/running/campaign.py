@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,9 @@ from hypothesis import Phase, given
 from verification.cases import Case
 from verification.properties.registry import Property
 from verification.running.minimise import minimise
+from verification.strategies.reach import cells
 from verification.subjects.entry import Entry
-from verification.trials.discrepancy import Discrepancy
+from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.outcome import NotExercised, Outcome
 from verification.trials.run_case import run_case
 
@@ -30,20 +31,30 @@ Run = Callable[[Case], Outcome]
 
 @dataclass
 class Tally:
-    """What a campaign did: examples run, examples with no verdict by reason, counts, seconds."""
+    """What a campaign did: examples run, those without a verdict by reason, what was counted, and
+    the examples in each cell of the geometry.
+    """
 
     examples: int = 0
     unjudged: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    reach: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
-    def add(self, outcome: Outcome) -> None:
-        """Count one outcome."""
+    def add(self, case: Case, outcome: Outcome) -> None:
+        """Count one example and its outcome."""
         self.examples += 1
+        self.reach.update(cells(case))
         if isinstance(outcome, NotExercised):
             self.unjudged[outcome.reason] += 1
         elif not isinstance(outcome, Discrepancy):
             self.counts.update(dict(outcome.counts))
+
+    def nothing_judged(self) -> str:
+        """Why no example had a verdict; empty if one had."""
+        if self.examples == 0 or self.unjudged.total() < self.examples:
+            return ""
+        return f"nothing to judge in {self.examples} examples: {self.unjudged.most_common(1)[0][0]}"
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for json.dumps."""
@@ -51,6 +62,7 @@ class Tally:
             "examples": self.examples,
             "unjudged": dict(self.unjudged),
             "counts": dict(self.counts),
+            "reach": dict(self.reach),
             "seconds": self.seconds,
         }
 
@@ -76,7 +88,7 @@ def hunt(
 
     def experiment(case: Case) -> None:
         outcome = run(case)
-        tally.add(outcome)
+        tally.add(case, outcome)
         if isinstance(outcome, Discrepancy):
             raise outcome
 
@@ -94,7 +106,7 @@ def hunt(
     try:
         campaign()
     except (Discrepancy, ExceptionGroup) as failure:
-        found = [minimise(discrepancy, run) for discrepancy in _discrepancies(failure)]
+        found = [minimise(discrepancy, run) for discrepancy in discrepancies(failure)]
         if not found:
             raise
         if len(found) == 1:
@@ -103,11 +115,3 @@ def hunt(
     finally:
         tally.seconds += time.perf_counter() - started
     return tally
-
-
-def _discrepancies(failure: BaseException) -> Iterator[Discrepancy]:
-    if isinstance(failure, Discrepancy):
-        yield failure
-    elif isinstance(failure, BaseExceptionGroup):
-        for inner in failure.exceptions:
-            yield from _discrepancies(inner)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from verification import catalogue
 from verification.properties import PROPERTIES
-from verification.properties.registry import Property
+from verification.properties.registry import Property, in_order
 from verification.subjects.entry import Entry
 
 DEVICES = ("cpu", "cuda")
@@ -23,6 +23,18 @@ class Target(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.entry.row.name}-{self.prop.name}-{self.device}-{self.dtype}"
+
+    def names(self) -> tuple[str, str, str, str, str, str]:
+        """Layer, property, family, what it decides, device, dtype: the head of a summary's cell."""
+        prop = self.prop
+        return (
+            self.entry.row.name,
+            prop.name,
+            prop.family.value,
+            prop.decides.value,
+            self.device,
+            self.dtype,
+        )
 
 
 class Inapplicable(NamedTuple):
@@ -48,10 +60,10 @@ class Selection:
 
     def __post_init__(self) -> None:
         layers = [entry.row.name for entry in catalogue.SHIPPED.values()]
-        _require_known("layer", self.layers, layers)
-        _require_known("property", self.properties, PROPERTIES)
-        _require_known("device", self.devices, DEVICES)
-        _require_known("dtype", self.dtypes, DTYPES)
+        require_known("layer", self.layers, layers)
+        require_known("property", self.properties, PROPERTIES)
+        require_known("device", self.devices, DEVICES)
+        require_known("dtype", self.dtypes, DTYPES)
 
     def targets(self) -> list[Target]:
         """Every campaign of the selection, layer by layer."""
@@ -76,7 +88,7 @@ class Selection:
             (entry, prop)
             for entry in catalogue.SHIPPED.values()
             if not self.layers or entry.row.name in self.layers
-            for prop in PROPERTIES.values()
+            for prop in in_order(PROPERTIES.values())
             if not self.properties or prop.name in self.properties
         ]
 
@@ -90,7 +102,8 @@ def absent(device: str) -> str | None:
     return None
 
 
-def _require_known(what: str, asked: Iterable[str], known: Iterable[str]) -> None:
+def require_known(what: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ValueError, with all that is known, for the first name that is not."""
     known = list(known)
     for name in asked:
         if name not in known:

@@ -11,13 +11,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import torch
+from hypothesis import Phase
+from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 import scratch_layers
-from gradcheck.subjects import LayerSubject, Subject
+from gradcheck.subjects import LayerSubject
 from verification import catalogue
 from verification.cases import LayerCall
+from verification.references.row import Row
+from verification.strategies.geometry import Geometry, Limits
 from verification.subjects.entry import Entry
 
 Factory = Callable[..., Any]
@@ -77,16 +82,57 @@ def foreign_entry(factory: Factory, like: object, *, name: str | None = None) ->
     """The entry of a hand-written layer, judged by the row of the kind `like`.
 
     `like` is the name of a kind ("Conv2d"), or a class of that name. Arguments that the factory
-    does not take are held at the kind's default.
+    does not take are held at the kind's default; `bias` is held at False where the layer turns out
+    to have none.
 
     Raises:
-        SubjectError: no row has that name, or the factory wants an argument that the kind has not.
+        SubjectError: no row has that name, the factory wants an argument that the kind has not, or
+            the simplest layer of the kind cannot be built.
     """
     model = kind_named(like)
-    build = _Build(factory, _accepted(factory, model.row.name))
+    accepted = _accepted(factory, model.row.name)
+    fixed = {
+        argument: parameter.default
+        for argument, parameter in _arguments(model.row.name).items()
+        if argument not in accepted and parameter.default is not parameter.empty
+    }
+    build = _Build(factory, accepted)
+    simplest = _simplest(_held(model.row, fixed))
+    try:
+        subject = build(simplest.layer, torch.float32, torch.device("cpu"))
+    except Exception as error:
+        raise SubjectError(
+            f"{importable_name(factory)} cannot be built as {simplest.layer}:"
+            f" {type(error).__name__}: {error}"
+        ) from error
+    if "bias" in fixed and len(subject.parameters()) < len(simplest.parameters):
+        fixed["bias"] = False
     return replace(
-        model, name=name or importable_name(factory), build=build, offers=_offers(factory)
+        model,
+        name=name or importable_name(factory),
+        row=_held(model.row, fixed),
+        build=build,
+        offers=subject.offers,
     )
+
+
+def _held(row: Row, fixed: Mapping[str, Any]) -> Row:
+    """The row with some arguments held at one value."""
+
+    def geometries(limits: Limits) -> SearchStrategy[Geometry]:
+        free = row.geometries(replace(limits, fixed=tuple(fixed.items())))
+        # A geometry may have moved an argument to make the rest fit.
+        return free.filter(lambda g: all(g.layer.kwargs[name] == v for name, v in fixed.items()))
+
+    return replace(row, geometries=geometries) if fixed else row
+
+
+def _simplest(row: Row) -> Geometry:
+    """The first geometry that Hypothesis would draw."""
+    settings = hypothesis.settings(
+        phases=[Phase.generate], max_examples=50, database=None, derandomize=True
+    )
+    return hypothesis.find(row.geometries(Limits()), lambda _: True, settings=settings)
 
 
 def kind_named(like: object) -> Entry:
@@ -104,33 +150,39 @@ def importable_name(factory: Factory) -> str:
     return f"{factory.__module__}:{getattr(factory, '__qualname__', repr(factory))}"
 
 
+def _arguments(kind: str) -> Mapping[str, inspect.Parameter]:
+    """The arguments of a kind with their defaults: the shipped layer's, which are torch's."""
+    return inspect.signature(getattr(scratch_layers, kind)).parameters
+
+
 def _accepted(factory: Factory, kind: str) -> frozenset[str]:
     """The arguments of the kind that the factory takes."""
-    own = inspect.signature(getattr(scratch_layers, kind)).parameters
+    own = _arguments(kind)
     try:
         theirs = inspect.signature(factory).parameters
     except (TypeError, ValueError):
         raise SubjectError(f"{factory!r} shows no signature: wrap it in a function") from None
     if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
         return frozenset(own)
-    unknown = [n for n, p in theirs.items() if p.default is p.empty and n not in own]
+    unknown = [
+        name
+        for name, parameter in theirs.items()
+        if parameter.default is parameter.empty
+        and parameter.kind is not parameter.VAR_POSITIONAL
+        and name not in own
+    ]
     if unknown:
         raise SubjectError(
             f"{importable_name(factory)} wants {', '.join(unknown)}, which {kind} has not:"
-            f" wrap it in a function that takes {', '.join(own)}, or some of them"
+            f" wrap it in a function of {', '.join(own)}, or of some of them"
+        )
+    missing = [n for n, p in own.items() if p.default is p.empty and n not in theirs]
+    if missing:
+        raise SubjectError(
+            f"{importable_name(factory)} does not take {', '.join(missing)}, without which"
+            f" no {kind} is built: wrap it in a function that does"
         )
     return frozenset(theirs)
-
-
-def _offers(factory: Factory) -> frozenset[str]:
-    offers = set()
-    if any(hasattr(factory, name) for name in ("named_parameters", "parameters", "param")):
-        offers.add("accumulate")
-    if hasattr(factory, "zero_grad"):
-        offers.add("zero")
-    if hasattr(factory, "state_dict"):
-        offers.add("state")
-    return frozenset(offers)
 
 
 class _Build:
@@ -140,7 +192,7 @@ class _Build:
         self.factory = factory
         self.accepted = accepted
 
-    def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+    def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> "Renamed":
         layer = self.factory(**{n: v for n, v in call.arguments if n in self.accepted})
         if hasattr(layer, "to"):
             layer = layer.to(device, dtype)
@@ -160,6 +212,10 @@ class Renamed:
         self.name = subject.name
         self.offers = subject.offers
         self._own_names: dict[str, str] = {}
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The layer's own parameter values, by its own names."""
+        return self.subject.parameters()
 
     def forward(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]

@@ -8,6 +8,7 @@ one.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,6 +59,15 @@ class Discrepancy(AssertionError):
     def of(property_name: str, finding: Finding, case: Case) -> Discrepancy:
         """A discrepancy of the subclass that belongs to its cause."""
         return _class_of(property_name, finding.tensor, finding.kind)(property_name, finding, case)
+
+
+def discrepancies(error: BaseException | None) -> Iterator[Discrepancy]:
+    """The discrepancies that an error is, or groups."""
+    if isinstance(error, Discrepancy):
+        yield error
+    elif isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from discrepancies(inner)
 
 
 @functools.cache

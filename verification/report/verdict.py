@@ -1,0 +1,107 @@
+"""The verdict on one layer: right or wrong, with what shows it, and what was not exercised."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from verification.properties.registry import Decides
+from verification.report.summary import Cell, Result, Summary
+from verification.report.terminal import not_exercised_lines
+
+SHOWN = 3
+"""Failures that are shown in full; they often have one cause."""
+
+
+class LayerIsWrong(AssertionError):
+    """A layer that `verification.check` judged wrong; the message is the report."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `verification.check` found of one layer."""
+
+    layer: str
+    like: str
+    contract: bool
+    summary: Summary
+
+    @property
+    def failures(self) -> list[Cell]:
+        """The cells that make the layer wrong."""
+        return [cell for cell in self.summary.of(Result.FAILED) if self._decides(cell)]
+
+    @property
+    def beside(self) -> list[Cell]:
+        """Broken clauses of the contract that were not asked to decide."""
+        return [cell for cell in self.summary.of(Result.FAILED) if not self._decides(cell)]
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was judged and nothing that decides has failed."""
+        judged = any(self._decides(cell) for cell in self.summary.of(Result.PASSED))
+        return judged and not self.failures
+
+    def _decides(self, cell: Cell) -> bool:
+        return self.contract or cell.decides == Decides.CORRECTNESS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return {
+            "layer": self.layer,
+            "like": self.like,
+            "contract": self.contract,
+            "ok": self.ok,
+            **self.summary.to_dict(),
+        }
+
+    def raise_for_failure(self) -> None:
+        """Raise LayerIsWrong, with the report as its message, unless the layer is right."""
+        if not self.ok:
+            raise LayerIsWrong(str(self))
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        wrong = _by_property(self.failures)
+        for cells in list(wrong.values())[:SHOWN]:
+            yield cells[0].failures[0].text
+            yield ""
+        for name, cells in list(wrong.items())[SHOWN:]:
+            yield f"also {_readable(name)}: {_where(cells)}"
+        if self.beside:
+            yield "the layer contract, beside the verdict:"
+        for name, cells in _by_property(self.beside).items():
+            yield f"  {_readable(name)}: {_where(cells)}"
+        yield from not_exercised_lines(self.summary)
+        yield self._verdict()
+
+    def _verdict(self) -> str:
+        judged = [c for c in self.summary.cells if c.result in (Result.PASSED, Result.FAILED)]
+        asked = len(_by_property([cell for cell in judged if self._decides(cell)]))
+        if not asked:
+            word = "nothing was judged"
+        elif self.failures:
+            word = f"WRONG: {len(_by_property(self.failures))} of {asked} properties fail"
+        else:
+            word = f"right: {asked} properties hold"
+        return (
+            f"{self.layer} as {self.like}: {word}"
+            f" ({self.summary.examples} examples, {self.summary.seconds:.0f} s)"
+        )
+
+
+def _by_property(cells: list[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell.property, []).append(cell)
+    return found
+
+
+def _readable(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _where(cells: list[Cell]) -> str:
+    places = ", ".join(f"{cell.dtype} {cell.device}" for cell in cells)
+    return f"{cells[0].failures[0].sentence} ({places})"

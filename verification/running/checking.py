@@ -1,0 +1,132 @@
+"""`verification.check`: every property that applies to one hand-written layer, and a report."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import hypothesis
+from hypothesis import HealthCheck
+
+from verification import catalogue
+from verification.cases.provenance import provenance
+from verification.properties import PROPERTIES
+from verification.properties.registry import Decides, Property, in_order
+from verification.references.clauses import Clause
+from verification.report.failure import failure_of, save_case
+from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary
+from verification.report.verdict import Report
+from verification.running.campaign import Tally, hunt
+from verification.running.selection import Target, absent, require_known
+from verification.subjects.entry import Entry
+from verification.subjects.foreign import Factory, foreign_entry
+from verification.trials.discrepancy import discrepancies
+
+
+def check(
+    layer: Factory,
+    *,
+    like: object,
+    name: str | None = None,
+    properties: Sequence[str] = (),
+    devices: Sequence[str] = ("cpu",),
+    dtypes: Sequence[str] = ("float32", "float64"),
+    examples: int = 100,
+    contract: bool = False,
+    cases: Path = Path("reports/cases"),
+    progress: Callable[[Cell], None] | None = None,
+) -> Report:
+    """Judge a hand-written layer by the row of its kind, in this process.
+
+    Args:
+        layer: its class, or a function that builds it; it has `forward` and `backward`. Arguments
+            of the kind that it does not take stay at their defaults.
+        like: the kind: "Conv2d", or a class of that name, such as torch.nn.Conv2d.
+        name: by which a replay finds the layer again, `module:Name` or `file.py:Name`; its own
+            where none is given.
+        properties: their names; all that apply if empty.
+        devices: "cpu", "cuda".
+        dtypes: "float32", "float64".
+        examples: for each property, device and dtype. The same are drawn on every run.
+        contract: whether the layer contract (refusals, purity, state, accumulation, empty batches,
+            NaN) decides too; otherwise what breaks it is shown beside the verdict.
+        cases: the folder for the case files of failures.
+        progress: called with every cell of the report as it is decided.
+
+    Raises:
+        SubjectError: the layer cannot be judged as that kind.
+        ValueError: a property, device or dtype is unknown, or examples is less than 1.
+    """
+    if examples < 1:
+        raise ValueError(f"examples is {examples}: give a number from 1 on")
+    require_known("property", properties, PROPERTIES)
+    entry = foreign_entry(layer, like, name=name)
+    settings = hypothesis.settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    started = time.perf_counter()
+    chosen = [PROPERTIES[n] for n in properties] or in_order(PROPERTIES.values())
+    found: list[Cell] = []
+    for target in _targets(entry, chosen, devices, dtypes, contract):
+        found.append(_judge(target, settings, cases))
+        if progress is not None:
+            progress(found[-1])
+    missing = [
+        NotApplicable(entry.row.name, prop.name, prop.missing(entry))
+        for prop in chosen
+        if prop.missing(entry)
+    ]
+    seconds = time.perf_counter() - started
+    summary = Summary(tuple(found), tuple(missing), seconds, provenance(layer=entry.name))
+    return Report(entry.name, entry.row.name, contract, summary)
+
+
+def _targets(
+    entry: Entry,
+    properties: Sequence[Property],
+    devices: Sequence[str],
+    dtypes: Sequence[str],
+    contract: bool,
+) -> Iterator[Target]:
+    """The campaigns, property by property. Where the contract does not decide, correctness is asked
+    without the cases that only the contract promises to handle.
+    """
+    lenient = replace(entry, waivers=dict.fromkeys(Clause, "no part of the verdict"))
+    for prop in properties:
+        asked = entry if contract or prop.decides is Decides.CONTRACT else lenient
+        if prop.missing(asked):
+            asked = entry
+        if not prop.missing(asked):
+            for device in devices:
+                yield from (Target(asked, prop, device, dtype) for dtype in dtypes)
+
+
+def _judge(target: Target, settings: hypothesis.settings, cases: Path) -> Cell:
+    reason = absent(target.device)
+    if reason is not None:
+        return Cell(*target.names(), Result.NOT_EXERCISED, reason)
+    tally, failures = Tally(), list[Failure]()
+    with catalogue.added(target.entry):
+        try:
+            hunt(
+                target.entry,
+                target.prop,
+                device=target.device,
+                dtype=target.dtype,
+                tally=tally,
+                settings=settings,
+            )
+        except Exception as error:
+            found = list(discrepancies(error))
+            if not found:
+                raise
+            failures = [failure_of(one, save_case(one, cases)) for one in found]
+    if failures:
+        return Cell(*target.names(), Result.FAILED, "", tuple(failures), **tally.to_dict())
+    reason = tally.nothing_judged()
+    result = Result.NOT_EXERCISED if reason else Result.PASSED
+    return Cell(*target.names(), result, reason, (), **tally.to_dict())
