@@ -13,6 +13,7 @@ from verification.properties import (
     protocol,
     refusals,
     repeatability,
+    special,
 )
 from verification.properties.registry import PROPERTIES, Property, applicable
 
@@ -30,4 +31,5 @@ __all__ = [
     "protocol",
     "refusals",
     "repeatability",
+    "special",
 ]

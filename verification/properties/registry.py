@@ -71,13 +71,11 @@ def property_of(
     needs: Iterable[str] = (),
     decides: Decides = Decides.CORRECTNESS,
 ) -> Callable[[Check], Check]:
-    """Register check_NAME as the property NAME; its docstring's first line is the sentence that it
-    holds.
-    """
+    """Register check_NAME as the property NAME; its docstring's first paragraph says what holds."""
 
     def register(check: Check) -> Check:
         name = check.__name__.removeprefix("check_")
-        sentence = (check.__doc__ or "").strip().splitlines()[0]
+        sentence = " ".join((check.__doc__ or "").split("\n\n")[0].split())
         PROPERTIES[name] = Property(name, family, sentence, check, frozenset(needs), cases, decides)
         return check
 

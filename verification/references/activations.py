@@ -38,7 +38,8 @@ RELU = Row(
     law=Elementwise(
         # torch's clamp keeps a NaN, as ReLU must.
         function=lambda x: x.clamp(min=0),
-        derivative=lambda x: (x > 0).double(),
+        # 0 at 0, and 1 at NaN, whose slope nothing tells: both as torch has it.
+        derivative=lambda x: (~(x <= 0)).double(),
         derivative_change=_step_change,
         slope=1.0,
         roundings=0,

@@ -122,6 +122,8 @@ class Multilinear:
             if self.degree_of_terms > 1:  # a sum cannot underflow, a product can
                 error = error + precision.underflow(roundings)
             error = torch.zeros_like(value) if exact[name] else error + inherited.get(name, 0.0)
+            # An infinity or a NaN comes out of every order of summation.
+            error = error.where(value.isfinite(), 0.0)
             magnitude = magnitudes.get(name, sums[name])
             enclosures[name] = Enclosure(value, error, magnitude, exact[name])
         return enclosures
@@ -168,6 +170,10 @@ class Elementwise:
         if self.derivative_roundings:
             error = error + precision.gamma(self.derivative_roundings) * value.abs()
             error = error + precision.underflow(2) * (1 + cotangent.value.abs())
+        else:
+            # A derivative of 0 or 1 selects: where it is 0, so is the gradient of a NaN.
+            value = value.where(slope != 0, 0.0)
+            error = error.where(slope + change != 0, 0.0)
         exact = x.exact and cotangent.exact and self.derivative_roundings == 0
         return {name: Enclosure(value, error, cotangent.magnitude, exact)}
 

@@ -14,7 +14,15 @@ from verification.cases import Case, Role, TensorSpec, Values
 from verification.references.laws import OUTPUT
 from verification.references.row import Clause, Trait
 from verification.strategies.geometry import Geometry, Limits
-from verification.strategies.tensors import LAYOUTS, SEEDS, WITHIN_ONE, families, layouts_of
+from verification.strategies.tensors import (
+    DENSE,
+    LAYOUTS,
+    SEEDS,
+    SPECIAL,
+    WITHIN_ONE,
+    families,
+    layouts_of,
+)
 from verification.subjects.entry import Entry
 
 ANY_SIZE = Limits()
@@ -106,6 +114,28 @@ def tensor_specs(
         TensorSpec(name, role, shape, Values(family, seed), layout)
         for (name, role, shape), family, layout in zip(wanted, chosen, places, strict=True)
     )
+
+
+def special_inputs() -> CaseStrategy:
+    """Cases with NaN, infinities, signed zeros and subnormals in the inputs, and nothing but finite
+    numbers other than zero in parameters and cotangents.
+    """
+    base = ordinary(integers=False, empty_batch=False)
+
+    def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
+        return base(entry, property_name, device, dtype).map(_with_special_inputs)
+
+    return strategy
+
+
+def _with_special_inputs(case: Case) -> Case:
+    tensors = (
+        replace(
+            spec, values=replace(spec.values, family=SPECIAL if spec.role is Role.INPUT else DENSE)
+        )
+        for spec in case.tensors
+    )
+    return replace(case, tensors=tuple(tensors))
 
 
 def refused_uses() -> CaseStrategy:

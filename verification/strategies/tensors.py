@@ -18,6 +18,18 @@ case at most.
 REALS = ("dense", "positive", "sparse", "wide", "ramp", "constant", "ties")
 """Families of finite numbers that need rounding; "ties" has many zeros and equal elements."""
 
+WITHIN_ONE = {
+    "integers": "units",
+    "full": "units",
+    "one_hot": "units",
+    "sparse_integers": "units",
+    "wide": "dense",
+}
+"""What stands in for a family that goes beyond [-1, 1], where a subject waives saturation."""
+
+DENSE = "dense"
+"""Numbers between -1 and 1, none of them zero, with full significands."""
+
 SPECIAL = "special"
 """Finite numbers among which stand NaN, infinities, signed zeros and subnormals."""
 
