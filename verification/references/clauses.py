@@ -23,3 +23,4 @@ class Clause(StrEnum):
     STRIDED_SAME = "padding 'same' with a stride"
     ANY_SCALE = "scale factors whose index is decided by rounding"
     SATURATION = "derivative where the function saturates"
+    CHANGING_RATE = "learning rate that changes between steps"

@@ -107,6 +107,14 @@ SGD = Row(
     law=Descent(),
     geometries=_GEOMETRIES,
     traits=frozenset(),
-    clauses=frozenset({Clause.FRESH_OUTPUTS, Clause.NON_FINITE, Clause.PURITY, Clause.REFUSALS}),
+    clauses=frozenset(
+        {
+            Clause.CHANGING_RATE,
+            Clause.FRESH_OUTPUTS,
+            Clause.NON_FINITE,
+            Clause.PURITY,
+            Clause.REFUSALS,
+        }
+    ),
     refusals=_refusals,
 )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from verification.cases import LayerCall
+from verification.references.clauses import Clause
 from verification.strategies.geometry import (
     Amount,
     Geometry,
@@ -58,21 +59,23 @@ DrawLink = Callable[[DrawFn, Shape], Link]
 def sequentials(draw: DrawFn, limits: Limits) -> Geometry:
     """Sequential: none to four layers, containers among them, three deep at most."""
     batch, channels = draw(choices(limits.batches)), draw(numbers(1, 3))
-    side = max(1, min(LARGEST, math.isqrt(limits.elements // (3 * max(limits.batches)))))
+    side = max(1, min(LARGEST, math.isqrt(limits.elements // (3 * max(1, *limits.batches)))))
     image = (batch, channels, draw(numbers(1, side)), draw(numbers(1, side)))
-    link = _draw_sequential(draw, image, DEEPEST)
+    saturating = Clause.SATURATION not in limits.waived
+    kinds = tuple(kind for kind in LINKS if saturating or kind is not _draw_sigmoid)
+    link = _draw_sequential(draw, image, kinds, DEEPEST)
     return Geometry(link.layer, (("input", image),), link.parameters)
 
 
-def _draw_sequential(draw: DrawFn, shape: Shape, depth: int) -> Link:
+def _draw_sequential(draw: DrawFn, shape: Shape, kinds: tuple[DrawLink, ...], depth: int) -> Link:
     links: list[Link] = []
     for _ in range(draw(numbers(0, 4 if depth == DEEPEST else 2))):
-        kind = draw(numbers(0, len(SIMPLE) if depth > 1 else len(SIMPLE) - 1))
+        kind = draw(numbers(0, len(kinds) if depth > 1 else len(kinds) - 1))
         arriving = links[-1].output if links else shape
-        if kind < len(SIMPLE):
-            links.append(SIMPLE[kind](draw, arriving))
+        if kind < len(kinds):
+            links.append(kinds[kind](draw, arriving))
         else:
-            links.append(_draw_sequential(draw, arriving, depth - 1))
+            links.append(_draw_sequential(draw, arriving, kinds, depth - 1))
     parameters = tuple(
         (f"{position}.{name}", sizes)
         for position, link in enumerate(links)
@@ -82,8 +85,12 @@ def _draw_sequential(draw: DrawFn, shape: Shape, depth: int) -> Link:
     return Link(layer, parameters, links[-1].output if links else shape)
 
 
-def _draw_activation(draw: DrawFn, shape: Shape) -> Link:
-    return Link(LayerCall.of(draw(choices(("ReLU", "Sigmoid")))), (), shape)
+def _draw_relu(draw: DrawFn, shape: Shape) -> Link:
+    return Link(LayerCall.of("ReLU"), (), shape)
+
+
+def _draw_sigmoid(draw: DrawFn, shape: Shape) -> Link:
+    return Link(LayerCall.of("Sigmoid"), (), shape)
 
 
 def _draw_convolution(draw: DrawFn, shape: Shape) -> Link:
@@ -140,8 +147,9 @@ def _draw_upsampling(draw: DrawFn, shape: Shape) -> Link:
     return Link(layer, weights, (shape[0], channels.outputs, *output))
 
 
-SIMPLE: tuple[DrawLink, ...] = (
-    _draw_activation,
+LINKS: tuple[DrawLink, ...] = (
+    _draw_relu,
+    _draw_sigmoid,
     _draw_convolution,
     _draw_nearest_upsampling,
     _draw_transposed_convolution,

@@ -138,9 +138,11 @@ def optimizers(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     steps = draw(numbers(1, 4))
     small = replace(limits, elements=limits.elements // (2 * steps))
     sizes = [draw_shape(draw, small) for _ in range(draw(numbers(1, 3)))]
+    constant = Clause.CHANGING_RATE in limits.waived
+    rates = tuple(draw(choices(RATES)) for _ in range(1 if constant else steps))
     layer = LayerCall.of(
         name,
-        lr=tuple(draw(choices(RATES)) for _ in range(steps)),
+        lr=rates * steps if constant else rates,
         momentum=draw(limits.choose("momentum", choices(MOMENTA))),
     )
     weights = [(f"w{i}", shape) for i, shape in enumerate(sizes)]
