@@ -81,7 +81,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         failures = [_failure(item, discrepancy) for discrepancy in discrepancies(error)]
         if failures:
             report.longrepr = "\n\n".join(failure.text for failure in failures)
+        if not isinstance(item, CaseItem):
             report.user_properties += [("case_file", str(failure.case)) for failure in failures]
+            report.user_properties += [("replay", failure.replay) for failure in failures]
         if TALLY in item.stash:
             # An attribute of the report: xdist carries it to the controller.
             report.verification = {  # type: ignore[attr-defined]

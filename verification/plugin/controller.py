@@ -14,7 +14,7 @@ from verification.plugin.campaigns import journal_path
 from verification.plugin.options import selection
 
 if TYPE_CHECKING:
-    from verification.report.summary import Cell, Summary
+    from verification.report.summary import Cell, Failure, Summary
     from verification.running.selection import Target
 
 REPORT = Path("reports/verify")
@@ -43,6 +43,7 @@ class Controller:
         """A layer took its worker along: hand over the case that was in flight."""
         from verification.cases.case_file import CaseFile
         from verification.cases.provenance import provenance
+        from verification.report.failure import case_lines, replay_command
         from verification.running.journal import case_in_flight
 
         cases: Path = self.config.getoption("--verify-cases")
@@ -51,9 +52,12 @@ class Controller:
         if case is None:
             return
         found = {"kind": "died", "tensor": "", "sentence": "the layer ended its process"}
-        path = CaseFile(case, found, provenance(test=report.nodeid)).write(cases)
-        report.user_properties.append(("case_file", str(path)))
-        report.longrepr = f"{report.longrepr}\n  replay: pytest --replay-case {path}"
+        path = str(CaseFile(case, found, provenance(test=report.nodeid)).write(cases))
+        replay = replay_command(case, path)
+        report.user_properties += [("case_file", path), ("replay", replay)]
+        report.longrepr = "\n  ".join(
+            [f"{report.longrepr}, in the middle of", *case_lines(case), f"replay: {replay}"]
+        )
 
     def pytest_sessionfinish(self) -> None:
         """Write the summary, where suite items ran."""
@@ -69,16 +73,12 @@ class Controller:
             terminalreporter.section("verification")
             for line in summary_lines(self.summary):
                 terminalreporter.write_line(line)
-        replays = [
-            (report.nodeid, file)
-            for report in terminalreporter.getreports("failed")
-            for name, file in report.user_properties
-            if name == "case_file"
-        ]
+        failed = terminalreporter.getreports("failed")
+        replays = [(r.nodeid, command) for r in failed for command in _properties(r, "replay")]
         if replays:
             terminalreporter.section("replay")
-        for nodeid, file in replays:
-            terminalreporter.write_line(f"{nodeid}\n    pytest --replay-case {file}")
+        for nodeid, command in replays:
+            terminalreporter.write_line(f"{nodeid}\n    {command}")
 
     def _summary(self) -> "Summary":
         import hypothesis
@@ -108,8 +108,8 @@ class Controller:
             result, reason = Result.NOT_EXERCISED, _skip_reason(report)
         elif report is not None:
             result = Result.PASSED if report.passed else Result.FAILED
-        if result is Result.FAILED and not failures:
-            failures = (Failure(_last_line(report), case=_case_file(report)),)
+        if report is not None and report.failed and not failures:
+            failures = (_other_failure(report),)
         return Cell(*target.names(), result, reason, failures, **found["tally"])
 
 
@@ -119,12 +119,14 @@ def _skip_reason(report: pytest.TestReport) -> str:
     return reason.removeprefix("Skipped: ")
 
 
-def _last_line(report: pytest.TestReport | None) -> str:
-    """What an error that is no discrepancy says: a crash, or a fault of the suite itself."""
-    lines = "" if report is None else str(report.longrepr).strip()
-    return lines.splitlines()[-1] if lines else ""
+def _properties(report: pytest.TestReport, wanted: str) -> list[str]:
+    return [str(value) for name, value in report.user_properties if name == wanted]
 
 
-def _case_file(report: pytest.TestReport | None) -> str | None:
-    properties = [] if report is None else report.user_properties
-    return next((str(file) for name, file in properties if name == "case_file"), None)
+def _other_failure(report: pytest.TestReport) -> "Failure":
+    """An error that is no discrepancy: a crash, or a fault of the suite itself."""
+    from verification.report.summary import Failure
+
+    text = str(report.longrepr).strip()
+    files, commands = _properties(report, "case_file"), _properties(report, "replay")
+    return Failure(text.splitlines()[-1], text, *files, *commands)

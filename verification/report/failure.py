@@ -25,8 +25,14 @@ def save_case(discrepancy: Discrepancy, folder: Path, **origin: str) -> Path:
 def failure_of(discrepancy: Discrepancy, path: Path) -> Failure:
     """The failure as a report shows it, with the command that replays its case file."""
     shown = os.path.relpath(path)
-    text = failure_text(discrepancy, f"pytest --replay-case {shown}")
-    return Failure(discrepancy.finding.sentence, text, shown)
+    replay = replay_command(discrepancy.case, shown)
+    return Failure(discrepancy.finding.sentence, failure_text(discrepancy, replay), shown, replay)
+
+
+def replay_command(case: Case, file: str) -> str:
+    """The command that runs a case again; a layer outside the catalogue must be allowed by name."""
+    allowed = f" --verify-allow-layer {case.subject.name}" if case.subject.like else ""
+    return f"pytest --replay-case {file}{allowed}"
 
 
 def failure_text(discrepancy: Discrepancy, replay: str = "") -> str:

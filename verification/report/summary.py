@@ -9,12 +9,20 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
 
 SCHEMA_VERSION = 1
 FILE_NAME = "summary.json"
+
+
+class Status(IntEnum):
+    """The exit status of every command."""
+
+    RIGHT = 0
+    WRONG = 1
+    COULD_NOT_RUN = 2
 
 
 class Result(StrEnum):
@@ -28,11 +36,14 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One failure of a cell: what is wrong in a sentence and in full, and the case file."""
+    """One failure of a cell: what is wrong in a sentence and in full, the case file, and the
+    command that replays it.
+    """
 
     sentence: str
     text: str = ""
     case: str | None = None
+    replay: str = ""
 
 
 @dataclass(frozen=True)

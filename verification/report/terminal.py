@@ -9,7 +9,7 @@ from verification.report.summary import Result, Summary
 def summary_lines(summary: Summary) -> Iterator[str]:
     """A table of the layers, the totals, and what was not exercised with its reason."""
     yield from _table(summary)
-    yield _totals(summary)
+    yield totals_line(summary)
     yield from not_exercised_lines(summary)
 
 
@@ -26,7 +26,8 @@ def _table(summary: Summary) -> Iterator[str]:
         yield f"{layer:<{width}}" + "".join(f"  {n:>{max(8, len(name))}}" for name, n in row)
 
 
-def _totals(summary: Summary) -> str:
+def totals_line(summary: Summary) -> str:
+    """Results, examples and their speed, and how many comparisons needed no tolerance."""
     results, counts = summary.results(), summary.counts()
     spent = sum(cell.seconds for cell in summary.cells)
     line = ", ".join(f"{results[result]} {result}" for result in Result if results[result])

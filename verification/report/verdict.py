@@ -36,10 +36,18 @@ class Report:
         return [cell for cell in self.summary.of(Result.FAILED) if not self._decides(cell)]
 
     @property
+    def judged(self) -> list[Cell]:
+        """The cells that decide and that ended in a verdict."""
+        return [
+            cell
+            for cell in self.summary.cells
+            if cell.result in (Result.PASSED, Result.FAILED) and self._decides(cell)
+        ]
+
+    @property
     def ok(self) -> bool:
         """Whether something was judged and nothing that decides has failed."""
-        judged = any(self._decides(cell) for cell in self.summary.of(Result.PASSED))
-        return judged and not self.failures
+        return bool(self.judged) and not self.failures
 
     def _decides(self, cell: Cell) -> bool:
         return self.contract or cell.decides == Decides.CORRECTNESS
@@ -77,8 +85,7 @@ class Report:
         yield self._verdict()
 
     def _verdict(self) -> str:
-        judged = [c for c in self.summary.cells if c.result in (Result.PASSED, Result.FAILED)]
-        asked = len(_by_property([cell for cell in judged if self._decides(cell)]))
+        asked = len(_by_property(self.judged))
         if not asked:
             word = "nothing was judged"
         elif self.failures:

@@ -17,7 +17,7 @@ from verification.report.failure import failure_of, save_case
 from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary
 from verification.report.verdict import Report
 from verification.running.campaign import Tally, hunt
-from verification.running.selection import Target, absent, require_known
+from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
 from verification.subjects.entry import Entry
 from verification.subjects.foreign import Factory, foreign_entry
 from verification.trials.discrepancy import discrepancies
@@ -60,6 +60,8 @@ def check(
     if examples < 1:
         raise ValueError(f"examples is {examples}: give a number from 1 on")
     require_known("property", properties, PROPERTIES)
+    require_known("device", devices, DEVICES)
+    require_known("dtype", dtypes, DTYPES)
     entry = foreign_entry(layer, like, name=name)
     settings = hypothesis.settings(
         max_examples=examples,

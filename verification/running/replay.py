@@ -39,6 +39,12 @@ def replay(file: CaseFile, allowed: Collection[str] = ()) -> Outcome:
             ) from error
 
 
+def changed_since(file: CaseFile, allowed: Collection[str] = ()) -> bool:
+    """Whether the file that holds the case's layer is another than when the case was written."""
+    written = file.case.subject.digest
+    return written is not None and resolve(file.case.subject, allowed).digest != written
+
+
 def _require_known(case: Case, kind: str) -> None:
     """Every name of the case means something here. Layers are built by name: only known kinds."""
     kinds = {entry.row.name for entry in catalogue.SHIPPED.values()} | {kind}

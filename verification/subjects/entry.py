@@ -25,7 +25,8 @@ class Entry:
     """One subject under judgement.
 
     offers: what its adapter offers beyond forward and vjp. waivers: the clauses it does not claim,
-    each with a reason.
+    each with a reason. like, digest: of a layer outside the catalogue, the kind that judges it and
+    the SHA-256 of the file that holds it.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Entry:
     build: Build
     offers: frozenset[str] = frozenset()
     waivers: dict[Clause, str] = field(default_factory=dict)
+    like: str | None = None
+    digest: str | None = None
 
     @property
     def have(self) -> frozenset[str]:
@@ -44,4 +47,4 @@ class Entry:
     @property
     def spec(self) -> SubjectSpec:
         """The entry's name as it stands in a Case."""
-        return SubjectSpec(self.name, waivers=tuple(sorted(self.waivers)))
+        return SubjectSpec(self.name, self.like, self.digest, tuple(sorted(self.waivers)))

@@ -1,5 +1,6 @@
 """A layer that the catalogue does not know: found by name, judged by the row of its kind."""
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -113,7 +114,17 @@ def foreign_entry(factory: Factory, like: object, *, name: str | None = None) ->
         row=_held(model.row, fixed),
         build=build,
         offers=subject.offers,
+        like=model.row.name,
+        digest=_digest(factory),
     )
+
+
+def _digest(factory: Factory) -> str | None:
+    """SHA-256 of the file that holds the factory; None where there is no file, as in a notebook."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(factory)).read_bytes()).hexdigest()
+    except (TypeError, OSError):
+        return None
 
 
 def _held(row: Row, fixed: Mapping[str, Any]) -> Row:

@@ -1,0 +1,76 @@
+"""`check`: judge one hand-written layer by the row of its kind."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verification.commands import Subparsers, add_selectors, could_not_run
+from verification.report.summary import Status
+
+if TYPE_CHECKING:
+    from verification.report.summary import Cell
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("check", help="verify a layer of your own")
+    parser.add_argument(
+        "layer", metavar="MODULE:NAME", help="package.module:Name or path/to/file.py:Name"
+    )
+    parser.add_argument("--like", required=True, metavar="KIND", help="Conv2d, ReLU, ...")
+    add_selectors(parser, "property", "device", "dtype")
+    parser.add_argument(
+        "--examples", type=int, default=100, metavar="N", help="per property (default: 100)"
+    )
+    parser.add_argument("--contract", action="store_true", help="let the layer contract decide too")
+    parser.add_argument(
+        "--cases",
+        type=Path,
+        default=Path("reports/cases"),
+        metavar="DIR",
+        help="folder for case files (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace, _: list[str]) -> int:
+    """Check the layer and print the report."""
+    import torch
+
+    from verification.running.checking import check
+    from verification.subjects.foreign import SubjectError, load
+
+    torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
+    try:
+        report = check(
+            load(options.layer),
+            like=options.like,
+            name=options.layer,
+            properties=options.property,
+            devices=options.device or ["cpu"],
+            dtypes=options.dtype or ["float32", "float64"],
+            examples=options.examples,
+            contract=options.contract,
+            cases=options.cases,
+            progress=_show,
+        )
+    except (SubjectError, ValueError) as error:
+        return could_not_run(error)
+    print()
+    print(report)
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+    if not report.judged:
+        return could_not_run("nothing was judged")
+    return Status.RIGHT if report.ok else Status.WRONG
+
+
+def _show(cell: "Cell") -> None:
+    print(
+        f"{cell.result:>13}  {cell.property}  {cell.dtype} {cell.device}"
+        f"  {cell.examples} examples, {cell.seconds:.1f} s",
+        flush=True,
+    )

@@ -1,0 +1,57 @@
+"""A summary as a Markdown page, for the job page of a CI."""
+
+from collections.abc import Iterator
+
+from verification.report.summary import Cell, Result, Summary
+from verification.report.terminal import not_exercised_lines, totals_line
+
+MARKS = {
+    Result.PASSED: "passed",
+    Result.FAILED: "**FAILED**",
+    Result.NOT_EXERCISED: "–",
+    Result.NO_VERDICT: "**no verdict**",
+}
+
+
+def page(summary: Summary, verdict: str, smoke: str) -> Iterator[str]:
+    """Verdict, failures, the matrix, what was not exercised, what the geometry reached."""
+    yield f"# {verdict}"
+    yield ""
+    yield f"{totals_line(summary)}. {smoke}."
+    yield from _failures(summary.of(Result.FAILED))
+    yield from _matrix(summary)
+    yield from _section("Not exercised", not_exercised_lines(summary))
+    yield from _section("Reached, in examples", _reach(summary))
+    where = (f"{name} {value}" for name, value in summary.provenance.items())
+    yield from _section("Where", where)
+
+
+def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+    yield from (f"- {line}" for line in lines)
+
+
+def _failures(cells: list[Cell]) -> Iterator[str]:
+    if cells:
+        yield from ("", "## Failures")
+    for cell in cells:
+        for failure in cell.failures:
+            yield from ("", "```text", failure.text or failure.sentence, "```")
+
+
+def _matrix(summary: Summary) -> Iterator[str]:
+    """A row a layer and property, a column a device and dtype."""
+    columns = list(dict.fromkeys((cell.device, cell.dtype) for cell in summary.cells))
+    marks = {(c.layer, c.property, c.device, c.dtype): MARKS[c.result] for c in summary.cells}
+    yield from ("", "## Matrix", "")
+    yield "| layer | property | " + " | ".join(f"{d} {t}" for d, t in columns) + " |"
+    yield "|---|---|" + "---|" * len(columns)
+    for layer, name in dict.fromkeys((cell.layer, cell.property) for cell in summary.cells):
+        row = [marks.get((layer, name, *column), "") for column in columns]
+        yield f"| {layer} | {name.replace('_', ' ')} | {' | '.join(row)} |"
+
+
+def _reach(summary: Summary) -> Iterator[str]:
+    for layer in summary.layers():
+        cells = ", ".join(f"{name} {count}" for name, count in sorted(summary.reach(layer).items()))
+        yield f"{layer}: {cells or 'nothing was drawn'}"
