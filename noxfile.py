@@ -74,7 +74,15 @@ def verify(session: nox.Session) -> None:
             "--pictures",
             f"{VERDICT}/pictures",
         ],
-        "the verdict": ["python", "-m", "verification", "report", VERDICT],
+        "the verdict": [
+            "python",
+            "-m",
+            "verification",
+            "report",
+            VERDICT,
+            "--smoke",
+            f"{VERDICT}/smoke.json",
+        ],
     }
     failed = []
     for name, command in steps.items():
