@@ -1,5 +1,7 @@
 """Layout: the same numbers in other memory give the same results."""
 
+import torch
+
 from verification.properties.registry import Family, property_of
 from verification.strategies.cases import ordinary
 from verification.subjects.entry import TRUTH
@@ -9,9 +11,10 @@ from verification.trials.trial import Part, Trial
 @property_of(Family.LAYOUT, needs={TRUTH}, cases=ordinary(empty_batch=False))
 def check_layouts_change_nothing(trial: Trial) -> None:
     """Offset, strided, transposed, channels_last or expanded tensors act like contiguous copies."""
+    # A copy, since contiguous() leaves the strides of axes of size 1 as they are.
     contiguous = trial.results(
         *(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}
+            {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
             for tensors in (trial.inputs, trial.parameters, trial.cotangents)
         )
     )

@@ -1,0 +1,199 @@
+"""Convolutions that compute something else."""
+
+import copy
+
+import torch.nn.functional as F
+
+from scratch_layers import Conv2d, ConvTranspose2d, Parameter
+from verification.meta.faults.fault import fault
+
+ALL_GRADIENTS = (
+    "gradients_match_reference",
+    "results_are_exact_on_integers",
+    "gradients_match_finite_differences",
+)
+FORWARD = ("forward_matches_reference", "results_are_exact_on_integers")
+
+
+def twin(layer, **changes):
+    """The right layer with some of this one's attributes changed, before any call."""
+    other = copy.copy(layer)
+    other.__class__ = type(layer).__base__
+    vars(other).update(changes, _record=None)
+    return other
+
+
+@fault("Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint")
+class DoesNotFlipTheKernel(Conv2d):
+    """Correlates the cotangent with the kernel, where the transpose convolves."""
+
+    def backward(self, grad_output):
+        flipped = twin(self, weight=Parameter(self.weight.data.flip(2, 3)))
+        flipped.forward(self._record.tensors["input"])
+        super().backward(grad_output)
+        return flipped.backward(grad_output)
+
+
+@fault("Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="#25101")
+class PutsTheRemainderFirst(Conv2d):
+    """Takes the rows that no window of the last stride reaches for the first ones."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        span = self._geometry.span(grad_output.shape[2:], self.kernel_size)
+        before, after = self._margins()
+        rest = dx.shape[2] + before[0] + after[0] - span[0]
+        return dx.roll(rest, 2)
+
+
+@fault("Conv2d", *ALL_GRADIENTS, "parameter_gradients_are_adjoint", seen="#50042")
+class DropsTheLastRowOfADepthwiseKernel(Conv2d):
+    """Leaves the last row of a depthwise weight gradient at zero."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        if self.groups == self.in_channels > 1:
+            self.weight.grad[:, :, -1] = 0
+        return dx
+
+
+@fault("Conv2d", *ALL_GRADIENTS, seen="#68868")
+class ForgetsGroupsWiderThanTheKernel(Conv2d):
+    """Gives every group the first one's weight gradient when the stride exceeds the kernel."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        if self.groups > 1 and self.stride[1] > self.kernel_size[1]:
+            grad = self.weight.grad
+            size = len(grad) // self.groups
+            grad.copy_(grad[:size].repeat(self.groups, 1, 1, 1))
+        return dx
+
+
+@fault("Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="mlx #3800")
+class MixesStridedGroups(Conv2d):
+    """Hands the groups' input gradients to their neighbours when stride and groups exceed 1."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        if self.groups > 1 and max(self.stride) > 1:
+            return dx.roll(self.in_channels // self.groups, 1)
+        return dx
+
+
+@fault("Conv2d", *FORWARD, seen="tinygrad #17805")
+class SwapsTheDilationsOfSame(Conv2d):
+    """Pads 'same' rows by the columns' dilation, and columns by the rows'."""
+
+    def __init__(self, *arguments, padding=0, dilation=1, **options):
+        super().__init__(*arguments, padding=padding, dilation=dilation, **options)
+        if padding == "same":
+            rows, columns = self.dilation
+            wrong = [columns * (self.kernel_size[0] - 1), rows * (self.kernel_size[1] - 1)]
+            before = tuple(total // 2 for total in wrong)
+            self._geometry = self._geometry._replace(padding=before)
+
+
+@fault(
+    "Conv2d", *ALL_GRADIENTS, "parameter_gradients_are_adjoint", "split_batch_gives_split_results"
+)
+class BiasGradientOfOneSample(Conv2d):
+    """Sums the bias gradient over space and forgets the batch, as the report's eq. 3 does."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        if self.bias is not None:
+            self.bias.grad -= grad_output[1:].sum((0, 2, 3))
+        return dx
+
+
+@fault("Conv2d", *ALL_GRADIENTS, "split_batch_gives_split_results")
+class DividesByTheBatch(Conv2d):
+    """Averages the weight gradient over the batch."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        self.weight.grad /= len(grad_output)
+        return dx
+
+
+@fault("Conv2d", "results_are_exact_on_integers", "forward_matches_reference")
+class MultipliesInSixteenBits(Conv2d):
+    """Rounds the weight to bfloat16, as a tensor core may without being asked."""
+
+    def forward(self, input):
+        rounded = Parameter(self.weight.data.bfloat16().to(self.weight.data.dtype))
+        output = twin(self, weight=rounded).forward(input)
+        super().forward(input)
+        return output
+
+
+@fault("Conv2d", "forward_superposes_in_input", *FORWARD)
+class SaturatesTheOutput(Conv2d):
+    """Clips the output to what eight bits hold."""
+
+    def forward(self, input):
+        return super().forward(input).clamp(-128, 127)
+
+
+@fault("Conv2d", "forward_superposes_in_parameters", *FORWARD)
+class PrunesSmallWeights(Conv2d):
+    """Drops the weights below the mean."""
+
+    def forward(self, input):
+        weight = self.weight.data
+        kept = Parameter(weight * (weight.abs() >= weight.abs().mean()))
+        output = twin(self, weight=kept).forward(input)
+        super().forward(input)
+        return output
+
+
+@fault("Conv2d", "forward_superposes_in_input")
+class RectifiesTheInput(Conv2d):
+    """Fuses a ReLU that nobody asked for."""
+
+    def forward(self, input):
+        return super().forward(input.clamp(min=0))
+
+
+@fault("Conv2d", "forward_superposes_in_parameters")
+class NormalisesTheWeight(Conv2d):
+    """Divides the weight by its largest element."""
+
+    def forward(self, input):
+        weight = self.weight.data
+        scaled = Parameter(weight / weight.abs().max().clamp(min=1))
+        output = twin(self, weight=scaled).forward(input)
+        super().forward(input)
+        return output
+
+
+@fault("Conv2d", "backward_is_linear_in_cotangent", "gradients_match_reference")
+class ClipsTheGradient(Conv2d):
+    """Clips the input gradient to its usual size."""
+
+    def backward(self, grad_output):
+        return super().backward(grad_output).clamp(-1, 1)
+
+
+@fault("ConvTranspose2d", *FORWARD)
+class ForgetsTheBiasOfTheExtraRows(ConvTranspose2d):
+    """Gives no bias to the rows that output_padding adds."""
+
+    def forward(self, input):
+        output = super().forward(input)
+        extra = self.output_padding[0]
+        if extra and self.bias is not None:
+            output[:, :, -extra:] -= self.bias.data.view(-1, 1, 1)
+        return output
+
+
+@fault("ConvTranspose2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="#1565")
+class ForgetsTheDilationInBackward(ConvTranspose2d):
+    """Reads the cotangent through a kernel without its holes."""
+
+    def backward(self, grad_output):
+        height, width = super().backward(grad_output).shape[2:]
+        weight, groups = self.weight.data, self.groups
+        dense = F.conv2d(grad_output, weight, None, self.stride, self.padding, 1, groups)
+        return dense[:, :, :height, :width].contiguous()
