@@ -24,9 +24,9 @@ from torch import Tensor
 
 from noise2noise.training import Trainer
 
-# The worst right training reached once the replicas' own spread, with both forms and three seeds;
-# the samples in another order reach the same. The smallest planted fault, a loss gradient rounded
-# to float32, goes 70,000 times beyond the bound in its first step.
+# Over ten seeds and both forms, the worst right training went 1.8 times as far as the replicas; at
+# twice the learning rate 2.8 times. The smallest planted fault, a loss gradient rounded to float32,
+# goes 70,000 times beyond the bound in its first step.
 SAFETY = 8
 REPLICAS = 2
 
