@@ -99,7 +99,8 @@ def hunt(
     settled = hypothesis.settings() if settings is None else settings
     # "explain" traces every line to say which ones fail; the case file says it better.
     phases = [phase for phase in settled.phases if phase is not Phase.explain]
-    campaign = hypothesis.settings(settled, phases=phases)(
+    # Time says nothing of correctness, and the profile may be the caller's, which has a deadline.
+    campaign = hypothesis.settings(settled, phases=phases, deadline=None)(
         given(prop.cases(entry, prop.name, device, dtype))(experiment)
     )
     started = time.perf_counter()
