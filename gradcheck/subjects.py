@@ -288,7 +288,7 @@ class LayerSubject:
             returned = self.layer.backward(*cotangents.values())
         else:
             (cotangent,) = cotangents.values()
-            returned = self.layer.backward() * cotangent
+            returned = self.layer.backward() * cotangent.detach()
         by_input = returned if isinstance(returned, (tuple, list)) else (returned,)
         gradients: dict[str, Tensor] = {
             name: gradient

@@ -13,11 +13,9 @@ from gradcheck import check_gradients
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
-from verification.strategies.geometry import Limits
+from verification.strategies.geometry import SMALL
 from verification.subjects.entry import TRUTH
 from verification.trials.trial import Trial
-
-SMALL = Limits(elements=60, batches=(1, 2))
 
 
 @property_of(

@@ -9,7 +9,7 @@ from verification.references.enclosure import Enclosure
 from verification.references.row import Clause, Trait
 from verification.strategies.calls import BACKWARD, FORWARD, SET_PARAMETERS, ZERO_GRAD, sequences
 from verification.strategies.cases import ordinary
-from verification.strategies.geometry import Geometry
+from verification.strategies.geometry import SMALL, Geometry
 from verification.strategies.tensors import DISTINCT
 from verification.subjects.entry import TRUTH
 from verification.subjects.raw import RawLayer
@@ -88,7 +88,7 @@ def _one_tensor(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
 @property_of(
     Family.PROTOCOL,
     needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ORDER_OF_CALLS},
-    cases=ordinary(layouts=DISTINCT, options=_one_tensor),
+    cases=ordinary(limits=SMALL, layouts=DISTINCT, options=_one_tensor),
     decides=Decides.CONTRACT,
 )
 def check_changed_data_is_refused(trial: Trial) -> None:
@@ -109,7 +109,7 @@ def check_changed_data_is_refused(trial: Trial) -> None:
 @property_of(
     Family.PROTOCOL,
     needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ORDER_OF_CALLS},
-    cases=ordinary(),
+    cases=ordinary(limits=SMALL),
     decides=Decides.CONTRACT,
 )
 def check_backward_needs_a_forward(trial: Trial) -> None:

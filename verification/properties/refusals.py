@@ -13,7 +13,7 @@ from verification.properties.registry import Decides, Family, property_of
 from verification.references.laws import OUTPUT
 from verification.references.row import Clause, Trait
 from verification.strategies.cases import ordinary, refused_uses
-from verification.strategies.geometry import Geometry
+from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 from verification.subjects.raw import RawLayer, held_tensors
 from verification.trials.refused import require_refusal, untouched
@@ -112,7 +112,7 @@ def _wrong_input(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
 @property_of(
     Family.REFUSALS,
     needs={TRUTH, Trait.DIFFERENTIABLE, Clause.REFUSALS},
-    cases=ordinary(options=_wrong_input),
+    cases=ordinary(limits=SMALL, options=_wrong_input),
     decides=Decides.CONTRACT,
 )
 def check_bad_inputs_are_refused(trial: Trial) -> None:
@@ -142,7 +142,7 @@ def _wrong_cotangent(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
 @property_of(
     Family.REFUSALS,
     needs={TRUTH, Trait.DIFFERENTIABLE, Clause.REFUSALS, "zero"},
-    cases=ordinary(options=_wrong_cotangent),
+    cases=ordinary(limits=SMALL, options=_wrong_cotangent),
     decides=Decides.CONTRACT,
 )
 def check_bad_cotangents_are_refused(trial: Trial) -> None:

@@ -15,6 +15,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from verification.cases import Call, Case, Role, TensorSpec
 from verification.references.row import Trait
 from verification.strategies.cases import ANY_SIZE, CaseStrategy, ordinary
+from verification.strategies.geometry import Limits
 from verification.strategies.tensors import LAYOUTS, SEEDS
 from verification.subjects.entry import Entry
 
@@ -22,6 +23,9 @@ FORWARD, BACKWARD, ZERO_GRAD, SET_PARAMETERS = "forward", "backward", "zero_grad
 
 _FIRST_FREE_AXIS = 2
 """The axes that Trait.RESIZABLE speaks of begin here."""
+
+SEQUENCE = Limits(elements=150)
+"""Smaller than a single call's: each step of a sequence is judged."""
 
 _GROWTHS = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
@@ -32,7 +36,7 @@ def sequences(*kinds: str) -> CaseStrategy:
     """Ordinary cases with a sequence of calls: a forward on the case's own tensors, a backward, one
     to three calls of the given kinds, a backward.
     """
-    base = ordinary(empty_batch=False)
+    base = ordinary(limits=SEQUENCE, empty_batch=False)
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
         cases = base(entry, property_name, device, dtype)

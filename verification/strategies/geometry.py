@@ -60,6 +60,10 @@ class Limits:
         return replace(self, batches=(*self.batches, 0))
 
 
+SMALL = Limits(elements=60, batches=(1, 2))
+"""For a property that looks at every element, or at none."""
+
+
 Amount = int | tuple[int, ...]
 """One number, or one for each axis."""
 

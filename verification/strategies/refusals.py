@@ -16,12 +16,10 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from verification.cases import LayerCall
 from verification.references.row import Refusal
-from verification.strategies.geometry import Geometry, Limits, NamedShapes, Shape, per_axis
+from verification.strategies.geometry import SMALL, Geometry, Limits, NamedShapes, Shape, per_axis
 from verification.strategies.images import Window, enlarged_size, transposed_size
 
 Geometries = Callable[[Limits], SearchStrategy[Geometry]]
-
-_SMALL = Limits(elements=60, batches=(1, 2))
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,9 @@ def bad_arguments(
     when: str = "build",
 ) -> Refusal:
     """One argument of the table has a value that it must not have."""
-    geometry = draw(geometries(_SMALL))
-    choices = [(name, wrong) for name, values in table.items() for wrong in values]
-    name, wrong = draw(st.sampled_from(choices))
+    geometry = draw(geometries(SMALL))
+    name = draw(st.sampled_from(sorted(table)))
+    wrong = draw(st.sampled_from(table[name]))
     layer = geometry.layer.with_arguments(**{name: wrong.value})
     return Refusal(replace(geometry, layer=layer), when, wrong.error, (name, repr(wrong.culprit)))
 
@@ -118,7 +116,7 @@ def bad_arguments(
 @st.composite
 def undivided_channels(draw: DrawFn, geometries: Geometries) -> Refusal:
     """Groups that do not divide the channels."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     groups = geometry.layer.kwargs["in_channels"] + 1
     layer = geometry.layer.with_arguments(groups=groups)
     return Refusal(replace(geometry, layer=layer), "build", "ValueError", ("groups", str(groups)))
@@ -127,7 +125,7 @@ def undivided_channels(draw: DrawFn, geometries: Geometries) -> Refusal:
 @st.composite
 def too_much_output_padding(draw: DrawFn, geometries: Geometries) -> Refusal:
     """Output padding as large as stride and dilation, on one axis."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     stride, dilation = (per_axis(geometry.layer.kwargs[n]) for n in ("stride", "dilation"))
     axis, extra = draw(st.integers(0, 1)), [0, 0]
     extra[axis] = max(stride[axis], dilation[axis])
@@ -141,7 +139,7 @@ def bad_images(draw: DrawFn, geometries: Geometries, channels: bool = True) -> R
     """An input without its batch, with an axis too many, an empty axis, or another number of
     channels where the layer has one.
     """
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     n, c, h, w = geometry.inputs[0][1]
     shapes: list[Shape] = [(c, h, w), (1, n, c, h, w), (n, c, 0, w), (n, c, h, 0), (n, 0, h, w)]
     shapes += [(n, c + 1, h, w)] if channels else []
@@ -156,7 +154,7 @@ def _refused_input(geometry: Geometry, shape: Shape, *says: str) -> Refusal:
 @st.composite
 def too_large_kernels(draw: DrawFn, geometries: Geometries) -> Refusal:
     """A kernel one pixel larger than the image, on one axis, and no padding."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     arguments, size = geometry.layer.kwargs, geometry.inputs[0][1][2:]
     seen = enlarged_size(size, arguments.get("scale_factor", 1))
     kernel, axis = list(per_axis(arguments["kernel_size"])), draw(st.integers(0, 1))
@@ -174,7 +172,7 @@ def _with_kernel(parameters: NamedShapes, kernel: Shape) -> NamedShapes:
 @st.composite
 def nothing_left(draw: DrawFn, geometries: Geometries) -> Refusal:
     """A transposed convolution whose padding takes the whole output away."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     arguments, shape = geometry.layer.kwargs, geometry.inputs[0][1]
     window = Window(arguments["kernel_size"], arguments["stride"], arguments["dilation"])
     whole = transposed_size(shape[2:], window, 0, arguments["output_padding"])
@@ -186,7 +184,7 @@ def nothing_left(draw: DrawFn, geometries: Geometries) -> Refusal:
 @st.composite
 def shrunk_to_nothing(draw: DrawFn, geometries: Geometries) -> Refusal:
     """A scale factor so small that no output pixel is left."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     shape = geometry.inputs[0][1]
     layer = geometry.layer.with_arguments(scale_factor=1 / (2 * max(shape[2:])))
     return _refused_input(replace(geometry, layer=layer), shape, "scale_factor")
@@ -195,7 +193,7 @@ def shrunk_to_nothing(draw: DrawFn, geometries: Geometries) -> Refusal:
 @st.composite
 def unlike_targets(draw: DrawFn, geometries: Geometries) -> Refusal:
     """A target of another shape, broadcastable ones among them."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     shape = geometry.inputs[0][1]
     other = draw(st.sampled_from([(*shape, 1), (1, *shape), (*shape[:-1], shape[-1] + 1), ()]))
     spoilt = replace(geometry, inputs=(("input", shape), ("target", other)))
@@ -205,7 +203,7 @@ def unlike_targets(draw: DrawFn, geometries: Geometries) -> Refusal:
 @st.composite
 def means_of_nothing(draw: DrawFn, geometries: Geometries) -> Refusal:
     """The mean over a tensor without elements."""
-    geometry = draw(geometries(_SMALL))
+    geometry = draw(geometries(SMALL))
     empty = (0, *geometry.inputs[0][1][1:])
     layer = geometry.layer.with_arguments(reduction="mean")
     spoilt = replace(geometry, layer=layer, inputs=(("input", empty), ("target", empty)))

@@ -6,6 +6,7 @@ from verification.meta.faults import (  # noqa: F401
     elementwise,
     memory,
     protocol,
+    purity,
     refusals,
     special,
 )

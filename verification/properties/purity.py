@@ -1,0 +1,72 @@
+"""Purity: a layer by hand computes with plain tensor arithmetic, and leaves autograd alone."""
+
+import torch
+
+from verification.properties.registry import Decides, Family, property_of
+from verification.references.row import Clause
+from verification.strategies.cases import ordinary
+from verification.strategies.geometry import SMALL
+from verification.subjects.entry import TRUTH
+from verification.trials.audit import Audit
+from verification.trials.trial import Trial
+
+CASES = ordinary(limits=SMALL)
+
+
+@property_of(
+    Family.PURITY,
+    needs={TRUTH, Clause.PURITY},
+    cases=CASES,
+    decides=Decides.CONTRACT,
+)
+def check_only_plain_arithmetic(trial: Trial) -> None:
+    """What reaches the dispatcher is arithmetic, views and unfold: no kernel of a network's layer,
+    and nothing that the host must wait for.
+    """
+    given, subject = (trial.inputs, trial.parameters, trial.cotangents), trial.subject
+    with Audit() as audit:
+        trial.results(*given, subject=subject)
+    trial.require(
+        not audit.kernels,
+        "network kernel",
+        "",
+        f"{', '.join(audit.kernels)} reaches the dispatcher; a layer by hand computes with "
+        "arithmetic, matrix products, views, indexing, unfold and fold",
+    )
+    trial.require(
+        not audit.waiting,
+        "host waits",
+        "",
+        f"the host waits for {', '.join(audit.waiting)}; a layer must not read elements in Python",
+    )
+
+
+@property_of(
+    Family.PURITY,
+    needs={TRUTH, Clause.PURITY},
+    cases=CASES,
+    decides=Decides.CONTRACT,
+)
+def check_works_without_autograd(trial: Trial) -> None:
+    """Inference mode changes nothing: the derivative is the layer's own."""
+    truths = trial.true_results
+    with torch.inference_mode():
+        got = trial.results()
+    trial.require_results(got, truths)
+
+
+@property_of(
+    Family.PURITY,
+    needs={TRUTH, Clause.PURITY},
+    cases=CASES,
+    decides=Decides.CONTRACT,
+)
+def check_results_carry_no_graph(trial: Trial) -> None:
+    """Tensors that require gradients are taken as numbers: no result hangs on a graph of them."""
+    given = (
+        {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+        for tensors in (trial.inputs, trial.parameters, trial.cotangents)
+    )
+    for name, got in trial.results(*given).items():
+        sentence = f"{name} requires a gradient; a layer by hand returns plain numbers"
+        trial.require(not got.requires_grad, "graph", name, sentence)
