@@ -129,4 +129,6 @@ def test_a_training_that_is_not_finite_does_not_agree(data):
             self.network.parameters()[0].data[0, 0, 0, 0] = float("nan")
             return loss
 
-    assert not followed(Broken, data).ok
+    agreement = followed(Broken, data)
+    assert not agreement.ok
+    assert (agreement.parameter, agreement.step) == ("0.weight", 1)
