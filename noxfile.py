@@ -54,35 +54,16 @@ def verify(session: nox.Session) -> None:
     install(session, "application")
     # A verdict must not rest on the files of an earlier run.
     shutil.rmtree(VERDICT, ignore_errors=True)
+    smoke = f"{VERDICT}/smoke.json"
+    suite = (
+        f"pytest verification/suite -n auto --hypothesis-profile=ci --junitxml={VERDICT}/junit.xml"
+    )
     steps = {
-        "the suite": [
-            "pytest",
-            "verification/suite",
-            "-n",
-            "auto",
-            "--hypothesis-profile=ci",
-            f"--junitxml={VERDICT}/junit.xml",
-            *session.posargs,
-        ],
-        "the smoke run": [
-            "python",
-            "-m",
-            "noise2noise",
-            "smoke",
-            "--json",
-            f"{VERDICT}/smoke.json",
-            "--pictures",
-            f"{VERDICT}/pictures",
-        ],
-        "the verdict": [
-            "python",
-            "-m",
-            "verification",
-            "report",
-            VERDICT,
-            "--smoke",
-            f"{VERDICT}/smoke.json",
-        ],
+        "the suite": [*suite.split(), *session.posargs],
+        "the smoke run": (
+            f"python -m noise2noise smoke --json {smoke} --pictures {VERDICT}/pictures".split()
+        ),
+        "the verdict": f"python -m verification report {VERDICT} --smoke {smoke}".split(),
     }
     failed = []
     for name, command in steps.items():
