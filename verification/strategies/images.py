@@ -121,10 +121,9 @@ def _reach(limits: Limits) -> int:
 
 def _draw_size(draw: DrawFn, smallest: int, stride: int, room: int) -> int:
     """A size of one axis from the smallest that fits, up to 3 strides more and with every remainder
-    that the stride can leave.
+    that the stride can leave, as far as there is room.
     """
-    steps = max(0, min(3, (room - smallest) // stride))
-    return draw(numbers(smallest, smallest + stride * (steps + 1) - 1))
+    return draw(numbers(smallest, max(smallest, min(room, smallest + 4 * stride - 1))))
 
 
 def _draw_image(
@@ -219,9 +218,8 @@ def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
         for n, s in zip(single, per_axis(window.stride), strict=True)
     )
     batch = draw(choices(limits.batches))
-    channels = _draw_channels(
-        draw, limits, limits.elements // (max(1, batch) * math.prod(window.extents))
-    )
+    area = math.prod(max(*axis) for axis in zip(smallest, window.extents, strict=True))
+    channels = _draw_channels(draw, limits, limits.elements // (max(1, batch) * area))
     bias = draw(limits.choose("bias", BOOLEANS))
     image = _draw_image(draw, limits, batch, channels.inputs, smallest, (1, 1))
     layer = LayerCall.of(

@@ -1,0 +1,104 @@
+"""Who imports whom, as the design draws it: the judge and the judged know nothing of each other."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("scratch_layers", "gradcheck", "verification", "noise2noise")
+
+MAY_IMPORT = {
+    "scratch_layers": set(),
+    "gradcheck": set(),
+    "verification": {"scratch_layers", "gradcheck"},
+    "noise2noise": {"scratch_layers"},
+}
+"""The rooms that each room may import beside itself."""
+
+AUTOGRAD = ("torch.nn", "torch.autograd", "torch.func", "torch.optim")
+"""What computes layers or derivatives by itself."""
+
+MAY_COMPUTE = {
+    "verification/references/": "the reference side",
+    "verification/meta/": "tests drive broken layers of every kind",
+    "verification/subjects/": "drives a subject's own autograd",
+    "noise2noise/twin.py": "the reference side of the application",
+    "gradcheck/subjects.py": "drives a subject's own autograd",
+}
+"""Where torch's own layers and derivatives may be used, and why."""
+
+THE_ONE_EXCEPTION = {"scratch_layers/correlation.py": {"torch.nn.functional"}}
+"""unfold and its adjoint fold, which the report allows."""
+
+
+def sources(room):
+    """Every source file of a room but its tests."""
+    return [p for p in sorted((ROOT / room).rglob("*.py")) if "tests" not in p.parts]
+
+
+def imported(source):
+    """The full names of every module that a source imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the arrow"
+            # `from torch import nn` imports torch.nn.
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name, modules):
+    """Whether a module is one of these, or inside one."""
+    return any(name == module or name.startswith(f"{module}.") for module in modules)
+
+
+def wrong_rooms(room, source):
+    """The imports of a source that its room may not have."""
+    others = set(ROOMS) - MAY_IMPORT[room] - {room}
+    return [name for name in imported(source) if within(name, others)]
+
+
+def wrong_computing(path, source):
+    """The imports of torch's layers and derivatives that a file may not have."""
+    if path.startswith(tuple(MAY_COMPUTE)):
+        return []
+    allowed = THE_ONE_EXCEPTION.get(path, set())
+    return [n for n in imported(source) if within(n, AUTOGRAD) and not within(n, allowed)]
+
+
+FILES = [(room, path) for room in ROOMS for path in sources(room)]
+
+
+@pytest.mark.parametrize(("room", "path"), FILES, ids=[str(p.relative_to(ROOT)) for _, p in FILES])
+def test_the_arrows_hold(room, path):
+    source = path.read_text()
+    assert wrong_rooms(room, source) == []
+    assert wrong_computing(str(path.relative_to(ROOT)), source) == []
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("scratch_layers", "import gradcheck"),
+        ("gradcheck", "from scratch_layers import Conv2d"),
+        ("noise2noise", "from verification.cases import Case"),
+        ("scratch_layers", "import verification.catalogue"),
+    ],
+)
+def test_a_wrong_arrow_is_seen(room, source):
+    assert wrong_rooms(room, source)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("scratch_layers/convolution.py", "from torch import nn"),
+        ("scratch_layers/correlation.py", "import torch.nn"),
+        ("gradcheck/check.py", "from torch.autograd import grad"),
+        ("verification/properties/parity.py", "import torch.nn.functional as F"),
+    ],
+)
+def test_wrong_computing_is_seen(path, source):
+    assert wrong_computing(path, source)
