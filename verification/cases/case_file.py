@@ -47,7 +47,7 @@ class CaseFile:
     @property
     def file_name(self) -> str:
         """Named by layer and content, so that one failure found twice is one file."""
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", self.case.layer.name).lower()
+        words = re.sub(r"(?<=[a-z0-9A-Z])(?=[A-Z][a-z])", "-", self.case.layer.name).lower()
         content = json.dumps(case_to_json(self.case), sort_keys=True).encode()
         return f"{words}-{hashlib.sha256(content).hexdigest()[:6]}{SUFFIX}"
 

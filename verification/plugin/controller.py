@@ -60,7 +60,9 @@ class Controller:
         )
 
     def pytest_sessionfinish(self) -> None:
-        """Write the summary, where suite items ran."""
+        """Write the summary, where suite items ran, and clear the workers' journals away."""
+        for journal in self.config.getoption("--verify-cases").glob(journal_path(Path(), "*").name):
+            journal.unlink()
         if self.reports:
             self.summary = self._summary()
             self.summary.write(REPORT)

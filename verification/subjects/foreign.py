@@ -71,10 +71,13 @@ def _load_module(place: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise SubjectError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Known by its path, so that it hides no module of that name, and so that a class of it knows
+    # by which name it is found again.
+    spec = importlib.util.spec_from_file_location(str(path), path)
     if spec is None or spec.loader is None:
         raise SubjectError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -157,8 +160,11 @@ def kind_named(like: object) -> Entry:
 
 
 def importable_name(factory: Factory) -> str:
-    """`module:qualname`, by which a replay finds the layer again."""
-    return f"{factory.__module__}:{getattr(factory, '__qualname__', repr(factory))}"
+    """`module:qualname` by which a replay finds the layer again; a script's is its file's path."""
+    place = factory.__module__
+    if place == "__main__":
+        place = os.path.relpath(getattr(sys.modules[place], "__file__", None) or place)
+    return f"{place}:{getattr(factory, '__qualname__', repr(factory))}"
 
 
 def _arguments(kind: str) -> Mapping[str, inspect.Parameter]:

@@ -1,0 +1,202 @@
+"""From a failure under xdist to its case file and back: the same verdict, every time.
+
+One pytest run with two workers serves the whole module: it verifies a right layer, a wrong one and
+one that ends its process.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from verification.__main__ import main
+from verification.cases.case_file import CaseFile, read
+from verification.running.journal import Journal, case_in_flight
+from verification.running.replay import changed_since, replay
+from verification.trials.discrepancy import Discrepancy
+from verification.trials.outcome import Passed
+
+ROOT = Path(__file__).parents[2]
+
+LAYERS = """
+import os
+
+class Right:
+    def forward(self, x):
+        self.x = x
+        return x.clamp(min=0)
+
+    def backward(self, grad_output):
+        return grad_output * (self.x > 0)
+
+class Wrong(Right):
+    def backward(self, grad_output):
+        return grad_output * (self.x >= 0)
+
+class Dies(Right):
+    def forward(self, x):
+        if x.dim() == 3:
+            os._exit(1)
+        return super().forward(x)
+"""
+
+TESTS = """
+import pytest
+from verification import catalogue
+from verification.properties import PROPERTIES
+from verification.running.selection import Target
+from verification.subjects.foreign import foreign_entry, load
+
+@pytest.mark.parametrize("name", ["Right", "Wrong", "Dies"])
+def test_layer(name, campaign):
+    entry = foreign_entry(load(f"layers.py:{name}"), "ReLU", name=f"layers.py:{name}")
+    with catalogue.added(entry):
+        campaign(Target(entry, PROPERTIES["gradients_match_reference"], "cpu", "float32"))
+"""
+
+
+class Run(NamedTuple):
+    """A pytest run in a folder of its own."""
+
+    folder: Path
+    status: int
+    output: str
+
+    def case_of(self, layer: str) -> Path:
+        """The one case file of a layer."""
+        files = (self.folder / "reports/cases").glob("*.case.json")
+        (path,) = [f for f in files if read(f).case.subject.name == f"layers.py:{layer}"]
+        return path
+
+
+def pytest_in(folder: Path, *arguments: str) -> Run:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "verification.plugin", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CI": "true"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Run(folder, done.returncode, done.stdout + done.stderr)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "layers.py").write_text(LAYERS)
+    (folder / "test_mine.py").write_text(TESTS)
+    return pytest_in(folder, "-n", "2", "-q", "--junitxml=junit.xml", "test_mine.py")
+
+
+@pytest.fixture
+def in_folder(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(run.folder)
+    return run
+
+
+def test_the_failure_is_told_and_filed(run: Run) -> None:
+    assert run.status == 1
+    assert "1 passed" in run.output
+    assert "2 failed" in run.output
+    path = run.case_of("Wrong").relative_to(run.folder)
+    assert re.search(r"input gradient wrong at \[0\]: got \S+, expected 0, bound 0", run.output)
+    assert f"pytest --replay-case {path} --verify-allow-layer layers.py:Wrong" in run.output
+    assert "Traceback" not in run.output
+    assert str(path) in (run.folder / "junit.xml").read_text()
+
+
+def test_the_case_is_shrunk_and_says_where_it_is_from(run: Run) -> None:
+    file = read(run.case_of("Wrong"))
+    (x,) = (spec for spec in file.case.tensors if spec.name == "input")
+    assert x.shape == (1,)
+    assert x.values.stored == (0.0,)
+    assert file.discrepancy is not None
+    assert file.discrepancy["tensor"] == "input gradient"
+    assert "test_layer[Wrong]" in str(file.provenance["test"])
+
+
+def test_the_case_of_a_dying_layer_is_kept(run: Run) -> None:
+    file = read(run.case_of("Dies"))
+    assert file.discrepancy is not None
+    assert file.discrepancy["kind"] == "died"
+    assert any(spec.shape is not None and len(spec.shape) == 3 for spec in file.case.tensors)
+    assert "--verify-allow-layer layers.py:Dies" in run.output
+
+
+def test_replayed_ten_times_the_verdict_is_the_same(in_folder: Run) -> None:
+    file = read(in_folder.case_of("Wrong"))
+    found = [replay(file, ["layers.py:Wrong"]) for _ in range(10)]
+    facts = [f.finding.to_dict() for f in found if isinstance(f, Discrepancy)]
+    assert len(facts) == 10
+    assert all(
+        CaseFile(file.case, f).to_dict()["discrepancy"] == facts_as_written(file) for f in facts
+    )
+
+
+def facts_as_written(file: CaseFile) -> object:
+    return file.to_dict()["discrepancy"]
+
+
+def test_pytest_replays_files_and_folders(in_folder: Run) -> None:
+    wrong = in_folder.case_of("Wrong")
+    kept = in_folder.folder / "kept"
+    kept.mkdir()
+    as_right = json.loads(wrong.read_text())
+    as_right["case"]["subject"]["name"] = "scratch_layers.ReLU"
+    (kept / "right.case.json").write_text(json.dumps(as_right))
+    (kept / "cut.case.json").write_text(wrong.read_text()[:99])
+
+    again = pytest_in(
+        in_folder.folder, "--replay-case", str(wrong), "--verify-allow-layer=layers.py:Wrong"
+    )
+    assert again.status == 1
+    assert "input gradient wrong at [0]" in again.output
+    assert "1 failed" in again.output
+
+    folder = pytest_in(in_folder.folder, "kept", "--continue-on-collection-errors")
+    assert folder.status == 1
+    assert "1 passed, 1 error" in folder.output
+    assert "cut.case.json: is no JSON, or was cut off" in folder.output
+
+
+def test_the_command_replays(in_folder: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(in_folder.case_of("Wrong").relative_to(in_folder.folder))
+    assert main(["replay", path, "--allow-layer", "layers.py:Wrong"]) == 1
+    assert f"{path}: fails" in capsys.readouterr().out
+    assert main(["replay", path]) == 2
+    assert "--allow-layer layers.py:Wrong" in capsys.readouterr().err
+
+
+def test_a_repaired_layer_no_longer_fails(
+    in_folder: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = in_folder.case_of("Wrong")
+    source = in_folder.folder / "layers.py"
+    assert not changed_since(read(path), ["layers.py:Wrong"])
+    source.write_text(LAYERS.replace(">= 0", "> 0"))
+    try:
+        assert isinstance(replay(read(path), ["layers.py:Wrong"]), Passed)
+        assert main(["replay", str(path), "--allow-layer", "layers.py:Wrong"]) == 0
+    finally:
+        source.write_text(LAYERS)
+    shown = capsys.readouterr().out
+    assert "no longer fails" in shown
+    assert "the layer changed since this case was written" in shown
+
+
+def test_the_journal_holds_what_runs(run: Run, tmp_path: Path) -> None:
+    case = read(run.case_of("Dies")).case
+    journal = Journal(tmp_path / "journal")
+    assert case_in_flight(tmp_path / "journal") is None
+    journal.write(json.dumps(CaseFile(case).to_dict()["case"]).encode())
+    assert case_in_flight(tmp_path / "journal") == case
+    journal.write(b'{"subject": {"na')
+    assert case_in_flight(tmp_path / "journal") is None
+    assert case_in_flight(tmp_path / "none") is None
