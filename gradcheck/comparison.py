@@ -39,11 +39,15 @@ EvaluationError = Callable[[Tensors, Tensors], Tensors]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Numerical and analytic derivative of <c, f> along lines, each [cotangents, lines]."""
+    """Numerical and analytic derivative of <c, f> along lines, each [cotangents, lines].
+
+    ``kinks`` says that some bounds span the slopes on both sides of a kink.
+    """
 
     expected: Tensor
     got: Tensor
     bound: Tensor
+    kinks: bool
     basis: Basis
 
     @property
@@ -65,7 +69,7 @@ class Comparison:
             better.got,
             better.bound,
         )
-        return Comparison(expected, got, bound, better.basis)
+        return Comparison(expected, got, bound, self.kinks or better.kinks, better.basis)
 
 
 @dataclass(frozen=True)
@@ -148,20 +152,22 @@ class Point:
         outputs = self._weights.shape[1]
         if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
             nothing = torch.zeros_like(got)
-            return Comparison(nothing, got, nothing, "derived")
+            return Comparison(nothing, got, nothing, False, "derived")
         rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + outputs)))
-        parts = [self._numerical(name, directions, thorough) for directions in lines.chunks(rows)]
+        parts = [
+            self._along(name, directions, got[:, start : start + len(directions)], thorough)
+            for start, directions in lines.chunks(rows)
+        ]
         return Comparison(
-            torch.cat([expected for expected, _, _ in parts], 1),
+            torch.cat([part.expected for part in parts], 1),
             got,
-            torch.cat([bound for _, bound, _ in parts], 1),
-            "derived" if all(basis == "derived" for _, _, basis in parts) else "estimated",
+            torch.cat([part.bound for part in parts], 1),
+            any(part.kinks for part in parts),
+            "derived" if all(part.basis == "derived" for part in parts) else "estimated",
         )
 
-    def _numerical(
-        self, name: str, directions: Tensor, thorough: bool
-    ) -> tuple[Tensor, Tensor, Basis]:
-        """Expected values along ``directions`` [L, *shape], the bound on both sides, its basis."""
+    def _along(self, name: str, directions: Tensor, got: Tensor, thorough: bool) -> Comparison:
+        """``got`` against the numerical side along ``directions`` [L, *shape]."""
         evaluator = self.prepare(name)
         error = self._errors[name]
         found = jacobian_along(evaluator, name, directions, error, self.basis, thorough)
@@ -173,8 +179,13 @@ class Point:
         bound = bound + self._summation(name, value, directions)
         undecided = (sizes > 0).to(torch.float64) @ unknown.to(torch.float64).T > 0
         smooth = bool((found.kind == Kind.SMOOTH).any())  # its truncation is only estimated
-        basis: Basis = "estimated" if smooth else self.basis
-        return weights @ value.T, torch.where(undecided, torch.inf, bound), basis
+        return Comparison(
+            weights @ value.T,
+            got,
+            torch.where(undecided, torch.inf, bound),
+            bool((found.kind == Kind.KINK).any()),
+            "estimated" if smooth else self.basis,
+        )
 
     def _summation(self, name: str, value: Tensor, directions: Tensor) -> Tensor:
         """Rounding of the two sums that are compared, [cotangents, lines]."""

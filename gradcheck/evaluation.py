@@ -51,8 +51,8 @@ class Evaluator:
     ) -> None:
         self.subject = subject
         # plain tensors: how the given ones lie in memory is a matter between forward and vjp
-        self.inputs = {name: t.detach().contiguous() for name, t in inputs.items()}
-        self.parameters = {name: t.detach().contiguous() for name, t in parameters.items()}
+        self.inputs = {name: _plain_copy(t) for name, t in inputs.items()}
+        self.parameters = {name: _plain_copy(t) for name, t in parameters.items()}
         self._told_stacked = told_stacked
         self._stacked: dict[str, frozenset[str]] = {}
         self.base = flatten(self._forward({}))
@@ -122,14 +122,21 @@ class Evaluator:
                 tensor = self.inputs[other]
                 moved[other] = tensor.expand(count, *tensor.shape).flatten(0, 1)
         outputs = judged_outputs(self._forward(moved))
-        if any(o.dim() == 0 or o.shape[0] % count for o in outputs.values()):
-            raise ValueError("an output has no axis of samples")
+        if sum(output.numel() for output in outputs.values()) != count * self.base.numel():
+            raise ValueError(
+                f"{count} samples stacked along axis 0 do not give {count} times the outputs: leave"
+                " batch_axis out"
+            )
         return flatten(outputs, count)
 
     def _forward(self, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inputs = {name: moved.get(name, tensor) for name, tensor in self.inputs.items()}
         parameters = {name: moved.get(name, tensor) for name, tensor in self.parameters.items()}
         return self.subject.forward(inputs, parameters)
+
+
+def _plain_copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _three_points(base: Tensor) -> Tensor:

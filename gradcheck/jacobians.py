@@ -32,6 +32,7 @@ from gradcheck.rounding import (
     HIDDEN_CUBIC,
     HIDDEN_KINK,
     NATURAL_LENGTH,
+    PLAUSIBLE_NOISE,
     significand_bits,
     unit_roundoff,
 )
@@ -216,7 +217,8 @@ def jacobian_along(
         deviation = error(step, values) + _step_rounding(values, base, moved, step)
         estimate = classify(values, deviation, step, basis)
         if thorough and step > NATURAL_LENGTH:
-            estimate = _only_affine(estimate)
+            rounding = unit_roundoff(base.dtype) * values.abs().amax(0)
+            estimate = _only_affine(estimate, deviation <= PLAUSIBLE_NOISE * rounding)
         rounds.append(_scatter(estimate, lines, len(directions)) if rounds else estimate)
         if not thorough:
             lines = lines[_unsettled(rounds, lines)]
@@ -238,14 +240,13 @@ def _steps(base: Tensor) -> list[float]:
     return sorted(steps, reverse=True)
 
 
-def _only_affine(estimate: Estimate) -> Estimate:
-    """The estimate without what looks curved, and without what only looks flat in seen noise.
+def _only_affine(estimate: Estimate, plausible: Tensor) -> Estimate:
+    """The estimate without what looks curved, and without what may hide in its noise.
 
-    A noise level taken too high hides a whole function; one that was analysed does not.
+    A noise level taken too high hides a whole function. It is believed where it is ``plausible``
+    as rounding of the values, and where the slope stands out of it.
     """
-    known = estimate.kind == Kind.AFFINE
-    if estimate.basis == "estimated":
-        known &= estimate.value.abs() > estimate.bound
+    known = (estimate.kind == Kind.AFFINE) & (plausible | (estimate.value.abs() > estimate.bound))
     return Estimate(
         estimate.value,
         torch.where(known, estimate.bound, torch.inf),

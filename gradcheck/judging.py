@@ -1,5 +1,6 @@
 """The verdict on one tensor's gradient: cheap lines first, entries to name what is wrong."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -9,12 +10,13 @@ from gradcheck.comparison import Comparison, Point
 from gradcheck.evaluation import CHUNK_ELEMENTS
 from gradcheck.jacobians import GRID, Basis
 from gradcheck.lines import Lines, along, along_entries, miss_probability, random_lines
-from gradcheck.nearby import confirmed
+from gradcheck.nearby import confirmed, neighbour
 from gradcheck.projections import locate
 from gradcheck.report import Method, Mismatch, TensorReport
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
+_LOOK_AGAIN = 4
 _ENTRIES_TO_LIST = (
     4096  # beyond, a wrong entry is found by bisection, and the others are not listed
 )
@@ -23,7 +25,22 @@ _ENTRIES_TO_LIST = (
 def judge(
     point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
 ) -> tuple[TensorReport, Basis]:
-    """Judge one tensor's gradient at ``point``; also says what the bounds rest on."""
+    """Judge one tensor's gradient at ``point``; also says what the bounds rest on.
+
+    Where kinks left room between their slopes, or a comparison is undecided, a point beside it
+    decides: there every derivative is one number.
+    """
+    report, comparison = _judge_at(point, name, method, generator)
+    if not report.mismatches and (comparison.kinks or report.undecided):
+        beside, _ = _judge_at(neighbour(point, generator), name, method, generator)
+        if beside.mismatches:
+            report = replace(beside, beside=True)
+    return report, comparison.basis
+
+
+def _judge_at(
+    point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
+) -> tuple[TensorReport, Comparison]:
     tensor = point.tensor(name)
     used: Method = _cheaper(point, name) if method == "auto" else method
     lines = random_lines(tensor, generator)
@@ -34,10 +51,7 @@ def judge(
     if used == "projection" and bool(comparison.wrong.any()):
         lines, comparison = _by_entry(point, name, lines, comparison)
         used = "full" if len(lines) == tensor.numel() else used
-    suspects = comparison.wrong.any(0)
-    if bool(suspects.any()):
-        again = confirmed(point, name, lines.where(suspects), generator)
-        comparison = comparison.replaced(suspects, again)
+    comparison = _confirm(point, name, lines, comparison, generator)
     report = TensorReport(
         tensor=name,
         size=tensor.numel(),
@@ -47,7 +61,29 @@ def judge(
         mismatches=_mismatches(name, lines, comparison),
         may_miss=may_miss,
     )
-    return report, comparison.basis
+    return report, comparison
+
+
+def _confirm(
+    point: Point, name: str, lines: Lines, comparison: Comparison, generator: torch.Generator
+) -> Comparison:
+    """The comparison with its wrong lines looked at again: the worst ones, then the rest.
+
+    Where the worst are wrong beyond doubt, so is the verdict, and the rest stay as they are.
+    """
+    wrong = comparison.wrong
+    difference = torch.where(wrong, (comparison.got - comparison.expected).abs(), 0.0)
+    worst = difference.nan_to_num(torch.inf).amax(0).argsort(descending=True, stable=True)
+    suspects = wrong.any(0)
+    first = torch.zeros_like(suspects)
+    first[worst[:_LOOK_AGAIN]] = True
+    for chosen in (suspects & first, suspects & ~first):
+        if bool(chosen.any()):
+            again = confirmed(point, name, lines.where(chosen), generator)
+            comparison = comparison.replaced(chosen, again)
+            if bool(again.wrong.any(0).all()):
+                break
+    return comparison
 
 
 def _cheaper(point: Point, name: str) -> Method:
@@ -67,7 +103,7 @@ def _by_entry(
     entries: Tensor | None = None
     if tensor.numel() > _ENTRIES_TO_LIST:
         first = int(comparison.wrong.any(0).nonzero()[0])
-        (direction,) = lines.where(torch.tensor([first])).chunks(1)
+        ((_, direction),) = lines.where(torch.tensor([first])).chunks(1)
 
         def is_wrong(trial: Tensor) -> bool:
             return bool(point.compare(name, along(trial[None])).wrong.any())

@@ -31,16 +31,16 @@ class Lines:
     def __len__(self) -> int:
         return len(self.entries) if self.dense is None else len(self.dense)
 
-    def chunks(self, rows: int) -> Iterator[Tensor]:
-        """The directions, [at most rows, *shape] at a time."""
+    def chunks(self, rows: int) -> Iterator[tuple[int, Tensor]]:
+        """Number of the first line and the directions, [at most rows, *shape] at a time."""
         for start in range(0, len(self), rows):
             if self.dense is not None:
-                yield self.dense[start : start + rows]
+                yield start, self.dense[start : start + rows]
                 continue
             chosen = self.entries[start : start + rows]
             units = torch.zeros(len(chosen), self.shape.numel(), dtype=self.dtype)
             units[torch.arange(len(chosen)), chosen] = 1
-            yield units.reshape(-1, *self.shape)
+            yield start, units.reshape(-1, *self.shape)
 
     def where(self, mask: Tensor) -> "Lines":
         """Those lines for which ``mask`` [L] holds."""

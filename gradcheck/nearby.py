@@ -23,10 +23,10 @@ def confirmed(point: Point, name: str, lines: Lines, generator: torch.Generator)
     wrong = here.wrong
     if not bool(wrong.any()):
         return here
-    neighbours = [point.at(_moved_all(point, generator)) for _ in range(_SAMPLED)]
+    neighbours = [neighbour(point, generator) for _ in range(_SAMPLED)]
     agrees = torch.ones_like(wrong)
-    for neighbour in neighbours[:_JUDGED]:
-        there = neighbour.compare(name, lines, thorough=True)
+    for beside in neighbours[:_JUDGED]:
+        there = beside.compare(name, lines, thorough=True)
         agrees &= ~there.wrong & ~there.undecided
     slopes = [here.expected - here.bound, here.expected + here.bound]
     seen = torch.stack([*slopes, *(n.analytic(name, lines) for n in neighbours)])
@@ -35,15 +35,17 @@ def confirmed(point: Point, name: str, lines: Lines, generator: torch.Generator)
     plausible = (here.got >= low - room) & (here.got <= high + room)
     undecided = here.undecided | (wrong & agrees & plausible)
     bound = torch.where(undecided, torch.inf, here.bound)
-    return Comparison(here.expected, here.got, bound, here.basis)
+    return Comparison(here.expected, here.got, bound, here.kinks, here.basis)
 
 
-def _moved_all(point: Point, generator: torch.Generator) -> dict[str, Tensor]:
-    """Every floating tensor moved by up to 1/64 of each entry, zeros by as much of the largest."""
-    return {
-        name: _moved(tensor, generator) if tensor.is_floating_point() else tensor
-        for name, tensor in (*point.inputs.items(), *point.parameters.items())
-    }
+def neighbour(point: Point, generator: torch.Generator) -> Point:
+    """A point beside it: entries moved by up to 1/64 of themselves, zeros of the largest."""
+    return point.at(
+        {
+            name: _moved(tensor, generator) if tensor.is_floating_point() else tensor
+            for name, tensor in (*point.inputs.items(), *point.parameters.items())
+        }
+    )
 
 
 def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:

@@ -29,6 +29,7 @@ class TensorReport:
     ``comparisons`` were made along entries ("full") or random directions ("projection"); of these,
     ``undecided`` had no bound. ``mismatches`` are sorted by the size of the difference, the largest
     first. ``may_miss`` is the probability that a wrong gradient hides from the directions.
+    ``beside`` says that the mismatches are those at a point close by, off a kink at the given one.
     """
 
     tensor: str
@@ -38,6 +39,7 @@ class TensorReport:
     undecided: int
     mismatches: tuple[Mismatch, ...]
     may_miss: float
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class GradientReport:
                     "comparisons": tensor.comparisons,
                     "undecided": tensor.undecided,
                     "may_miss": tensor.may_miss,
+                    "beside": tensor.beside,
                     "mismatches": [
                         {
                             "entry": None if m.entry is None else list(m.entry),
@@ -141,6 +144,8 @@ def _describe(subject: str, tensor: TensorReport) -> str:
     )
     if worst.expected:
         sentence += f", ratio {worst.got / worst.expected:.4f}"
+    if tensor.beside:
+        sentence += ", beside a kink"
     if tensor.method == "full":
         sentence += f"; {len(tensor.mismatches)} of {tensor.size} entries differ"
     return sentence

@@ -43,6 +43,10 @@ NATURAL_LENGTH = 1.0
 """The length over which an unknown function is taken to be smooth, whatever the size of its input:
 that of sin, exp, tanh and sigmoid. Curvature seen over longer steps may be an alias."""
 
+PLAUSIBLE_NOISE = 256.0
+"""Units of roundoff of a value that its estimated error may be and still look like rounding: 16
+deviations of a level that 256 roundings of random sign leave."""
+
 HIDDEN_CUBIC = 4 / 3
 """A t^2 error in a central difference at step h is at most 4/3 of the change from h to h/2."""
 

@@ -264,8 +264,8 @@ class LayerSubject:
         self.offers = frozenset(offers)
 
     def parameters(self) -> dict[str, Tensor]:
-        """The layer's own parameter values by name."""
-        return {name: p.value for name, p in self._parameters.items()}
+        """Copies of the layer's own parameter values by name."""
+        return {name: p.value.detach().clone() for name, p in self._parameters.items()}
 
     def forward(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
