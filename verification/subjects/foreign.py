@@ -136,7 +136,7 @@ def _held(row: Row, fixed: Mapping[str, Any]) -> Row:
     def geometries(limits: Limits) -> SearchStrategy[Geometry]:
         free = row.geometries(replace(limits, fixed=tuple(fixed.items())))
         # A geometry may have moved an argument to make the rest fit.
-        return free.filter(lambda g: all(g.layer.kwargs[name] == v for name, v in fixed.items()))
+        return free.filter(lambda g: all(g.layer.kwargs.get(n, v) == v for n, v in fixed.items()))
 
     return replace(row, geometries=geometries) if fixed else row
 
@@ -191,7 +191,7 @@ def _accepted(factory: Factory, kind: str) -> frozenset[str]:
     if unknown:
         raise SubjectError(
             f"{importable_name(factory)} wants {', '.join(unknown)}, which {kind} has not:"
-            f" wrap it in a function of {', '.join(own)}, or of some of them"
+            f" wrap it in a function of {', '.join(own) or 'no arguments'}"
         )
     missing = [n for n, p in own.items() if p.default is p.empty and n not in theirs]
     if missing:
@@ -210,7 +210,16 @@ class _Build:
         self.accepted = accepted
 
     def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> "Renamed":
-        layer = self.factory(**{n: v for n, v in call.arguments if n in self.accepted})
+        arguments = {n: v for n, v in call.arguments if n in self.accepted}
+        # Most hand-written layers cannot be moved: their parameters are made where and as torch's
+        # defaults say.
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        try:
+            with device:
+                layer = self.factory(**arguments)
+        finally:
+            torch.set_default_dtype(default)
         if hasattr(layer, "to"):
             layer = layer.to(device, dtype)
         return Renamed(LayerSubject(layer))
