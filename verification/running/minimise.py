@@ -33,10 +33,12 @@ def minimise(
     """
     search = _Search(discrepancy, run, budget)
     if search.attempt(_with_stored_values(discrepancy.case)):
-        for spec in search.best.case.tensors:
-            search.attempt(search.best.case.with_tensor(replace(spec, layout="contiguous")))
-        for spec in search.best.case.tensors:
-            search.simplify(spec.name)
+        names = [spec.name for spec in discrepancy.case.tensors]
+        for simplify in (search.lay_out_plainly, search.zero_out, search.simplify_elements):
+            for name in names:
+                simplify(name)
+        # Where a layout repeats elements, only the first of them counts: write out what does.
+        search.attempt(_with_stored_values(search.best.case))
     return search.best
 
 
@@ -59,10 +61,12 @@ class _Search:
             return True
         return False
 
-    def simplify(self, name: str) -> None:
-        """Zero out chunks of one tensor, halving the chunk, then simplify what survives element by
-        element.
-        """
+    def lay_out_plainly(self, name: str) -> None:
+        """Try contiguous memory for one tensor."""
+        self.attempt(self.best.case.with_tensor(replace(self._spec(name), layout="contiguous")))
+
+    def zero_out(self, name: str) -> None:
+        """Zero out chunks of one tensor, halving the chunk."""
         size = len(self._values(name))
         chunk = size
         while chunk:
@@ -72,7 +76,10 @@ class _Search:
                     zeros = (0.0,) * len(values[start : start + chunk])
                     self._put(name, values[:start] + zeros + values[start + chunk :])
             chunk //= 2
-        for position in range(size):
+
+    def simplify_elements(self, name: str) -> None:
+        """Try simpler numbers for one tensor's elements, one by one."""
+        for position in range(len(self._values(name))):
             self._simplify_element(name, position)
 
     def _simplify_element(self, name: str, position: int) -> None:
@@ -106,9 +113,14 @@ def _simpler_than(number: float) -> Iterator[float]:
 
 
 def _with_stored_values(case: Case) -> Case:
-    """The case with every tensor's elements written out, as the layer was given them."""
+    """The case with every tensor's elements written out, as the layer was given them; the case
+    itself where its tensors cannot be made, as in a use that must be refused.
+    """
     trial = Trial(case, catalogue.find(case.subject.name))
-    placed = trial.placed | trial.placed_cotangents
+    try:
+        placed = trial.placed | trial.placed_cotangents
+    except Exception:  # whatever a reference says to bad arguments
+        return case
     for spec in case.tensors:
         stored = tuple(placed[spec.name].tensor.double().flatten().tolist())
         case = case.with_tensor(replace(spec, values=Values(stored=stored)))

@@ -192,4 +192,4 @@ def _strides(shape: torch.Size, layout: str) -> tuple[tuple[int, ...], int]:
 
 
 def _bits(buffer: Tensor) -> Tensor:
-    return buffer.view(torch.uint8)
+    return buffer.contiguous().view(torch.uint8)

@@ -28,7 +28,7 @@ class DoesNotFlipTheKernel(Conv2d):
     """Correlates the cotangent with the kernel, where the transpose convolves."""
 
     def backward(self, grad_output):
-        flipped = twin(self, weight=Parameter(self.weight.data.flip(2, 3)))
+        flipped = twin(self, weight=Parameter(self.weight.data.flip(2, 3)), bias=None)
         flipped.forward(self._record.tensors["input"])
         super().backward(grad_output)
         return flipped.backward(grad_output)
