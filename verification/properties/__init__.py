@@ -15,6 +15,7 @@ from verification.properties import (
     refusals,
     repeatability,
     special,
+    state,
 )
 from verification.properties.registry import PROPERTIES, Property, applicable
 
@@ -34,4 +35,5 @@ __all__ = [
     "refusals",
     "repeatability",
     "special",
+    "state",
 ]

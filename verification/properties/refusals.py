@@ -15,7 +15,7 @@ from verification.references.row import Clause, Trait
 from verification.strategies.cases import ordinary, refused_uses
 from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
-from verification.subjects.raw import RawLayer, held_tensors
+from verification.subjects.raw import RawLayer
 from verification.trials.refused import require_refusal, untouched
 from verification.trials.trial import Trial, gradients_of
 
@@ -36,7 +36,7 @@ def check_declared_refusals(trial: Trial) -> None:
         return
     subject, tensors = trial.subject, trial.inputs | trial.parameters
     shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
-    with untouched(trial, tensors, "a refused forward"):
+    with untouched(trial, lambda: tensors, "a refused forward"):
         require_refusal(
             trial,
             lambda: subject.forward(trial.inputs, trial.parameters),
@@ -123,7 +123,7 @@ def check_bad_inputs_are_refused(trial: Trial) -> None:
     mistake, right = (ALONE | AMONG_OTHERS)[what], trial.inputs[name]
     spoilt: dict[str, Any] = trial.inputs | {name: mistake.spoil(right)}
     trial.results()  # gradients that the refused call must leave alone
-    with untouched(trial, _all_tensors(trial), "a refused forward"):
+    with untouched(trial, lambda: _all_tensors(trial), "a refused forward"):
         require_refusal(
             trial,
             lambda: trial.subject.forward(spoilt, trial.parameters),
@@ -150,7 +150,7 @@ def check_bad_cotangents_are_refused(trial: Trial) -> None:
     what, raw = trial.case.option("mistake"), RawLayer(trial.subject)
     mistake, right = (ALONE | AMONG_OTHERS | SHAPES)[what], trial.cotangents[OUTPUT]
     trial.results()
-    with untouched(trial, _all_tensors(trial), "a refused backward"):
+    with untouched(trial, lambda: _all_tensors(trial), "a refused backward"):
         require_refusal(
             trial,
             lambda: raw.layer.backward(mistake.spoil(right)),
@@ -162,5 +162,6 @@ def check_bad_cotangents_are_refused(trial: Trial) -> None:
 
 
 def _all_tensors(trial: Trial) -> dict[str, Tensor]:
-    """What the caller holds, and what the layer holds."""
-    return trial.inputs | trial.parameters | trial.cotangents | held_tensors(trial.subject)
+    """What the caller holds, and what a hand-written layer holds."""
+    held = RawLayer(trial.subject).tensors() if hasattr(trial.subject, "layer") else {}
+    return trial.inputs | trial.parameters | trial.cotangents | held

@@ -56,7 +56,7 @@ def ordinary(
     """
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
-        cells = replace(limits, waived=frozenset(entry.waivers))
+        cells = replace(limits, waived=limits.waived | entry.waivers.keys())
         if empty_batch and Clause.EMPTY_BATCH in entry.have:
             cells = cells.with_empty_batch()
 

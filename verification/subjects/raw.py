@@ -42,10 +42,10 @@ class RawLayer:
         gradient: Tensor = self.layer.backward(*cotangents.values())
         return gradient
 
-
-def held_tensors(subject: Subject) -> dict[str, Tensor]:
-    """The parameters and gradients that a hand-written layer holds, by name; none for another."""
-    held = RawLayer(subject).held if hasattr(subject, "layer") else {}
-    values = {name: parameter.value for name, parameter in held.items()}
-    gradients = {f"{name} gradient": parameter.gradient for name, parameter in held.items()}
-    return values | {name: buffer for name, buffer in gradients.items() if buffer is not None}
+    def tensors(self) -> dict[str, Tensor]:
+        """The parameters and gradients that the layer holds, by name."""
+        values = {name: parameter.value for name, parameter in self.held.items()}
+        gradients = {
+            f"{name} gradient": parameter.gradient for name, parameter in self.held.items()
+        }
+        return values | {name: buffer for name, buffer in gradients.items() if buffer is not None}

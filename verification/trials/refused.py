@@ -29,12 +29,14 @@ def require_refusal(
 
 
 @contextmanager
-def untouched(trial: Trial, tensors: Mapping[str, Tensor], during: str) -> Iterator[None]:
-    """The tensors have the same bits afterwards; `during` says what must not change them."""
-    before = {name: _bits(tensor) for name, tensor in tensors.items()}
+def untouched(
+    trial: Trial, tensors: Callable[[], Mapping[str, Tensor]], during: str
+) -> Iterator[None]:
+    """What `tensors` returns has the same bits afterwards; `during` says what must not change it."""
+    before = {name: _bits(tensor) for name, tensor in tensors().items()}
     yield
-    for name, bits in before.items():
-        kept = torch.equal(_bits(tensors[name]), bits)
+    for name, tensor in tensors().items():
+        kept = torch.equal(_bits(tensor), before[name])
         trial.require(kept, "changed", name, f"{name} was changed by {during}")
 
 

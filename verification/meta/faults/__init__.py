@@ -9,6 +9,7 @@ from verification.meta.faults import (  # noqa: F401
     purity,
     refusals,
     special,
+    state,
 )
 from verification.meta.faults.fault import FAULTS, Fault, fault
 

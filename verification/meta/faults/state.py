@@ -1,0 +1,121 @@
+"""Faults in how parameters leave a layer and come back, and in what its text shows."""
+
+import copy
+
+import torch
+
+from scratch_layers import Conv2d, ConvTranspose2d, NearestUpsampling, Sequential, Upsampling
+from verification.meta.faults.fault import fault
+
+
+@fault("Conv2d", "state_makes_the_same_layer")
+class HandsOutItsOwnTensors(Conv2d):
+    """Its state changes with it, as torch.nn's does."""
+
+    def state_dict(self):
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+
+@fault("Upsampling", "state_makes_the_same_layer")
+class TakesTheStatesTensors(Upsampling):
+    """Shares its parameters with whoever it loaded them from."""
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        for name, parameter in self.named_parameters():
+            parameter.data = state[name]
+
+
+@fault("Conv2d", "bad_states_are_refused")
+class CopiesBeforeItLooks(Conv2d):
+    """Has loaded the first entries by the time it finds the last one wrong."""
+
+    def load_state_dict(self, state):
+        for name, parameter in self.named_parameters():
+            if (
+                isinstance(state.get(name), torch.Tensor)
+                and state[name].shape == parameter.data.shape
+            ):
+                parameter.data = state[name].clone().to(parameter.data.dtype)
+        super().load_state_dict(state)
+
+
+@fault("Sequential", "bad_states_are_refused")
+class IgnoresWhatItDoesNotKnow(Sequential):
+    """Loads what fits and is silent about the rest."""
+
+    def load_state_dict(self, state):
+        known = dict(self.named_parameters())
+        super().load_state_dict({name: value for name, value in state.items() if name in known})
+
+
+@fault("ConvTranspose2d", "weights_travel_to_torch_and_back")
+class StoresTheKernelFlipped(ConvTranspose2d):
+    """Understands its own state, and nobody else's."""
+
+    def state_dict(self):
+        state = super().state_dict()
+        return state | {"weight": state["weight"].flip(2, 3)}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.weight.data.copy_(state["weight"].flip(2, 3))
+
+
+@fault("Conv2d", "weights_travel_to_torch_and_back")
+class StoresFlatWeights(Conv2d):
+    """Keeps the weight as the matrix that it multiplies by."""
+
+    def state_dict(self):
+        state = super().state_dict()
+        return state | {"weight": state["weight"].flatten(1)}
+
+    def load_state_dict(self, state):
+        shape = self.weight.data.shape
+        super().load_state_dict(state | {"weight": state["weight"].reshape(shape)})
+
+
+@fault("Conv2d", "moving_keeps_the_numbers")
+class ForgetsTheGradients(Conv2d):
+    """Starts anew in the other dtype."""
+
+    def to(self, device=None, dtype=None):
+        super().to(device, dtype)
+        for parameter in self.parameters():
+            parameter.grad = torch.zeros_like(parameter.data)
+        return self
+
+
+@fault("NearestUpsampling", "moving_keeps_the_numbers")
+class MovesACopy(NearestUpsampling):
+    """Returns another layer and stays where it is, as a tensor's to() does."""
+
+    def to(self, device=None, dtype=None):
+        return super(MovesACopy, copy.copy(self)).to(device, dtype)
+
+
+@fault("ConvTranspose2d", "moving_keeps_the_numbers")
+class LeavesTheBiasBehind(ConvTranspose2d):
+    """Moves the parameters that it thinks of."""
+
+    def to(self, device=None, dtype=None):
+        bias, self.bias = self.bias, None
+        super().to(device, dtype)
+        self.bias = bias
+        return self
+
+
+@fault("Upsampling", "text_shows_the_architecture")
+class HidesTheDilation(Upsampling):
+    """Shows what torch's oldest layers had."""
+
+    def __repr__(self):
+        shown, _, rest = super().__repr__().partition("dilation=")
+        return shown + rest.partition("), ")[2]
+
+
+@fault("Sequential", "text_shows_the_architecture")
+class ShowsItsAddress(Sequential):
+    """Has Python's own text, which is another one for every instance."""
+
+    __repr__ = object.__repr__
