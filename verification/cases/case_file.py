@@ -21,6 +21,9 @@ from verification.cases.case import Call, Case, LayerCall, Role, SubjectSpec, Te
 SCHEMA_VERSION = 1
 SUFFIX = ".case.json"
 
+LINE = 100
+"""Characters that a line of a case file may have before it is broken."""
+
 LARGEST_FILE = 2**24
 """Bytes. A case that fits on a screen needs a few thousand."""
 
@@ -64,8 +67,22 @@ class CaseFile:
         """Write the file into a folder, made if it is not there; the path of the file."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.file_name
-        path.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        path.write_text(_readable(self.to_dict()) + "\n")
         return path
+
+
+def _readable(value: Any, indent: str = "") -> str:
+    """JSON with whatever fits on a line on one line."""
+    flat = json.dumps(value, allow_nan=False)
+    if len(indent) + len(flat) <= LINE or not isinstance(value, (dict, list)):
+        return flat
+    inner = indent + "  "
+    if isinstance(value, list):
+        parts = [inner + _readable(item, inner) for item in value]
+    else:
+        parts = [f"{inner}{json.dumps(n)}: {_readable(item, inner)}" for n, item in value.items()]
+    opening, closing = flat[0], flat[-1]
+    return ",\n".join([f"{opening}\n{parts[0]}", *parts[1:]]) + f"\n{indent}{closing}"
 
 
 def read(path: Path) -> CaseFile:
