@@ -114,7 +114,16 @@ def docs(session: nox.Session) -> None:
 def references(session: nox.Session) -> None:
     """torch.nn's own layers against their rows: the catalogue's false-alarm test."""
     install(session)
-    session.run("pytest", "verification/references", "-n", "auto", *session.posargs, env=ONE_THREAD)
+    session.run(
+        "pytest",
+        "verification/meta/test_references.py",
+        "-n",
+        "auto",
+        "-m",
+        "slow or not slow",
+        *session.posargs,
+        env=ONE_THREAD,
+    )
 
 
 @nox.session(tags=["night"])

@@ -1,4 +1,7 @@
-"""The catalogue: which row judges which subject. Adding a shipped layer is one line here."""
+"""The catalogue: which row judges which subject. Adding a shipped layer is one line here.
+
+torch.nn's layers are subjects too, by the names in references/torch_nn.py.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from verification.references import (
     convolution,
     losses,
     optimizers,
+    torch_nn,
     upsampling,
 )
 from verification.references.row import Row
@@ -74,7 +78,7 @@ def find(name: str) -> Entry:
     Raises:
         KeyError: no subject of the catalogue has that name; the message lists those that do.
     """
-    known = SHIPPED | _ADDED
+    known = SHIPPED | torch_nn.REFERENCES | _ADDED
     if name not in known:
         raise KeyError(f"unknown subject {name!r}; the catalogue has {', '.join(sorted(known))}")
     return known[name]

@@ -64,6 +64,10 @@ class Linear(scratch_layers.Module):
         self.bias.grad += dy.sum(0)
         return dy @ record.tensors["weight"]
 
+    def __repr__(self):
+        outputs, inputs = self.weight.data.shape
+        return f"Linear({inputs}, {outputs})"
+
 
 @st.composite
 def linear_maps(draw, limits):

@@ -1,0 +1,102 @@
+"""torch.nn's own layers before the rows that judge the shipped ones: any failure is a false alarm
+of the suite, or a departure of torch.nn that docs/findings.md and a waiver should name.
+"""
+
+import math
+
+import hypothesis
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from verification.properties import PROPERTIES, applicable
+from verification.references.row import Clause
+from verification.references.torch_nn import OTHER_CONTRACT, REFERENCES
+from verification.running.campaign import hunt
+
+DTYPES = ["float32", "float64"]
+PARITY = ["forward_matches_reference", "gradients_match_reference"]
+
+# The search for where a function cannot be batched tries targets of other sizes.
+pytestmark = pytest.mark.filterwarnings("ignore:Using a target size")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", PARITY)
+@pytest.mark.parametrize("reference", REFERENCES.values(), ids=REFERENCES)
+def test_torchs_layers_agree_with_their_rows(reference, name, dtype):
+    if PROPERTIES[name].missing(reference):
+        pytest.skip(f"{reference.name} has no {PROPERTIES[name].missing(reference)}")
+    settings = hypothesis.settings(max_examples=50, derandomize=True, database=None, deadline=None)
+    hunt(reference, PROPERTIES[name], dtype=dtype, settings=settings)
+
+
+EVERY = [(reference, prop) for reference in REFERENCES.values() for prop in applicable(reference)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("reference", "prop"), EVERY, ids=[f"{entry.name}-{prop.name}" for entry, prop in EVERY]
+)
+def test_torchs_layers_pass_every_property_that_applies(reference, prop, dtype):
+    hunt(reference, prop, dtype=dtype)
+
+
+# Each waiver stands for a departure that is there: without it the suite would report a failure.
+
+
+def test_every_departure_is_shown_below():
+    waived = {clause for entry in REFERENCES.values() for clause in entry.waivers}
+    assert waived - OTHER_CONTRACT.keys() == {
+        Clause.ANY_SCALE,
+        Clause.CHANGING_RATE,
+        Clause.FRESH_OUTPUTS,
+        Clause.SATURATION,
+        Clause.STRIDED_SAME,
+    }
+
+
+def test_nearest_upsampling_gathers_by_one_index_and_scatters_by_another():
+    x = torch.arange(64.0, requires_grad=True)
+    enlarged = F.interpolate(x.reshape(1, 1, 64, 1), scale_factor=(2.01, 1.0), mode="nearest")
+    (counts,) = torch.autograd.grad(enlarged.sum(), x)
+    gathered = torch.bincount(enlarged.flatten().long(), minlength=64).float()
+    assert not torch.equal(gathered, counts)
+
+
+def test_same_padding_with_a_stride_is_refused():
+    with pytest.raises(ValueError, match="strided"):
+        nn.Conv2d(1, 1, 3, stride=2, padding="same")
+
+
+def test_sigmoids_derivative_vanishes_where_it_should_not():
+    x = torch.tensor([20.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(torch.sigmoid(x).sum(), x)
+    assert slope.item() == 0
+    assert math.exp(-20) > 2e-9
+
+
+def test_an_activation_differentiates_its_kept_output():
+    x = torch.ones(1, requires_grad=True)
+    output = torch.relu(x)
+    output.detach().zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(output.sum(), x)
+
+
+def test_an_empty_sequential_returns_its_input():
+    x = torch.ones(1)
+    assert nn.Sequential()(x) is x
+
+
+def test_a_changed_learning_rate_multiplies_the_momentum_too():
+    w = torch.zeros(1)
+    w.grad = torch.ones(1)
+    optimizer = torch.optim.SGD([w], lr=1.0, momentum=1.0)
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = 0.0
+    optimizer.step()
+    # The report's factor would be 1 once more: w = -2.
+    assert w.item() == -1
