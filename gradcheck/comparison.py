@@ -41,13 +41,13 @@ EvaluationError = Callable[[Tensors, Tensors], Tensors]
 class Comparison:
     """Numerical and analytic derivative of <c, f> along lines, each [cotangents, lines].
 
-    ``kinks`` says that some bounds span the slopes on both sides of a kink.
+    ``kinked`` says where a kink was seen, so that the bound spans the slopes on both sides.
     """
 
     expected: Tensor
     got: Tensor
     bound: Tensor
-    kinks: bool
+    kinked: Tensor
     basis: Basis
 
     @property
@@ -63,13 +63,17 @@ class Comparison:
 
     def replaced(self, lines: Tensor, better: "Comparison") -> "Comparison":
         """The same with those lines for which ``lines`` [L] holds taken from ``better``."""
-        expected, got, bound = self.expected.clone(), self.got.clone(), self.bound.clone()
-        expected[:, lines], got[:, lines], bound[:, lines] = (
-            better.expected,
-            better.got,
-            better.bound,
+
+        def merged(ours: Tensor, theirs: Tensor) -> Tensor:
+            return ours.index_copy(1, lines.nonzero()[:, 0], theirs)
+
+        return Comparison(
+            merged(self.expected, better.expected),
+            merged(self.got, better.got),
+            merged(self.bound, better.bound),
+            merged(self.kinked, better.kinked),
+            better.basis,
         )
-        return Comparison(expected, got, bound, self.kinks or better.kinks, better.basis)
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ class Point:
         outputs = self._weights.shape[1]
         if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
             nothing = torch.zeros_like(got)
-            return Comparison(nothing, got, nothing, False, "derived")
+            return Comparison(nothing, got, nothing, nothing != 0, "derived")
         rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + outputs)))
         parts = [
             self._along(name, directions, got[:, start : start + len(directions)], thorough)
@@ -162,7 +166,7 @@ class Point:
             torch.cat([part.expected for part in parts], 1),
             got,
             torch.cat([part.bound for part in parts], 1),
-            any(part.kinks for part in parts),
+            torch.cat([part.kinked for part in parts], 1),
             "derived" if all(part.basis == "derived" for part in parts) else "estimated",
         )
 
@@ -177,15 +181,15 @@ class Point:
         bound = sizes @ torch.where(unknown, 0.0, found.bound).T
         bound = bound + self._analytic_rounding(name, found, directions)
         bound = bound + self._summation(name, value, directions)
-        undecided = (sizes > 0).to(torch.float64) @ unknown.to(torch.float64).T > 0
+        expected = weights @ value.T
+        used = (sizes > 0).to(torch.float64)
+        undecided = used @ unknown.to(torch.float64).T > 0
+        # where the derivative itself overflows the type, no gradient could hold it
+        undecided |= expected.abs() + bound >= torch.finfo(self.tensor(name).dtype).max
+        kinked = used @ (found.kind == Kind.KINK).to(torch.float64).T > 0
         smooth = bool((found.kind == Kind.SMOOTH).any())  # its truncation is only estimated
-        return Comparison(
-            weights @ value.T,
-            got,
-            torch.where(undecided, torch.inf, bound),
-            bool((found.kind == Kind.KINK).any()),
-            "estimated" if smooth else self.basis,
-        )
+        basis: Basis = "estimated" if smooth else self.basis
+        return Comparison(expected, got, torch.where(undecided, torch.inf, bound), kinked, basis)
 
     def _summation(self, name: str, value: Tensor, directions: Tensor) -> Tensor:
         """Rounding of the two sums that are compared, [cotangents, lines]."""

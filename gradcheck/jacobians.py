@@ -33,6 +33,7 @@ from gradcheck.rounding import (
     HIDDEN_KINK,
     NATURAL_LENGTH,
     PLAUSIBLE_NOISE,
+    gamma,
     significand_bits,
     unit_roundoff,
 )
@@ -76,9 +77,7 @@ GRID = (Fraction(0), *(sign * level for level in _LEVELS for sign in (1, -1)))
 
 _OFFSETS = torch.tensor([float(offset) for offset in GRID], dtype=torch.float64)
 
-_SHRINK = (
-    8.0  # from one round to the next: the finest level of one is twice the coarsest of the next
-)
+_SHRINK = 8.0  # from one round to the next, so that their levels follow each other by halves
 
 
 def _row(rule: Stencil, scale: Fraction = Fraction(1)) -> list[Fraction]:
@@ -118,9 +117,12 @@ _NAMED_ROWS = {
     "bend_left": _combine((1, _SLOPES[1]), (-1, _SLOPES[3])),
 }
 _ROWS = torch.tensor([[float(w) for w in row] for row in _NAMED_ROWS.values()], dtype=torch.float64)
-_AMPLIFICATION = dict(zip(_NAMED_ROWS, _ROWS.abs().sum(1).tolist(), strict=True))
+_AMPLIFICATION = _ROWS.abs().sum(1).reshape(-1, 1, 1)
+_PLACE = {name: place for place, name in enumerate(_NAMED_ROWS)}
 
-_SMOOTH_NOISE = _AMPLIFICATION["six_points"] + HIDDEN_KINK * _AMPLIFICATION["parabola_0"]
+_SMOOTH_NOISE = float(
+    _AMPLIFICATION[_PLACE["six_points"]] + HIDDEN_KINK * _AMPLIFICATION[_PLACE["parabola_0"]]
+)
 
 
 def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estimate:
@@ -128,65 +130,52 @@ def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estima
 
     ``error`` bounds the error of every value, [M] or [L, M].
     """
-    lines, outputs = values.shape[1:]
-    table = (_ROWS @ values.reshape(len(GRID), -1)).reshape(-1, lines, outputs)
-    seen = dict(zip(_NAMED_ROWS, table, strict=True))
-    size = {name: row.abs() for name, row in seen.items()}
-    noise = {name: amplification * error for name, amplification in _AMPLIFICATION.items()}
-
-    def quiet(*names: str) -> Tensor:
-        return torch.stack([size[name] <= noise[name] for name in names]).all(0)
-
-    flat = quiet("first_change", "first_span")
-    affine = flat & quiet("second_0", "second_1", "second_2")
-    quadratic = flat & quiet("parabola_0", "parabola_1")
-    smooth = (
-        (size["parabola_0"] <= CURVATURE_RATIO * size["second_0"] + noise["parabola_0"])
+    # the combinations below are rounded as well
+    error = error + gamma(len(GRID), unit_roundoff(torch.float64)) * values.abs().amax(0)
+    table = (_ROWS @ values.reshape(len(GRID), -1)).reshape(-1, *values.shape[1:])
+    sizes, noises = table.abs(), _AMPLIFICATION * error
+    quiets = sizes <= noises
+    seen, size, noise, quiet = (
+        dict(zip(_NAMED_ROWS, rows, strict=True)) for rows in (table, sizes, noises, quiets)
+    )
+    flat = quiet["first_change"] & quiet["first_span"]
+    is_kind = {
+        Kind.KINK: quiet["hinge_0"]
+        & quiet["hinge_1"]
+        & quiet["bend_right"]
+        & quiet["bend_left"]
+        & ~quiet["second_2"],
+        Kind.SMOOTH: (
+            size["parabola_0"] <= CURVATURE_RATIO * size["second_0"] + noise["parabola_0"]
+        )
         & (size["parabola_1"] <= CURVATURE_RATIO * size["second_1"] + noise["parabola_1"])
-        & (size["ratio"] <= ASYMPTOTIC_RATIO * size["first_change"] + noise["ratio"])
-    )
-    kink = quiet("hinge_0", "hinge_1", "bend_right", "bend_left") & (
-        size["second_2"] > noise["second_2"]
-    )
-    # chosen from the last to the first, so that the best known class wins
-    kind = torch.full((lines, outputs), Kind.UNRESOLVED, dtype=torch.int8)
-    value = torch.zeros(lines, outputs, dtype=torch.float64)
-    bound = torch.full((lines, outputs), torch.inf, dtype=torch.float64)
-
-    one_sided = (seen["slope_right"] - seen["slope_left"]).abs() / 2
+        & (size["ratio"] <= ASYMPTOTIC_RATIO * size["first_change"] + noise["ratio"]),
+        Kind.QUADRATIC: flat & quiet["parabola_0"] & quiet["parabola_1"],
+        Kind.AFFINE: flat & quiet["second_0"] & quiet["second_1"] & quiet["second_2"],
+    }
     cubic = HIDDEN_CUBIC * (size["first_change"] + noise["first_change"])
     parabola = torch.maximum(size["parabola_0"], size["parabola_1"]) + noise["parabola_0"]
-    choices = (
-        (
-            Kind.KINK,
-            kink,
+    half_gap = (seen["slope_right"] - seen["slope_left"]).abs() / 2
+    bend = torch.maximum(size["bend_right"], size["bend_left"])
+    answer = {
+        Kind.KINK: (
             (seen["slope_right"] + seen["slope_left"]) / 2,
-            one_sided + noise["slope_right"] + torch.maximum(size["bend_right"], size["bend_left"]),
+            half_gap + noise["slope_right"] + bend,
         ),
-        (
-            Kind.SMOOTH,
-            smooth,
-            seen["six_points"],
-            size["last_correction"] + _SMOOTH_NOISE * error,
-        ),
-        (
-            Kind.QUADRATIC,
-            quadratic,
-            seen["first"],
-            noise["first"] + cubic + HIDDEN_KINK * parabola,
-        ),
-        (
-            Kind.AFFINE,
-            affine,
+        Kind.SMOOTH: (seen["six_points"], size["last_correction"] + _SMOOTH_NOISE * error),
+        Kind.QUADRATIC: (seen["first"], noise["first"] + cubic + HIDDEN_KINK * parabola),
+        Kind.AFFINE: (
             seen["first"],
             noise["first"] + cubic + (size["second_0"] + noise["second_0"]) / 2,
         ),
-    )
-    for name, chosen, its_value, its_bound in choices:
+    }
+    kind = torch.full_like(half_gap, Kind.UNRESOLVED, dtype=torch.int8)
+    value, bound = torch.zeros_like(half_gap), torch.full_like(half_gap, torch.inf)
+    for name, chosen in is_kind.items():  # the best known class comes last, and wins
         kind = torch.where(chosen, int(name), kind)
-        value = torch.where(chosen, its_value / step, value)
-        bound = torch.where(chosen, its_bound / step, bound)
-    return Estimate(value, bound, kind, (error / step).expand(lines, outputs), basis)
+        value = torch.where(chosen, answer[name][0] / step, value)
+        bound = torch.where(chosen, answer[name][1] / step, bound)
+    return Estimate(value, bound, kind, error / step, basis)
 
 
 def jacobian_along(
@@ -202,8 +191,7 @@ def jacobian_along(
     Directions have largest absolute value 1. The first step is a power of two near the tensor's
     largest entry, which keeps t d exact; lines whose outputs are not all settled are probed again
     with steps 8 times smaller. A larger step's entry is kept only if it agrees with every smaller
-    one's. ``thorough`` takes all steps, whether they settle or not, and trusts those above 1 only
-    with what is plainly affine: across many periods nothing smaller than the noise can be seen.
+    one's. ``thorough`` takes all steps, whether they settle or not, and drops what may be an alias.
     """
     base = evaluator.tensor(name)
     rounds: list[Estimate] = []
@@ -216,9 +204,10 @@ def jacobian_along(
         values = torch.cat([evaluator.base.expand(1, *around.shape[1:]), around])
         deviation = error(step, values) + _step_rounding(values, base, moved, step)
         estimate = classify(values, deviation, step, basis)
-        if thorough and step > NATURAL_LENGTH:
-            rounding = unit_roundoff(base.dtype) * values.abs().amax(0)
-            estimate = _only_affine(estimate, deviation <= PLAUSIBLE_NOISE * rounding)
+        if thorough:
+            rounding = unit_roundoff(base.dtype) * values.abs().nan_to_num(0.0, 0.0).amax()
+            plausible = deviation <= PLAUSIBLE_NOISE * rounding
+            estimate = _only_trusted(estimate, step, _natural_length(base), plausible)
         rounds.append(_scatter(estimate, lines, len(directions)) if rounds else estimate)
         if not thorough:
             lines = lines[_unsettled(rounds, lines)]
@@ -240,17 +229,34 @@ def _steps(base: Tensor) -> list[float]:
     return sorted(steps, reverse=True)
 
 
-def _only_affine(estimate: Estimate, plausible: Tensor) -> Estimate:
-    """The estimate without what looks curved, and without what may hide in its noise.
+def _natural_length(base: Tensor) -> float:
+    """The shortest length over which a function of ``base`` is taken to vary.
 
-    A noise level taken too high hides a whole function. It is believed where it is ``plausible``
-    as rounding of the values, and where the slope stands out of it.
+    At large values not shorter than 2^(t/2) roundings: nobody computes with what varies faster.
     """
-    known = (estimate.kind == Kind.AFFINE) & (plausible | (estimate.value.abs() > estimate.bound))
+    spacing = power_of_two_near(base) * 2.0 ** -(significand_bits(base.dtype) // 2)
+    return max(NATURAL_LENGTH, spacing)
+
+
+def _only_trusted(estimate: Estimate, step: float, natural: float, plausible: Tensor) -> Estimate:
+    """The estimate without entries behind which another function may hide.
+
+    A function below the noise is not seen, and its slope may be the noise over the ``natural``
+    length. So longer steps count only with what is plainly affine, and are no better than that. And
+    a noise level taken too high hides everything: it is believed where it is ``plausible`` as
+    rounding of the values, and where the slope stands out of it. Derived bounds need none of this.
+    """
+    if estimate.basis == "derived":
+        return estimate
+    trusted = plausible | (estimate.value.abs() > estimate.bound)
+    bound = estimate.bound
+    if step > natural:
+        trusted &= estimate.kind == Kind.AFFINE
+        bound = bound + estimate.noise * (step / natural)
     return Estimate(
         estimate.value,
-        torch.where(known, estimate.bound, torch.inf),
-        torch.where(known, estimate.kind, int(Kind.UNRESOLVED)),
+        torch.where(trusted, bound, torch.inf),
+        torch.where(trusted, estimate.kind, int(Kind.UNRESOLVED)),
         estimate.noise,
         estimate.basis,
     )

@@ -31,7 +31,7 @@ def judge(
     decides: there every derivative is one number.
     """
     report, comparison = _judge_at(point, name, method, generator)
-    if not report.mismatches and (comparison.kinks or report.undecided):
+    if not report.mismatches and (bool(comparison.kinked.any()) or report.undecided):
         beside, _ = _judge_at(neighbour(point, generator), name, method, generator)
         if beside.mismatches:
             report = replace(beside, beside=True)
@@ -72,6 +72,8 @@ def _confirm(
     Where the worst are wrong beyond doubt, so is the verdict, and the rest stay as they are.
     """
     wrong = comparison.wrong
+    if not bool(wrong.any()):
+        return comparison
     difference = torch.where(wrong, (comparison.got - comparison.expected).abs(), 0.0)
     worst = difference.nan_to_num(torch.inf).amax(0).argsort(descending=True, stable=True)
     suspects = wrong.any(0)
@@ -119,6 +121,8 @@ def _by_entry(
 
 def _mismatches(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:
     """One mismatch for every wrong line, that of the cotangent with the largest difference."""
+    if not bool(comparison.wrong.any()):
+        return ()
     difference = (comparison.got - comparison.expected).abs().nan_to_num(torch.inf)
     size, cotangent = torch.where(comparison.wrong, difference, -1.0).max(0)
     order = size.argsort(descending=True, stable=True)

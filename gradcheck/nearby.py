@@ -2,8 +2,8 @@
 
 Where branches tie inside a composite (relu(x) - relu(-x) at 0), automatic differentiation may give
 a value that no difference quotient has, and is not wrong. Such points are rare: right beside them
-both sides agree. So a mismatch counts only if it is seen again at a point nearby, or if the
-analytic value lies far outside everything that slopes and nearby gradients take.
+both sides agree. So a mismatch counts only if it is seen again at a point nearby, or if there is a
+kink and the analytic value lies far outside everything that slopes and nearby gradients take.
 """
 
 import torch
@@ -33,9 +33,9 @@ def confirmed(point: Point, name: str, lines: Lines, generator: torch.Generator)
     low, high = seen.amin(0), seen.amax(0)
     room = (high - low) + torch.maximum(low.abs(), high.abs())
     plausible = (here.got >= low - room) & (here.got <= high + room)
-    undecided = here.undecided | (wrong & agrees & plausible)
+    undecided = here.undecided | (wrong & agrees & (plausible | ~here.kinked))
     bound = torch.where(undecided, torch.inf, here.bound)
-    return Comparison(here.expected, here.got, bound, here.kinks, here.basis)
+    return Comparison(here.expected, here.got, bound, here.kinked, here.basis)
 
 
 def neighbour(point: Point, generator: torch.Generator) -> Point:
