@@ -63,9 +63,9 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
-    if not report.judged:
-        return could_not_run("nothing was judged")
-    return Status.RIGHT if report.ok else Status.WRONG
+    if report.failures:
+        return Status.WRONG
+    return Status.RIGHT if report.ok else could_not_run("there is no verdict")
 
 
 def _show(cell: "Cell") -> None:

@@ -9,10 +9,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from gradcheck.subjects import OFFERS
 from verification import catalogue
 from verification.properties import PROPERTIES
+from verification.references.row import Clause, Trait
 from verification.running import profiles
 from verification.running.selection import DEVICES, DTYPES, Selection, absent
+from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +41,12 @@ def test_every_pair_is_planned_or_has_a_reason() -> None:
     assert len(planned | left_out) == len(catalogue.SHIPPED) * len(PROPERTIES)
     assert len(everything.targets()) == len(planned) * len(DEVICES) * len(DTYPES)
     assert all(pair.missing for pair in everything.inapplicable())
+
+
+def test_whatever_may_be_needed_has_a_name_of_its_own() -> None:
+    """All are strings in one set, so a clause named as an offer would stand for it."""
+    names = [*map(str, Trait), *map(str, Clause), *OFFERS, TRUTH, DECLARED_REFUSALS]
+    assert len(set(names)) == len(names)
 
 
 def test_ids_are_told_apart() -> None:

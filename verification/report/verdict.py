@@ -36,6 +36,11 @@ class Report:
         return [cell for cell in self.summary.of(Result.FAILED) if not self._decides(cell)]
 
     @property
+    def undecided(self) -> list[Cell]:
+        """Cells that would decide and that ended without a verdict, by a fault of the suite."""
+        return [cell for cell in self.summary.of(Result.NO_VERDICT) if self._decides(cell)]
+
+    @property
     def judged(self) -> list[Cell]:
         """The cells that decide and that ended in a verdict."""
         return [
@@ -46,8 +51,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether something was judged and nothing that decides has failed."""
-        return bool(self.judged) and not self.failures
+        """Whether something was judged, nothing that decides has failed, and nothing is open."""
+        return bool(self.judged) and not self.failures and not self.undecided
 
     def _decides(self, cell: Cell) -> bool:
         return self.contract or cell.decides == Decides.CORRECTNESS
@@ -82,6 +87,8 @@ class Report:
         for name, cells in _by_property(self.beside).items():
             yield f"  {_readable(name)}: {_where(cells)}"
         yield from not_exercised_lines(self.summary)
+        for cell in self.summary.of(Result.NO_VERDICT):
+            yield f"no verdict on {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
         yield self._verdict()
 
     def _verdict(self) -> str:
@@ -90,6 +97,8 @@ class Report:
             word = "nothing was judged"
         elif self.failures:
             word = f"WRONG: {len(_by_property(self.failures))} of {asked} properties fail"
+        elif self.undecided:
+            word = f"no verdict: {len(_by_property(self.undecided))} properties are open"
         else:
             word = f"right: {asked} properties hold"
         return (

@@ -111,7 +111,7 @@ def _judge(target: Target, settings: hypothesis.settings, cases: Path) -> Cell:
     reason = absent(target.device)
     if reason is not None:
         return Cell(*target.names(), Result.NOT_EXERCISED, reason)
-    tally, failures = Tally(), list[Failure]()
+    tally, failures, stopped = Tally(), list[Failure](), ""
     with catalogue.added(target.entry):
         try:
             hunt(
@@ -123,12 +123,14 @@ def _judge(target: Target, settings: hypothesis.settings, cases: Path) -> Cell:
                 settings=settings,
             )
         except Exception as error:
-            found = list(discrepancies(error))
-            if not found:
-                raise
-            failures = [failure_of(one, save_case(one, cases)) for one in found]
+            failures = [failure_of(d, save_case(d, cases)) for d in discrepancies(error)]
+            # What is no discrepancy is a fault of the suite: the other properties go on.
+            stopped = "" if failures else f"{type(error).__name__}: {error}"
+    result, reason = Result.PASSED, tally.nothing_judged()
     if failures:
-        return Cell(*target.names(), Result.FAILED, "", tuple(failures), **tally.to_dict())
-    reason = tally.nothing_judged()
-    result = Result.NOT_EXERCISED if reason else Result.PASSED
-    return Cell(*target.names(), result, reason, (), **tally.to_dict())
+        result = Result.FAILED
+    elif stopped:
+        result, reason = Result.NO_VERDICT, stopped.splitlines()[0]
+    elif reason:
+        result = Result.NOT_EXERCISED
+    return Cell(*target.names(), result, reason, tuple(failures), **tally.to_dict())
