@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from torch import Tensor
 
-from gradcheck import rounding
 from verification.cases import LayerCall, Role, TensorSpec, Values
 from verification.references.activations import RELU, SIGMOID
+from verification.references.containers import SEQUENTIAL
 from verification.references.convolution import CONV2D, CONV_TRANSPOSE2D
 from verification.references.enclosure import Enclosure, Precision, integers
 from verification.references.laws import INPUT, OUTPUT, pull_back
@@ -184,13 +184,18 @@ def test_a_small_change_of_a_sigmoid_lies_outside():
 
 
 @pytest.mark.parametrize("row", [RELU, SIGMOID], ids=lambda row: row.name)
-def test_the_derivative_changes_no_more_than_said(row):
-    x = torch.linspace(-6, 6, 12_001, dtype=torch.float64)
-    for step in (1e-6, 1e-3, 0.5):
-        said = row.law.derivative_change(x, torch.full_like(x, step))
+@pytest.mark.parametrize("which", ["function", "derivative"])
+def test_neither_function_nor_derivative_changes_more_than_said(row, which):
+    function = getattr(row.law, which)
+    bound = {"function": row.law.change, "derivative": row.law.derivative_change}[which]
+    x = torch.linspace(-40, 40, 16_001, dtype=torch.float64)
+    for step in (2.0**-20, 2.0**-10, 0.5, 3.0):
+        said = bound(x, torch.full_like(x, step))
         for moved in (x + step, x - step, x + step / 2):
-            change = (row.law.derivative(moved) - row.law.derivative(x)).abs()
-            assert bool((change <= said + rounding.unit_roundoff(torch.float64)).all())
+            change = (function(moved) - function(x)).abs()
+            # Both values are rounded, to a few units of the larger.
+            rounded = DOUBLE.gamma(16) * torch.maximum(function(moved), function(x)).abs()
+            assert bool((change <= said + rounded).all())
 
 
 def test_relu_is_exact_and_keeps_nan():
@@ -198,6 +203,28 @@ def test_relu_is_exact_and_keeps_nan():
     forward = RELU.law.forward(LayerCall.of("ReLU"), enclose({INPUT: x}), SINGLE)[OUTPUT]
     assert torch.equal(forward.value.nan_to_num(7), torch.relu(x).double().nan_to_num(7))
     assert not bool(forward.error.any())
+
+
+# Chains
+
+
+def test_a_small_change_of_a_chains_results_lies_outside():
+    """Bounds do not pile up: after up to four layers, three deep, a small error still shows."""
+    law = SEQUENTIAL.law
+
+    @SETTINGS
+    @given(SEQUENTIAL.geometries(Limits()))
+    def compare(geometry):
+        shapes = (*geometry.inputs, *geometry.parameters)
+        tensors = enclose({name: make(name, shape, "positive") for name, shape in shapes})
+        output = law.forward(geometry.layer, tensors, SINGLE)[OUTPUT]
+        slopes = enclose({OUTPUT: make(OUTPUT, output.value.shape, "positive")})
+        gradients = law.backward(geometry.layer, tensors, slopes, SINGLE)
+        for enclosure in (output, *gradients.values()):
+            changed = enclosure.value * (1 + SMALL_CHANGE)
+            assert outside(changed, enclosure) == int((enclosure.value != 0).sum())
+
+    compare()
 
 
 # The loss and the optimiser

@@ -21,9 +21,17 @@ def _sigmoid_derivative(x: Tensor) -> Tensor:
     return _sigmoid(x) * _sigmoid(-x)
 
 
+def _sigmoid_change(x: Tensor, error: Tensor) -> Tensor:
+    """σ' <= 1/4; and |σ''| <= σ', so over a distance e σ' grows by no more than exp(e), and σ by no
+    more than σ'(x) (exp(e) - 1).
+    """
+    # Where σ' underflows and exp(e) overflows their product is NaN, which fmin passes over.
+    return torch.fmin(error / 4, _sigmoid_derivative(x) * torch.expm1(error))
+
+
 def _sigmoid_derivative_change(x: Tensor, error: Tensor) -> Tensor:
-    """|σ''| <= 1 / (6 √3), reached at σ = 1/2 ± 1/(2 √3)."""
-    return error / (6 * 3**0.5)
+    """|σ''| <= 1 / (6 √3), reached at σ = 1/2 ± 1/(2 √3); and the growth of σ' as above."""
+    return torch.fmin(error / (6 * 3**0.5), _sigmoid_derivative(x) * torch.expm1(error))
 
 
 def _step_change(x: Tensor, error: Tensor) -> Tensor:
@@ -40,8 +48,8 @@ RELU = Row(
         function=lambda x: x.clamp(min=0),
         # 0 at 0, and 1 at NaN, whose slope nothing tells: both as torch has it.
         derivative=lambda x: (~(x <= 0)).double(),
+        change=lambda x, error: error,
         derivative_change=_step_change,
-        slope=1.0,
         roundings=0,
         derivative_roundings=0,
     ),
@@ -54,8 +62,8 @@ SIGMOID = Row(
     law=Elementwise(
         function=_sigmoid,
         derivative=_sigmoid_derivative,
+        change=_sigmoid_change,
         derivative_change=_sigmoid_derivative_change,
-        slope=0.25,
         # exp is good to 2 u and appears above and below the bar; two more for the sum and the
         # quotient.
         roundings=6,

@@ -134,14 +134,14 @@ class Elementwise:
     """y_i = f(x_i). `roundings` and `derivative_roundings` count the roundings of a careful
     evaluation of each.
 
-    `derivative_change(x, e)` bounds |f'(x') - f'(x)| over |x' - x| <= e; `slope` bounds |f'|
-    everywhere.
+    `change(x, e)` bounds |f(x') - f(x)| over |x' - x| <= e, and `derivative_change(x, e)` does so
+    for f'.
     """
 
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]
+    change: Callable[[Tensor, Tensor], Tensor]
     derivative_change: Callable[[Tensor, Tensor], Tensor]
-    slope: float
     roundings: int
     derivative_roundings: int
 
@@ -151,7 +151,7 @@ class Elementwise:
     def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
         (x,) = tensors.values()
         value = self.function(x.value)
-        error = self.slope * x.error
+        error = self.change(x.value, x.error)
         exact = x.exact and self.roundings == 0
         if self.roundings:
             error = error + precision.gamma(self.roundings) * value.abs() + precision.underflow(1)
