@@ -1,0 +1,55 @@
+"""A campaign: what it draws, and how it tells failures."""
+
+import hypothesis
+from hypothesis import strategies as st
+
+from verification import catalogue
+from verification.properties import PROPERTIES
+from verification.properties.registry import Decides, Family, Property
+from verification.running.campaign import hunt
+from verification.strategies.cases import ordinary
+from verification.trials.outcome import Passed
+
+SETTINGS = hypothesis.settings(max_examples=100, derandomize=True, database=None)
+
+
+def drawn(options):
+    """The options of a campaign's cases."""
+    seen = []
+
+    def record(case):
+        seen.append(tuple(value for _, value in case.options))
+        return Passed()
+
+    prop = Property(
+        "drawn_twice",
+        Family.PARITY,
+        "",
+        lambda trial: None,
+        frozenset(),
+        ordinary(options=lambda geometry: st.fixed_dictionaries(options)),
+        Decides.CORRECTNESS,
+    )
+    hunt(catalogue.find("scratch_layers.ReLU"), prop, settings=SETTINGS, run=record)
+    return seen
+
+
+def test_no_draw_is_copied_over_another():
+    # Left to itself, Hypothesis makes about half of the pairs equal.
+    pairs = drawn({"first": st.integers(0, 2**40), "second": st.integers(0, 2**40)})
+    assert len(pairs) == 100
+    assert sum(first == second for first, second in pairs) <= 5
+
+
+def test_two_campaigns_draw_different_cases():
+    seen = {"float32": [], "float64": []}
+    for dtype, cases in seen.items():
+
+        def record(case, cases=cases):
+            cases.append((case.layer, [spec.shape for spec in case.tensors]))
+            return Passed()
+
+        entry, prop = catalogue.find("scratch_layers.Conv2d"), PROPERTIES["layouts_change_nothing"]
+        hunt(entry, prop, dtype=dtype, settings=SETTINGS, run=record)
+    shared = [case for case in seen["float32"] if case in seen["float64"]]
+    assert len(shared) < 20
