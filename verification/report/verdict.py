@@ -78,8 +78,9 @@ class Report:
     def _lines(self) -> Iterator[str]:
         wrong = _by_property(self.failures)
         for cells in list(wrong.values())[:SHOWN]:
-            yield cells[0].failures[0].text
-            yield ""
+            for failure in cells[0].failures:
+                yield failure.text
+                yield ""
         for name, cells in list(wrong.items())[SHOWN:]:
             yield f"also {_readable(name)}: {_where(cells)}"
         if self.beside:
