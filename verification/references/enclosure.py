@@ -58,7 +58,9 @@ class Enclosure:
     @classmethod
     def of(cls, tensor: Tensor, exact: bool) -> Enclosure:
         """A given tensor: no error, and exact if its elements are integers that the dtype holds."""
-        value = tensor.detach().to("cpu", torch.float64)
+        # Contiguous: torch's float64 convolution puts weight gradients in wrong places for some
+        # layouts (a permuted input with a channels_last weight), and refuses others.
+        value = tensor.detach().to("cpu", torch.float64).contiguous()
         return cls(value, torch.zeros_like(value), value.abs(), exact)
 
     def times(self, factor: int) -> Enclosure:
