@@ -77,10 +77,11 @@ def check_gradients(
     generator = torch.Generator().manual_seed(seed)
     restoring = subject.restoring() if isinstance(subject, LayerSubject) else None
     with torch.random.fork_rng(devices=[]), restoring or contextlib.nullcontext():
+        outputs = subject.forward(inputs, parameters)
         asked = (
-            _draw_cotangents(subject.forward(inputs, parameters), generator)
+            _draw_cotangents(outputs, generator)
             if cotangents is None
-            else (cotangents,)
+            else (_matching(cotangents, outputs),)
         )
         copies = [{n: t.clone() for n, t in group.items()} for group in (tensors, *asked)]
         question = Question(
@@ -156,11 +157,22 @@ def _draw_cotangents(outputs: Tensors, generator: torch.Generator) -> tuple[Tens
         return ({name: torch.ones_like(output) for name, output in floating.items()},)
     return tuple(
         {
-            name: signed_integers(tuple(output.shape), _COTANGENT_BITS, generator).to(output.dtype)
+            name: signed_integers(tuple(output.shape), _COTANGENT_BITS, generator).to(output)
             for name, output in floating.items()
         }
         for _ in range(_DRAWN_COTANGENTS)
     )
+
+
+def _matching(cotangents: Tensors, outputs: Tensors) -> Tensors:
+    """The given cotangents in the order of the outputs; ValueError where they do not fit them."""
+    shapes = {name: tuple(output.shape) for name, output in judged_outputs(outputs).items()}
+    given = {name: tuple(cotangent.shape) for name, cotangent in cotangents.items()}
+    if given != shapes:
+        raise ValueError(
+            f"cotangents have shapes {given}, the floating outputs {shapes}: give one for each"
+        )
+    return {name: cotangents[name] for name in shapes}
 
 
 def _changes(tensors: Tensors, copies: Tensors) -> list[str]:

@@ -208,7 +208,7 @@ class Point:
         """
         given = self.question.analytic_error
         if given is not None:
-            entries = given[name].flatten().to(torch.float64)
+            entries = given[name].flatten().to("cpu", torch.float64)
             return (directions.reshape(len(directions), -1).abs().to(torch.float64) @ entries)[None]
         dtype = self.tensor(name).dtype
         sizes = self._weights.abs()
@@ -221,7 +221,9 @@ class Point:
         )
 
     def _gradient(self, name: str) -> Tensor:
-        return torch.stack([g[name].detach().flatten().to(torch.float64) for g in self.gradients])
+        return torch.stack(
+            [g[name].detach().flatten().to("cpu", torch.float64) for g in self.gradients]
+        )
 
     def _error_bound(self, evaluator: Evaluator, name: str) -> ErrorBound:
         analysis = self.question.evaluation_error
@@ -236,13 +238,17 @@ class Point:
     def _derived_error(self, analysis: EvaluationError, name: str, reach: float) -> Tensor:
         """The given analysis, at the point and at the far corner of the box that is probed, [M]."""
         tensor = self.tensor(name)
-        here = flatten(analysis(self.inputs, self.parameters))
+        here = self._in_order(analysis(self.inputs, self.parameters))
         if not reach:
             return here
         corner = {name: tensor + torch.where(tensor < 0, -reach, reach)}
         inputs = {n: corner.get(n, t) for n, t in self.inputs.items()}
         parameters = {n: corner.get(n, t) for n, t in self.parameters.items()}
-        return torch.maximum(here, flatten(analysis(inputs, parameters)))
+        return torch.maximum(here, self._in_order(analysis(inputs, parameters)))
+
+    def _in_order(self, bounds: Tensors) -> Tensor:
+        """Bounds of all outputs, flat like the outputs themselves, [M]."""
+        return flatten({name: bounds[name] for name in judged_outputs(self.outputs[0])})
 
     def _estimated_error(self, evaluator: Evaluator) -> ErrorBound:
         """Noise seen at points that are close together, and some roundings of the values probed."""
@@ -266,5 +272,5 @@ class Point:
         spacing = sizes * 2.0 ** -(2 * significand_bits(coarsest) // 3)
         signs = 2 * torch.randint(0, 2, tensor.shape, generator=self.question.generator) - 1
         # from x on to one side: a kink at x itself is no noise
-        places = torch.arange(1, POINTS + 1, dtype=tensor.dtype).reshape(-1, *[1] * tensor.dim())
+        places = torch.arange(1, POINTS + 1).to(tensor).reshape(-1, *[1] * tensor.dim())
         return tensor + places * (signs.to(tensor) * spacing)

@@ -1,4 +1,4 @@
-"""A subject evaluated at many points: all outputs flat, in float64, stacked where that is the same.
+"""A subject evaluated at many points: all outputs flat, in float64, on the CPU.
 
 The subject is a function of one tensor here, all others kept. Many points are given to it in one
 call along axis 0 only where a probe shows f(stack) = stack(f), or where the caller says so: a
@@ -24,15 +24,14 @@ def judged_outputs(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
-    """All floating outputs side by side, as float64: [M], or [rows, M] from stacked outputs."""
+    """All floating outputs, float64 on the CPU: [M], or [rows, M] from stacked ones."""
     shape = (-1,) if rows is None else (rows, -1)
-    tensors = judged_outputs(outputs).values()
-    parts = [t.to(torch.float64).reshape(shape) if t.numel() else _empty(rows) for t in tensors]
-    return torch.cat(parts, -1)
-
-
-def _empty(rows: int | None) -> Tensor:
-    return torch.empty((0,) if rows is None else (rows, 0), dtype=torch.float64)
+    parts = [
+        output.to("cpu", torch.float64).reshape(shape)
+        for output in judged_outputs(outputs).values()
+        if output.numel()
+    ]
+    return torch.cat(parts, -1) if parts else torch.empty((*shape[:-1], 0), dtype=torch.float64)
 
 
 class Evaluator:

@@ -197,7 +197,7 @@ def jacobian_along(
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
     for step in _steps(base):
-        moved = directions[lines]
+        moved = directions[lines].to(base)
         offsets = (_OFFSETS[1:] * step).to(base).reshape(-1, *[1] * moved.dim())
         points = (base + offsets * moved).flatten(0, 1)
         around = evaluator.values(name, points).reshape(len(offsets), len(lines), -1)
@@ -270,15 +270,14 @@ def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, size: float) -> 
     gradient. Along a random direction it is the gradient's norm times the direction's root mean
     square, by luck smaller; the largest over all lines is taken.
     """
-    is_moved = (moved != 0).reshape(len(moved), -1).to(torch.float64)
-    reach = (base.abs().to(torch.float64) + size).flatten()
+    moved = moved.reshape(len(moved), -1).to("cpu", torch.float64)
+    is_moved = (moved != 0).to(torch.float64)
+    reach = (base.abs().to("cpu", torch.float64) + size).flatten()
     landing = unit_roundoff(base.dtype) * (is_moved @ reach.square()).sqrt()
     steps = (_OFFSETS[1::2] * size).reshape(-1, 1, 1)
     slopes = ((values[1::2] - values[2::2]) / (2 * steps)).abs().nan_to_num(0.0, 0.0).amax(0)
     count = is_moved.sum(1)
-    mean_square = moved.to(torch.float64).reshape(len(moved), -1).square().sum(1) / count.clamp(
-        min=1
-    )
+    mean_square = moved.square().sum(1) / count.clamp(min=1)
     norms = slopes / mean_square.sqrt()[:, None]
     if len(count) and count.max() > 1:
         norms = norms.amax(0, keepdim=True)

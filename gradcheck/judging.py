@@ -16,10 +16,8 @@ from gradcheck.report import Method, Mismatch, TensorReport
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
-_LOOK_AGAIN = 4
-_ENTRIES_TO_LIST = (
-    4096  # beyond, a wrong entry is found by bisection, and the others are not listed
-)
+_LOOK_AGAIN = 4  # entries that decide whether the others are looked at again
+_ENTRIES_TO_LIST = 4096  # beyond, one wrong entry is found by bisection
 
 
 def judge(
@@ -104,8 +102,7 @@ def _by_entry(
     tensor = point.tensor(name)
     entries: Tensor | None = None
     if tensor.numel() > _ENTRIES_TO_LIST:
-        first = int(comparison.wrong.any(0).nonzero()[0])
-        ((_, direction),) = lines.where(torch.tensor([first])).chunks(1)
+        _, direction = next(lines.where(comparison.wrong.any(0)).chunks(1))
 
         def is_wrong(trial: Tensor) -> bool:
             return bool(point.compare(name, along(trial[None])).wrong.any())

@@ -42,11 +42,11 @@ class Lines:
             units[torch.arange(len(chosen)), chosen] = 1
             yield start, units.reshape(-1, *self.shape)
 
-    def where(self, mask: Tensor) -> "Lines":
-        """Those lines for which ``mask`` [L] holds."""
+    def where(self, chosen: Tensor) -> "Lines":
+        """Those lines for which ``chosen`` [L] holds."""
         if self.dense is None:
-            return Lines(self.shape, self.dtype, self.entries[mask])
-        return Lines(self.shape, self.dtype, self.entries, self.dense[mask])
+            return Lines(self.shape, self.dtype, self.entries[chosen])
+        return Lines(self.shape, self.dtype, self.entries, self.dense[chosen])
 
     def label(self, line: int) -> tuple[int, ...] | None:
         """The entry that a line belongs to; None for a dense direction."""

@@ -61,7 +61,7 @@ def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
     scale = torch.where(single == 0, torch.where(largest == 0, 1.0, largest), single.abs())
     share = signed_integers(tuple(single.shape), _BITS, generator) / 2 ** (2 * _BITS)
     extent = 1 + sum((n - 1) * s for n, s in zip(single.shape, single.stride(), strict=True))
-    memory = torch.zeros(single.storage_offset() + extent, dtype=tensor.dtype)
+    memory = tensor.new_zeros(single.storage_offset() + extent)
     moved = memory.as_strided(single.shape, single.stride(), single.storage_offset())
-    moved.copy_(single + share.to(tensor.dtype) * scale)
+    moved.copy_(single + share.to(tensor) * scale)
     return moved.expand(tensor.shape) if single.shape != tensor.shape else moved

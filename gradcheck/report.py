@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradcheck.jacobians import Basis
+from gradcheck.rounding import NOISE_SAFETY
 
 Method = Literal["full", "projection"]
 
@@ -118,13 +119,21 @@ class GradientReport:
             return f"{self.subject}: {'; '.join(self.complaints)}"
         wrong = [tensor for tensor in self.tensors if tensor.mismatches]
         if wrong:
-            return "; ".join(_describe(self.subject, tensor) for tensor in wrong)
+            return "; ".join(_describe(self.subject, tensor) for tensor in wrong) + self._safety()
         names = ", ".join(tensor.tensor for tensor in self.tensors) or "none"
         sentence = (
             f"gradients of {self.subject} right within {self.basis} bounds ({names}):"
             f" {self.comparisons - self.undecided} comparisons"
         )
-        return f"{sentence}, {self.undecided} undecided" if self.undecided else sentence
+        if self.undecided:
+            sentence += f", {self.undecided} undecided"
+        return sentence + self._safety()
+
+    def _safety(self) -> str:
+        """What an estimated bound rests on."""
+        if self.basis == "derived":
+            return ""
+        return f"; noise estimated, taken {NOISE_SAFETY:g} times"
 
 
 class GradientError(AssertionError):

@@ -125,6 +125,44 @@ def test_ties_in_a_network_of_zeros_are_no_fault(method: Any) -> None:
         assert check_gradients(network, x, method=method, seed=seed).ok
 
 
+def spread(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Numbers of size 1e-6 to 1e6."""
+    exponents = torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 12 - 6
+    return (numbers(*shape, seed=seed) * 10 ** exponents.double()).to(dtype)
+
+
+HARD: dict[str, Any] = {
+    # a sine that is smaller than the rounding of the cube beside it
+    "hidden below the noise": lambda s: (lambda x: x**3 + x.sin(), 1e6 * numbers(7, seed=s)),
+    "an alias of a long step": lambda s: (lambda x: x**3 + x.sin(), torch.full((7,), 1.7e3)),
+    "periods of one step": lambda s: (lambda x: (6.5 * torch.pi * x).sin(), numbers(7, seed=s)),
+    "a softmax of numbers apart": lambda s: (
+        lambda x: F.log_softmax(x, -1),
+        spread(4, 5, seed=s),
+    ),
+    "a perceptron of numbers apart": lambda s: (
+        nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)),
+        spread(4, 5, seed=s, dtype=torch.float32),
+    ),
+    "a normalised constant": lambda s: (nn.LayerNorm(6), torch.full((3, 6), 1.7e6).float()),
+    "an exponential that overflows": lambda s: (torch.exp, 300 * numbers(6, seed=s).float()),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_what_is_right_but_hard_is_not_called_wrong(name: str) -> None:
+    for seed in range(4):
+        f, x = HARD[name](seed)
+        for method in METHODS:
+            report = check_gradients(f, x, method=method, seed=seed)
+            assert report.ok, str(report)
+
+
+def test_cotangents_belong_to_outputs_by_name() -> None:
+    given = {"output_1": torch.tensor(3.0).double(), "output_0": numbers(4, seed=1)}
+    assert check_gradients(lambda x: (x.sin(), x.sum()), numbers(4), cotangents=given).ok
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
 def test_nothing_in_or_out_is_right_only_as_zero(method: Any, shape: tuple[int, ...]) -> None:
@@ -266,6 +304,10 @@ def test_refusals() -> None:
         check_gradients(torch.sin, x, analytic_error={"input": x})
     with pytest.raises(ValueError, match=r"1 inputs are given by position and \['input'\] by name"):
         check_gradients(torch.sin, x, inputs={"input": x})
+    with pytest.raises(
+        ValueError, match=r"cotangents have shapes \{'output': \(2,\)\}, the floating"
+    ):
+        check_gradients(torch.sin, x, cotangents={"output": x[:2]})
     with pytest.raises(TypeError, match="one floating output is needed"):
         check_gradients(lambda x: x > 0, x)
     with pytest.raises(TypeError, match="input is a float: pass a tensor"):
