@@ -37,9 +37,9 @@ def _journal(request: pytest.FixtureRequest) -> "Journal | None":
     """The journal of an xdist worker. Without xdist a dying layer takes pytest along."""
     from verification.running.journal import Journal
 
-    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    worker: dict[str, str] | None = getattr(request.config, "workerinput", None)
     cases: Path = request.config.getoption("--verify-cases")
-    return None if worker is None else Journal(journal_path(cases, worker))
+    return None if worker is None else Journal(journal_path(cases, worker["workerid"]))
 
 
 @pytest.fixture
