@@ -4,7 +4,6 @@ Runs where the tests run, in every xdist worker: what it finds rides to the cont
 reports.
 """
 
-import os
 from collections.abc import Callable, Generator
 from dataclasses import asdict
 from pathlib import Path
