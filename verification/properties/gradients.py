@@ -15,6 +15,7 @@ from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import SMALL
 from verification.subjects.entry import TRUTH
+from verification.subjects.hosted import Hosted, on_host
 from verification.trials.trial import Trial
 
 
@@ -35,10 +36,10 @@ def check_gradients_match_finite_differences(trial: Trial) -> None:
     truths = trial.truth.gradients
     judge = functools.partial(
         check_gradients,
-        trial.subject,
-        inputs=trial.inputs,
-        parameters=trial.parameters,
-        cotangents=trial.cotangents,
+        Hosted(trial.subject, trial.device),
+        inputs=on_host(trial.inputs),
+        parameters=on_host(trial.parameters),
+        cotangents=on_host(trial.cotangents),
         evaluation_error=evaluation_error,
         analytic_error={name: truth.error for name, truth in truths.items()},
         wrt=list(truths),

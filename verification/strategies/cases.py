@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from verification.cases import Case, Role, TensorSpec, Values
 from verification.references.laws import OUTPUT
 from verification.references.row import Clause, Trait
-from verification.strategies.geometry import Geometry, Limits
+from verification.strategies.geometry import SMALL, Geometry, Limits
 from verification.strategies.tensors import (
     DENSE,
     LAYOUTS,
@@ -123,15 +123,33 @@ def special_inputs() -> CaseStrategy:
     base = ordinary(integers=False, empty_batch=False)
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
-        return base(entry, property_name, device, dtype).map(_with_special_inputs)
+        cases = base(entry, property_name, device, dtype)
+        return cases.map(lambda case: _with_values(case, inputs=SPECIAL))
 
     return strategy
 
 
-def _with_special_inputs(case: Case) -> Case:
+def every_dtype() -> CaseStrategy:
+    """Cases in the dtype asked for and, unless that is a wider one or the entry waives them, in the
+    16-bit dtypes; all numbers lie between -1 and 1, so that nothing overflows.
+    """
+    base = ordinary(integers=False, limits=SMALL)
+
+    def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
+        cases = base(entry, property_name, device, dtype).map(_with_values)
+        if dtype != "float32" or Clause.SIXTEEN_BITS not in entry.have:
+            return cases
+        dtypes = st.sampled_from([dtype, "float16", "bfloat16"])
+        return st.builds(lambda case, drawn: replace(case, dtype=drawn), cases, dtypes)
+
+    return strategy
+
+
+def _with_values(case: Case, inputs: str = DENSE) -> Case:
+    """The case with inputs of that family, and dense parameters and cotangents."""
     tensors = (
         replace(
-            spec, values=replace(spec.values, family=SPECIAL if spec.role is Role.INPUT else DENSE)
+            spec, values=replace(spec.values, family=inputs if spec.role is Role.INPUT else DENSE)
         )
         for spec in case.tensors
     )

@@ -32,7 +32,7 @@ def require_refusal(
 def untouched(
     trial: Trial, tensors: Callable[[], Mapping[str, Tensor]], during: str
 ) -> Iterator[None]:
-    """What `tensors` returns has the same bits afterwards; `during` says what must not change it."""
+    """What `tensors` returns keeps its bits; `during` says what must not change it."""
     before = {name: _bits(tensor) for name, tensor in tensors().items()}
     yield
     for name, tensor in tensors().items():

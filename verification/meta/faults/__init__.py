@@ -5,6 +5,7 @@ from verification.meta.faults import (  # noqa: F401
     convolution,
     elementwise,
     memory,
+    place,
     protocol,
     purity,
     refusals,
