@@ -14,7 +14,7 @@ from verification.references.laws import OUTPUT
 from verification.references.row import Clause
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import Limits
-from verification.strategies.images import CLEAR_SCALES
+from verification.strategies.images import enlarged_size
 from verification.strategies.reach import cells
 from verification.strategies.tensors import INTEGERS, LAYOUTS, REALS
 
@@ -22,8 +22,7 @@ SHIPPED = list(catalogue.SHIPPED.values())
 NAMES = [entry.row.name for entry in SHIPPED]
 
 SETTINGS = hypothesis.settings(
-    max_examples=200,
-    derandomize=True,
+    max_examples=100,
     database=None,
     deadline=None,
     phases=[hypothesis.Phase.generate],
@@ -90,23 +89,30 @@ EXPECTED = {
 }
 
 
-def drawn(entry, limits=None):
-    """200 ordinary cases of an entry."""
+CAMPAIGNS = 4
+"""How many campaigns of 100 examples a cell must be found in. A layer gets one for every property
+and dtype, so some sixty."""
+
+
+def drawn(entry, limits=None, campaigns=1):
+    """100 ordinary cases of an entry, for each campaign."""
     strategy = ordinary() if limits is None else ordinary(limits=limits)
     found = []
+    for seed in range(campaigns):
 
-    @SETTINGS
-    @given(strategy(entry, "any", "cpu", "float32"))
-    def collect(case):
-        found.append(case)
+        @hypothesis.seed(seed)
+        @SETTINGS
+        @given(strategy(entry, "any", "cpu", "float32"))
+        def collect(case):
+            found.append(case)
 
-    collect()
+        collect()
     return found
 
 
 @pytest.mark.parametrize("entry", SHIPPED, ids=NAMES)
-def test_every_cell_is_reached_within_200_examples(entry):
-    reached = frozenset().union(*map(cells, drawn(entry)))
+def test_every_cell_is_reached_within_a_few_campaigns(entry):
+    reached = frozenset().union(*map(cells, drawn(entry, campaigns=CAMPAIGNS)))
     assert EXPECTED[entry.row.name] - reached == set()
 
 
@@ -128,9 +134,9 @@ def test_every_drawn_case_is_valid(entry):
 @pytest.mark.parametrize("entry", SHIPPED, ids=NAMES)
 def test_inputs_stay_small(entry):
     sizes = sorted(math.prod(case.tensors[0].shape) for case in drawn(entry, Limits(60)))
-    # The smallest image that takes the kernel may exceed the limit.
     assert sizes[len(sizes) * 9 // 10] <= 60
-    assert sizes[-1] <= 120
+    # The smallest image that takes the kernel or the scale may exceed the limit.
+    assert sizes[-1] <= 240
 
 
 def waiving(kind, *clauses):
@@ -155,10 +161,11 @@ def test_a_waived_cell_is_never_drawn(kind, clause, cell):
     assert not [case for case in drawn(waiving(kind, clause)) if cell in cells(case)]
 
 
-def test_waived_scales_are_never_drawn():
-    for case in drawn(waiving("NearestUpsampling", Clause.ANY_SCALE)):
-        scale = case.layer.kwargs["scale_factor"]
-        assert set(scale if isinstance(scale, tuple) else (scale,)) <= set(CLEAR_SCALES)
+@pytest.mark.parametrize("kind", ["NearestUpsampling", "Upsampling"])
+def test_waived_large_images_are_never_drawn(kind):
+    for case in drawn(waiving(kind, Clause.LARGE_NEAREST)):
+        scale, size = case.layer.kwargs["scale_factor"], case.tensors[0].shape[2:]
+        assert sum(enlarged_size(size, scale)) <= 128
 
 
 def test_a_container_that_waives_saturation_holds_no_sigmoid():
@@ -192,6 +199,7 @@ REFUSING = [entry for entry in SHIPPED if entry.row.refusals is not None]
 def test_refusals_spoil_every_argument(entry):
     spoilt, arguments = set(), set()
 
+    @hypothesis.seed(0)
     @hypothesis.settings(SETTINGS, max_examples=500)
     @given(entry.row.refusals())
     def collect(refusal):

@@ -26,7 +26,7 @@ from verification.trials.trial import Trial
 
 NEEDS = frozenset({TRUTH, Clause.STATE, "state"})
 
-TAKEN_BY_TORCH = replace(SMALL, waived=frozenset({Clause.STRIDED_SAME, Clause.ANY_SCALE}))
+TAKEN_BY_TORCH = replace(SMALL, waived=frozenset({Clause.STRIDED_SAME, Clause.LARGE_NEAREST}))
 """Geometry that torch.nn's layers take too, and answer as the law does."""
 
 
@@ -102,7 +102,7 @@ _SPOILT: dict[str, Callable[[Tensor], object]] = {
     "extra": torch.clone,
     "longer": lambda right: right.new_zeros(right.shape[0] + 1, *right.shape[1:]),
     "integers": Tensor.long,
-    "a list": Tensor.tolist,
+    "a list": lambda right: [right],
 }
 
 

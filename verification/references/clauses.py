@@ -22,6 +22,6 @@ class Clause(StrEnum):
     SIXTEEN_BITS = "16-bit dtypes"
     ORDER_OF_CALLS = "order of calls"
     STRIDED_SAME = "padding 'same' with a stride"
-    ANY_SCALE = "scale factors whose index is decided by rounding"
+    LARGE_NEAREST = "nearest upsampling to more than 128 rows and columns together"
     SATURATION = "derivative where the function saturates"
     CHANGING_RATE = "learning rate that changes between steps"

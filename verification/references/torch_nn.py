@@ -32,8 +32,8 @@ OTHER_CONTRACT = dict.fromkeys(
     "the contract of hand-written layers, which torch.nn's modules have another one for",
 )
 STRIDED_SAME = {Clause.STRIDED_SAME: "torch.nn.Conv2d refuses padding='same' with a stride"}
-ANY_SCALE = {
-    Clause.ANY_SCALE: "the forward on contiguous images gathers by another index than the backward"
+LARGE_NEAREST = {
+    Clause.LARGE_NEAREST: "the forward of large images gathers by another index than the backward"
 }
 SATURATION = {Clause.SATURATION: "the backward is s (1 - s), which cancels for large inputs"}
 KEPT_OUTPUT = {Clause.FRESH_OUTPUTS: "the output is kept, and writing to it changes the backward"}
@@ -141,8 +141,8 @@ REFERENCES: dict[str, Entry] = {
     for entry in (
         _entry(convolution.CONV2D, STRIDED_SAME),
         _entry(convolution.CONV_TRANSPOSE2D),
-        _entry(upsampling.NEAREST_UPSAMPLING, ANY_SCALE),
-        _entry(upsampling.UPSAMPLING, STRIDED_SAME, ANY_SCALE),
+        _entry(upsampling.NEAREST_UPSAMPLING, LARGE_NEAREST),
+        _entry(upsampling.UPSAMPLING, STRIDED_SAME, LARGE_NEAREST),
         _entry(activations.RELU, KEPT_OUTPUT),
         _entry(activations.SIGMOID, SATURATION, KEPT_OUTPUT),
         _entry(containers.SEQUENTIAL, SATURATION, SHARED_EMPTY),

@@ -145,8 +145,8 @@ def _draw_channels(draw: DrawFn, limits: Limits, most: int) -> Channels:
 @functools.cache
 def paddings(same: bool) -> SearchStrategy[Padding]:
     """Padding by number or by name, 'same' among the names if it may be."""
-    names = ["valid", "valid", "same", "same"] if same else ["valid"]
-    return st.sampled_from([*amounts(0, 3), *names])
+    named = st.sampled_from(["valid", "same"] if same else ["valid"])
+    return st.one_of(st.sampled_from(amounts(0, 3)), named)
 
 
 def same_is_claimed(limits: Limits, window: Window) -> bool:
@@ -235,20 +235,16 @@ def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
 
 
 CLEAR_SCALES = (1, 2, 3, 4, 1.5, 2.5, 0.5, 0.75, 1.25)
-"""Scale factors whose source index no rounding can move."""
+"""Scale factors whose source index no rounding moves in small images."""
 
 DELICATE_SCALES = (1.00001, 0.99999, 120 / 88, 88 / 120, 4 / 3, 2 / 3, 1.1, 2.01, 2.7, 0.3, 1.9999)
 """Scale factors of which i / s comes close to an integer for some i."""
 
 
-@functools.cache
-def scales(any_scale: bool) -> SearchStrategy[float]:
-    """A scale factor: integers, halves and quarters; with `any_scale` delicate ones too, and any
-    number from 0.25 to 4.
-    """
-    clear: SearchStrategy[float] = st.sampled_from(CLEAR_SCALES)
-    others = st.one_of(st.sampled_from(DELICATE_SCALES), st.floats(0.25, 4, width=32))
-    return st.one_of(clear, others) if any_scale else clear
+SCALES = st.one_of(
+    st.sampled_from(CLEAR_SCALES), st.sampled_from(DELICATE_SCALES), st.floats(0.25, 4, width=32)
+)
+"""A scale factor: clear, delicate, or any number from 0.25 to 4."""
 
 
 def scale_per_axis(argument: Scale) -> tuple[float, ...]:
@@ -266,13 +262,14 @@ def _draw_enlarged(draw: DrawFn, limits: Limits, area: int) -> tuple[Scale, Shap
 
     One axis in eight is long, since the index of a delicate scale goes wrong far from 0.
     """
-    factors = scales(Clause.ANY_SCALE not in limits.waived)
     scale: Scale | None = limits.held("scale_factor")
     if scale is None:
-        scale = (draw(factors), draw(factors)) if draw(BOOLEANS) else draw(factors)
+        scale = (draw(SCALES), draw(SCALES)) if draw(BOOLEANS) else draw(SCALES)
+    # Four times 16, on both axes, is 128.
+    long = 16 if Clause.LARGE_NEAREST in limits.waived else 100
     sizes = []
     for factor in scale_per_axis(scale):
-        longest = 100 if draw(numbers(0, 7)) == 7 else 7
+        longest = long if draw(numbers(0, 7)) == 7 else 7
         smallest = max(1, math.ceil(1 / factor))
         size = draw(numbers(smallest, max(smallest, min(longest, area))))
         # ceil(1 / factor) times factor may fall short of 1 by a rounding.
