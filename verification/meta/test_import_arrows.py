@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("scratch_layers", "gradcheck", "verification", "noise2noise")
+ROOMS = ("scratch_layers", "gradcheck", "verification", "noise2noise", "examples")
 
 MAY_IMPORT = {
     "scratch_layers": set(),
     "gradcheck": set(),
     "verification": {"scratch_layers", "gradcheck"},
     "noise2noise": {"scratch_layers"},
+    "examples": {"scratch_layers"},
 }
 """The rooms that each room may import beside itself."""
 
@@ -23,6 +24,7 @@ MAY_COMPUTE = {
     "verification/references/": "the reference side",
     "verification/meta/": "tests drive broken layers of every kind",
     "verification/subjects/": "drives a subject's own autograd",
+    "examples/": "layers of other people's kinds",
     "noise2noise/twin.py": "the reference side of the application",
     "gradcheck/subjects.py": "drives a subject's own autograd",
 }
