@@ -16,6 +16,9 @@ _IMAGE_AXES = 4
 _LONG = 32
 """From this size on an axis is called long: indices computed in floating point go wrong there."""
 
+_WINDOW = frozenset({"kernel_size", "stride", "padding", "dilation"})
+"""What the arguments of a window are called, whatever the layer."""
+
 
 def cells(case: Case) -> frozenset[str]:
     """The names of the cells that the case is in, such as "stride leaves a remainder"; a use that
@@ -66,7 +69,7 @@ def _cells_of_arguments(call: LayerCall) -> Iterator[str]:
     if "reduction" in arguments:
         yield f"reduction {arguments['reduction']!r}"
     yield from _cells_of_groups(arguments.get("groups", 1), arguments.get("in_channels"))
-    if "kernel_size" in arguments:
+    if arguments.keys() >= _WINDOW:
         yield from _cells_of_window(call)
     if "scale_factor" in arguments:
         yield from _cells_of_scale(arguments["scale_factor"])
@@ -130,7 +133,7 @@ def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
         if any(product != int(product) for product in products):
             yield "scale leaves a remainder"
         size = tuple(math.floor(product) for product in products)
-    if "kernel_size" not in arguments or "output_padding" in arguments:
+    if not arguments.keys() >= _WINDOW or "output_padding" in arguments:
         return
     axes = zip(
         size,
