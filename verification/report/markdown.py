@@ -1,5 +1,6 @@
 """A summary as a Markdown page, for the job page of a CI."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from verification.report.summary import Cell, Result, Summary
@@ -21,6 +22,7 @@ def page(summary: Summary, verdict: str, smoke: str) -> Iterator[str]:
     yield from _failures(summary.of(Result.FAILED))
     yield from _matrix(summary)
     yield from _section("Not exercised", not_exercised_lines(summary))
+    yield from _section("Where the time goes", _time(summary))
     yield from _section("Reached, in examples", _reach(summary))
     where = (f"{name} {value}" for name, value in summary.provenance.items())
     yield from _section("Where", where)
@@ -49,6 +51,18 @@ def _matrix(summary: Summary) -> Iterator[str]:
     for layer, name in dict.fromkeys((cell.layer, cell.property) for cell in summary.cells):
         row = [marks.get((layer, name, *column), "") for column in columns]
         yield f"| {layer} | {name.replace('_', ' ')} | {' | '.join(row)} |"
+
+
+def _time(summary: Summary, most: int = 10) -> Iterator[str]:
+    """The properties that take longest, over all layers."""
+    seconds: dict[str, float] = defaultdict(float)
+    examples: dict[str, int] = defaultdict(int)
+    for cell in summary.cells:
+        seconds[cell.property] += cell.seconds
+        examples[cell.property] += cell.examples
+    for name, spent in sorted(seconds.items(), key=lambda pair: -pair[1])[:most]:
+        each = 1000 * spent / max(1, examples[name])
+        yield f"{name.replace('_', ' ')}: {spent:.1f} s, {each:.1f} ms an example"
 
 
 def _reach(summary: Summary) -> Iterator[str]:
