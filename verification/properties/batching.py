@@ -11,8 +11,8 @@ from torch import Tensor
 from verification.cases import Role
 from verification.properties.registry import Decides, Family, property_of
 from verification.references.row import Clause, Trait
-from verification.strategies.cases import ordinary
-from verification.strategies.geometry import Geometry, Limits
+from verification.strategies.cases import CaseStrategy, ordinary
+from verification.strategies.geometry import Limits
 from verification.subjects.entry import TRUTH
 from verification.trials.trial import Part, Trial
 
@@ -20,25 +20,25 @@ LOUD = 2.0**40
 """A neighbour that would be heard: far above other numbers, and its products do not overflow."""
 
 
-def _draws(geometry: Geometry) -> SearchStrategy[dict[str, object]]:
-    """An order of the samples, one sample, and a place to cut the batch."""
-    batch = geometry.inputs[0][1][0]
-    return st.fixed_dictionaries(
-        {
-            "order": st.permutations(range(batch)).map(tuple),
-            "sample": st.integers(0, batch - 1),
-            "cut": st.integers(1, batch - 1),
-        }
+def _several(**options: Callable[[int], SearchStrategy[object]]) -> CaseStrategy:
+    """Cases of two or three samples; each option is drawn from their number."""
+    return ordinary(
+        layouts=("contiguous",),
+        limits=Limits(batches=(2, 3)),
+        empty_batch=False,
+        options=lambda geometry: st.fixed_dictionaries(
+            {name: draw(geometry.inputs[0][1][0]) for name, draw in options.items()}
+        ),
     )
 
 
-SEVERAL = ordinary(
-    layouts=("contiguous",), limits=Limits(batches=(2, 3)), empty_batch=False, options=_draws
-)
-NONE = ordinary(layouts=("contiguous",), limits=Limits(batches=(0,)), empty_batch=False)
+ONE_SAMPLE = _several(sample=lambda count: st.integers(0, count - 1))
+AN_ORDER = _several(order=lambda count: st.permutations(range(count)).map(tuple))
+A_CUT = _several(cut=lambda count: st.integers(1, count - 1))
+NO_SAMPLES = ordinary(layouts=("contiguous",), limits=Limits(batches=(0,)), empty_batch=False)
 
 
-@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=SEVERAL)
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=ONE_SAMPLE)
 def check_samples_do_not_see_each_other(trial: Trial) -> None:
     """A sample's outputs and input gradients stay the same among loud neighbours."""
     _require_independence(trial, LOUD)
@@ -47,7 +47,7 @@ def check_samples_do_not_see_each_other(trial: Trial) -> None:
 @property_of(
     Family.BATCHING,
     needs={TRUTH, Trait.BATCHED, Clause.NON_FINITE},
-    cases=SEVERAL,
+    cases=ONE_SAMPLE,
     decides=Decides.CONTRACT,
 )
 def check_samples_do_not_see_nan(trial: Trial) -> None:
@@ -55,19 +55,21 @@ def check_samples_do_not_see_nan(trial: Trial) -> None:
     _require_independence(trial, math.nan)
 
 
-@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=SEVERAL)
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=AN_ORDER)
 def check_permuted_batch_gives_permuted_results(trial: Trial) -> None:
     """Samples in another order give their results in that order, and the same sums over them."""
-    order = torch.tensor(trial.case.option("order"))
+    order = trial.case.option("order")
+    places = torch.tensor(order)
     base = _results(trial)
-    for name, got in _results(trial, lambda tensor: tensor[order]).items():
+    for name, got in _results(trial, lambda tensor: tensor[places]).items():
         truth, expected = trial.true_results[name], base[name]
         if name in _per_sample(trial):
-            truth, expected = truth.at(order), expected[order]
-        trial.require_sum(name, got, truth, Part(1, expected, truth), why=f"in order {order}")
+            truth, expected = truth.at(places), expected[places]
+        why = f"samples in the order {list(order)}"
+        trial.require_sum(name, got, truth, Part(1, expected, truth), why=why)
 
 
-@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=SEVERAL)
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=A_CUT)
 def check_split_batch_gives_split_results(trial: Trial) -> None:
     """Two parts of a batch, one after the other, give what the whole gives."""
     cut = trial.case.option("cut")
@@ -86,7 +88,7 @@ def check_split_batch_gives_split_results(trial: Trial) -> None:
 @property_of(
     Family.BATCHING,
     needs={TRUTH, Trait.BATCHED, Clause.EMPTY_BATCH},
-    cases=NONE,
+    cases=NO_SAMPLES,
     decides=Decides.CONTRACT,
 )
 def check_empty_batch_gives_empty_results(trial: Trial) -> None:
@@ -109,7 +111,7 @@ def _require_independence(trial: Trial, neighbours: float) -> None:
         if name in _per_sample(trial):
             truth, expected = trial.true_results[name], got.clone()
             expected[sample] = base[name][sample]
-            why = f"among other neighbours than {neighbours}"
+            why = f"beside {neighbours:.2g} in the place of its neighbours"
             trial.require_sum(name, got, truth, Part(1, expected, truth), why=why)
 
 
