@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 REPORT = Path("reports/verify")
 """Where the summary is written, in the folder that pytest was started in."""
 
+LAST_LINES = 20
+"""What a report keeps of a traceback."""
+
 SUITE_ITEM = re.compile(r"suite/test_layers\.py::test_layer\[(?P<target>.*)\]$")
 
 
@@ -129,6 +132,6 @@ def _other_failure(report: pytest.TestReport) -> "Failure":
     """An error that is no discrepancy: a crash, or a fault of the suite itself."""
     from verification.report.summary import Failure
 
-    text = str(report.longrepr).strip()
+    lines = str(report.longrepr).strip().splitlines()
     files, commands = _properties(report, "case_file"), _properties(report, "replay")
-    return Failure(text.splitlines()[-1], text, *files, *commands)
+    return Failure(lines[-1], "\n".join(lines[-LAST_LINES:]), *files, *commands)
