@@ -123,11 +123,11 @@ def _results(trial: Trial, change: Callable[[Tensor], Tensor] = torch.clone) -> 
     )
     batch = len(next(iter(inputs.values())))
     results = trial.results(inputs, None, cotangents)
-    for name, result in results.items():
-        shape = tuple(trial.true_results[name].value.shape)
+    for name, truth in trial.true_results.items():
+        shape = tuple(truth.value.shape)
         shape = (batch, *shape[1:]) if name in _per_sample(trial) else shape
-        trial.require_like(name, result, shape)
-    return {name: result.clone() for name, result in results.items()}
+        trial.require_like(name, results[name], shape)
+    return {name: results[name].clone() for name in trial.true_results}
 
 
 def _per_sample(trial: Trial) -> set[str]:

@@ -7,7 +7,7 @@ from verification.properties.registry import Decides, Family, property_of
 from verification.references.row import Clause
 from verification.strategies.cases import ordinary
 from verification.trials.materialise import Placed
-from verification.trials.trial import Trial
+from verification.trials.trial import Trial, gradients_of
 
 ANY = ordinary(empty_batch=False)
 
@@ -46,8 +46,7 @@ def check_results_are_independent(trial: Trial) -> None:
         trial.require_same(name, result, kept[name], "a later call has changed it")
     outputs = trial.forward()
     for _ in range(2 if trial.cotangents else 0):
-        for name, gradient in trial.vjp().items():
-            name = f"{name} gradient"
+        for name, gradient in gradients_of(trial.vjp()).items():
             trial.require_same(name, gradient, kept[name], "after writing to earlier results")
             _overwrite(gradient)
         for output in outputs.values():

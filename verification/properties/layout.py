@@ -18,8 +18,7 @@ def check_layouts_change_nothing(trial: Trial) -> None:
             for tensors in (trial.inputs, trial.parameters, trial.cotangents)
         )
     )
-    for name, got in trial.results().items():
-        truth = trial.true_results[name]
-        trial.require_sum(
-            name, got, truth, Part(1, contiguous[name], truth), why="contiguous copies give that"
-        )
+    laid_out = trial.results()
+    for name, truth in trial.true_results.items():
+        part = Part(1, contiguous[name], truth)
+        trial.require_sum(name, laid_out[name], truth, part, why="contiguous copies give that")

@@ -12,10 +12,12 @@ from verification.trials.trial import Trial
 def check_same_call_gives_same_bits(trial: Trial) -> None:
     """A second call, and a call of a fresh instance, give the same bits as the first."""
     first = _kept(trial.results())
-    for name, again in trial.results().items():
-        trial.require_same(name, again, first[name], "the first call gave that")
-    for name, fresh in trial.results(subject=trial.build()).items():
-        trial.require_same(name, fresh, first[name], "another instance gave that")
+    again = trial.results()
+    for name, result in first.items():
+        trial.require_same(name, again[name], result, "the first call gave that")
+    fresh = trial.results(subject=trial.build())
+    for name, result in first.items():
+        trial.require_same(name, fresh[name], result, "another instance gave that")
 
 
 @property_of(Family.REPEATABILITY, needs={Trait.BATCHED}, cases=ordinary(empty_batch=False))
@@ -29,10 +31,12 @@ def check_calls_between_change_nothing(trial: Trial) -> None:
         for tensors in (trial.inputs, trial.cotangents)
     ]
     between = _kept(trial.results(other[0], None, other[1]))
-    for name, again in trial.results().items():
-        trial.require_same(name, again, first[name], "it was that before another call")
-    for name, fresh in trial.results(other[0], None, other[1], subject=trial.build()).items():
-        trial.require_same(name, between[name], fresh, "a fresh instance gives that")
+    again = trial.results()
+    for name, result in first.items():
+        trial.require_same(name, again[name], result, "it was that before another call")
+    fresh = trial.results(other[0], None, other[1], subject=trial.build())
+    for name, result in between.items():
+        trial.require_same(name, result, fresh[name], "a fresh instance gives that")
 
 
 def _kept(results: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -140,12 +140,13 @@ class Trial:
     ) -> dict[str, Tensor]:
         """The subject's outputs by name, on the case's tensors unless others are given."""
         judged = self.subject if subject is None else subject
-        return self.attempt(
+        outputs = self.attempt(
             "forward raises",
             judged.forward,
             self.inputs if inputs is None else inputs,
             self.parameters if parameters is None else parameters,
         )
+        return Results(self, outputs)
 
     def vjp(
         self, cotangents: Mapping[str, Tensor] | None = None, *, subject: Subject | None = None
@@ -153,7 +154,12 @@ class Trial:
         """The gradients of the latest forward by name."""
         judged = self.subject if subject is None else subject
         given = self.cotangents if cotangents is None else cotangents
-        return self.attempt("backward raises", judged.vjp, given)
+        gradients = self.attempt("backward raises", judged.vjp, given)
+        for name, gradient in gradients.items():
+            is_tensor = isinstance(gradient, Tensor)
+            sentence = f"{name} gradient is a {type(gradient).__name__}, not a tensor"
+            self.require(is_tensor, "type", f"{name} gradient", sentence)
+        return Results(self, gradients)
 
     def gradients(
         self,
@@ -180,7 +186,8 @@ class Trial:
         """
         outputs = self.forward(inputs, parameters, subject=subject)
         given = self.cotangents if cotangents is None else cotangents
-        return outputs | (gradients_of(self.vjp(given, subject=subject)) if given else {})
+        gradients = gradients_of(self.vjp(given, subject=subject)) if given else {}
+        return Results(self, {**outputs, **gradients})
 
     def attempt(self, what: str, act: Callable[..., T], *arguments: Any) -> T:
         """What the subject's own code returns; an error there is a discrepancy, and `what` says
@@ -252,7 +259,6 @@ class Trial:
     def require_results(self, got: Mapping[str, Tensor], truths: Enclosures) -> None:
         """Every result is there and within its bound."""
         for name, truth in truths.items():
-            self.require(name in got, "missing", name, f"{name} is missing")
             self.require_close(name, got[name], truth)
 
     def require_sum(
@@ -352,6 +358,19 @@ class Trial:
             bound=limit,
             wrong=int((~agree).sum()),
             total=agree.numel(),
+        )
+
+
+class Results(dict[str, Tensor]):
+    """What a call yields, by name; to ask for what it does not yield is a discrepancy."""
+
+    def __init__(self, trial: Trial, named: Mapping[str, Tensor]) -> None:
+        super().__init__(named)
+        self._trial = trial
+
+    def __missing__(self, name: str) -> NoReturn:
+        self._trial.fail(
+            "missing", name, f"{name} is missing, among {', '.join(self) or 'nothing'}"
         )
 
 
