@@ -258,8 +258,9 @@ class Trial:
 
     def require_results(self, got: Mapping[str, Tensor], truths: Enclosures) -> None:
         """Every result is there and within its bound."""
+        results = Results(self, got)
         for name, truth in truths.items():
-            self.require_close(name, got[name], truth)
+            self.require_close(name, results[name], truth)
 
     def require_sum(
         self, tensor: str, got: Tensor, truth: Enclosure, *parts: Part, why: str = ""
