@@ -14,7 +14,8 @@ from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.subjects.entry import TRUTH
-from verification.trials.trial import Part, Trial
+from verification.trials.results import Part
+from verification.trials.trial import Trial
 
 CASES = ordinary(layouts=("contiguous",), empty_batch=False)
 

@@ -14,7 +14,8 @@ from verification.references.row import Clause, Trait
 from verification.strategies.cases import CaseStrategy, ordinary
 from verification.strategies.geometry import Limits
 from verification.subjects.entry import TRUTH
-from verification.trials.trial import Part, Trial
+from verification.trials.results import Part
+from verification.trials.trial import Trial
 
 LOUD = 2.0**40
 """A neighbour that would be heard: far above other numbers, and its products do not overflow."""

@@ -7,7 +7,8 @@ from verification.properties.registry import Decides, Family, property_of
 from verification.references.row import Clause
 from verification.strategies.cases import ordinary
 from verification.trials.materialise import Placed
-from verification.trials.trial import Trial, gradients_of
+from verification.trials.results import gradients_of
+from verification.trials.trial import Trial
 
 ANY = ordinary(empty_batch=False)
 

@@ -5,7 +5,8 @@ import torch
 from verification.properties.registry import Family, property_of
 from verification.strategies.cases import ordinary
 from verification.subjects.entry import TRUTH
-from verification.trials.trial import Part, Trial
+from verification.trials.results import Part
+from verification.trials.trial import Trial
 
 
 @property_of(Family.LAYOUT, needs={TRUTH}, cases=ordinary(empty_batch=False))

@@ -8,7 +8,8 @@ from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.subjects.entry import TRUTH
-from verification.trials.trial import Trial, gradients_of
+from verification.trials.results import gradients_of
+from verification.trials.trial import Trial
 
 ROUNDED = ordinary(integers=False, layouts=("contiguous",), empty_batch=False)
 

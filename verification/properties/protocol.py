@@ -15,7 +15,8 @@ from verification.subjects.entry import TRUTH
 from verification.subjects.raw import RawLayer
 from verification.trials.model import Model
 from verification.trials.refused import require_refusal
-from verification.trials.trial import Trial, gradients_of
+from verification.trials.results import gradients_of
+from verification.trials.trial import Trial
 
 
 @property_of(

@@ -17,7 +17,8 @@ from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 from verification.subjects.raw import RawLayer
 from verification.trials.refused import require_refusal, untouched
-from verification.trials.trial import Trial, gradients_of
+from verification.trials.results import gradients_of
+from verification.trials.trial import Trial
 
 
 @property_of(

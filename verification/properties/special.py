@@ -9,7 +9,8 @@ from verification.properties.registry import Decides, Family, property_of
 from verification.references.row import Clause, Trait
 from verification.strategies.cases import special_inputs
 from verification.subjects.entry import TRUTH
-from verification.trials.trial import Trial, gradients_of
+from verification.trials.results import gradients_of
+from verification.trials.trial import Trial
 
 
 @property_of(

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from verification.references.laws import OUTPUT, Enclosures
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.materialise import Budget, Placed, materialise
+from verification.trials.results import Part, Results, gradients_of
 
 T = TypeVar("T")
 
@@ -34,14 +35,6 @@ class Truth:
 
     outputs: Enclosures
     gradients: Enclosures
-
-
-class Part(NamedTuple):
-    """One term of a sum of results: a result, its factor, and the truth that bounds its error."""
-
-    factor: float
-    got: Tensor
-    truth: Enclosure
 
 
 class Trial:
@@ -146,7 +139,7 @@ class Trial:
             self.inputs if inputs is None else inputs,
             self.parameters if parameters is None else parameters,
         )
-        return Results(self, outputs)
+        return Results(outputs, self.fail)
 
     def vjp(
         self, cotangents: Mapping[str, Tensor] | None = None, *, subject: Subject | None = None
@@ -159,7 +152,7 @@ class Trial:
             is_tensor = isinstance(gradient, Tensor)
             sentence = f"{name} gradient is a {type(gradient).__name__}, not a tensor"
             self.require(is_tensor, "type", f"{name} gradient", sentence)
-        return Results(self, gradients)
+        return Results(gradients, self.fail)
 
     def gradients(
         self,
@@ -187,7 +180,7 @@ class Trial:
         outputs = self.forward(inputs, parameters, subject=subject)
         given = self.cotangents if cotangents is None else cotangents
         gradients = gradients_of(self.vjp(given, subject=subject)) if given else {}
-        return Results(self, {**outputs, **gradients})
+        return Results({**outputs, **gradients}, self.fail)
 
     def attempt(self, what: str, act: Callable[..., T], *arguments: Any) -> T:
         """What the subject's own code returns; an error there is a discrepancy, and `what` says
@@ -258,7 +251,7 @@ class Trial:
 
     def require_results(self, got: Mapping[str, Tensor], truths: Enclosures) -> None:
         """Every result is there and within its bound."""
-        results = Results(self, got)
+        results = Results(got, self.fail)
         for name, truth in truths.items():
             self.require_close(name, results[name], truth)
 
@@ -362,24 +355,6 @@ class Trial:
         )
 
 
-class Results(dict[str, Tensor]):
-    """What a call yields, by name; to ask for what it does not yield is a discrepancy."""
-
-    def __init__(self, trial: Trial, named: Mapping[str, Tensor]) -> None:
-        super().__init__(named)
-        self._trial = trial
-
-    def __missing__(self, name: str) -> NoReturn:
-        self._trial.fail(
-            "missing", name, f"{name} is missing, among {', '.join(self) or 'nothing'}"
-        )
-
-
-def gradients_of(named: Mapping[str, T]) -> dict[str, T]:
-    """The same under the names that results have: "NAME gradient"."""
-    return {f"{name} gradient": value for name, value in named.items()}
-
-
 def _enclosed(tensors: Mapping[str, Tensor]) -> Enclosures:
     return {name: Enclosure.of(tensor, integers(tensor)) for name, tensor in tensors.items()}
 
@@ -388,4 +363,4 @@ def _by(shape: tuple[int, ...] | torch.Size) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-__all__ = ["OUTPUT", "Part", "Trial", "Truth", "Unjudged"]
+__all__ = ["OUTPUT", "Trial", "Truth", "Unjudged"]

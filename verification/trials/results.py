@@ -1,0 +1,36 @@
+"""What a call yields, by name, and how results of several calls are put together."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, NoReturn, TypeVar
+
+from torch import Tensor
+
+from verification.references.enclosure import Enclosure
+
+T = TypeVar("T")
+
+
+class Results(dict[str, Tensor]):
+    """Tensors by name; to ask for one that is not there is a discrepancy, raised by `fail`."""
+
+    def __init__(
+        self, named: Mapping[str, Tensor], fail: Callable[[str, str, str], NoReturn]
+    ) -> None:
+        super().__init__(named)
+        self._fail = fail
+
+    def __missing__(self, name: str) -> NoReturn:
+        self._fail("missing", name, f"{name} is missing, among {', '.join(self) or 'nothing'}")
+
+
+class Part(NamedTuple):
+    """One term of a sum of results: a result, its factor, and the truth that bounds its error."""
+
+    factor: float
+    got: Tensor
+    truth: Enclosure
+
+
+def gradients_of(named: Mapping[str, T]) -> dict[str, T]:
+    """The same under the names that results have: "NAME gradient"."""
+    return {f"{name} gradient": value for name, value in named.items()}
