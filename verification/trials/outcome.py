@@ -9,14 +9,10 @@ from verification.trials.discrepancy import Discrepancy
 
 @dataclass(frozen=True)
 class Passed:
-    """Nothing wrong. `exact`: every tensor that was compared was certified exact, so no tolerance
-    was used at all.
-
-    `counts` are what the property counted on the way (undecided entries, certified tensors), by
-    name.
+    """Nothing wrong. `counts` are what the property counted on the way, by name: entries compared,
+    entries that were certified exact and so needed no tolerance, entries undecided.
     """
 
-    exact: bool = False
     counts: tuple[tuple[str, int], ...] = ()
 
 

@@ -23,4 +23,4 @@ def run_case(case: Case) -> Outcome:
         return NotExercised(str(nothing))
     except Discrepancy as discrepancy:
         return discrepancy
-    return Passed(trial.exact, tuple(trial.counts.items()))
+    return Passed(tuple(trial.counts.items()))
