@@ -134,16 +134,18 @@ def check_weights_travel_to_torch_and_back(trial: Trial) -> None:
 
 @property_of(Family.STATE, needs=NEEDS, cases=ordinary(limits=SMALL), decides=Decides.CONTRACT)
 def check_moving_keeps_the_numbers(trial: Trial) -> None:
-    """to(dtype=...) converts every parameter and gradient and returns the layer, which goes on."""
-    raw, wide = RawLayer(trial.subject), torch.float64
+    """The method to converts every parameter and gradient and returns the layer, which goes on."""
+    raw, host, wide = RawLayer(trial.subject), torch.device("cpu"), torch.float64
     trial.results()
-    before = {name: tensor.to(wide, copy=True) for name, tensor in raw.tensors().items()}
-    for dtype in (wide, trial.dtype):
-        moved = trial.attempt(f"to(dtype={dtype}) raises", lambda d=dtype: raw.layer.to(dtype=d))
-        trial.require(moved is raw.layer, "moved", "", f"to() returns {moved!r}, not the layer")
+    before = {name: tensor.to(host, wide, copy=True) for name, tensor in raw.tensors().items()}
+    for device, dtype in ((host, wide), (trial.device, trial.dtype)):
+        what = f"to({device}, {dtype})"
+        moved = trial.attempt(f"{what} raises", raw.layer.to, device, dtype)
+        trial.require(moved is raw.layer, "moved", "", f"{what} returns {moved!r}, not the layer")
         for name, tensor in raw.tensors().items():
-            kept = tensor.dtype == dtype and torch.equal(tensor.to(wide), before[name])
-            trial.require(kept, "moved", name, f"{name} is not what it was before to({dtype})")
+            there = tensor.dtype == dtype and tensor.device.type == device.type
+            kept = there and torch.equal(tensor.to(host, wide), before[name])
+            trial.require(kept, "moved", name, f"{name} is not what it was before {what}")
     trial.require_results(trial.results(), trial.true_results)
 
 
