@@ -60,6 +60,9 @@ def test_layer(name, campaign):
 """
 
 
+WRONG_AT_ZERO = re.compile(r"input gradient wrong at \[[\d, ]+\]: got \S+, expected 0, bound 0")
+
+
 class Run(NamedTuple):
     """A pytest run in a folder of its own."""
 
@@ -106,7 +109,7 @@ def test_the_failure_is_told_and_filed(run: Run) -> None:
     assert "1 passed" in run.output
     assert "2 failed" in run.output
     path = run.case_of("Wrong").relative_to(run.folder)
-    assert re.search(r"input gradient wrong at \[0\]: got \S+, expected 0, bound 0", run.output)
+    assert WRONG_AT_ZERO.search(run.output)
     assert f"pytest --replay-case {path} --verify-allow-layer layers.py:Wrong" in run.output
     assert "Traceback" not in run.output
     assert str(path) in (run.folder / "junit.xml").read_text()
@@ -115,8 +118,9 @@ def test_the_failure_is_told_and_filed(run: Run) -> None:
 def test_the_case_is_shrunk_and_says_where_it_is_from(run: Run) -> None:
     file = read(run.case_of("Wrong"))
     (x,) = (spec for spec in file.case.tensors if spec.name == "input")
-    assert x.shape == (1,)
-    assert x.values.stored == (0.0,)
+    assert x.values.stored is not None
+    assert len(x.values.stored) <= 4
+    assert 0.0 in x.values.stored
     assert file.discrepancy is not None
     assert file.discrepancy["tensor"] == "input gradient"
     assert "test_layer[Wrong]" in str(file.provenance["test"])
@@ -157,7 +161,7 @@ def test_pytest_replays_files_and_folders(in_folder: Run) -> None:
         in_folder.folder, "--replay-case", str(wrong), "--verify-allow-layer=layers.py:Wrong"
     )
     assert again.status == 1
-    assert "input gradient wrong at [0]" in again.output
+    assert WRONG_AT_ZERO.search(again.output)
     assert "1 failed" in again.output
 
     folder = pytest_in(in_folder.folder, "kept", "--continue-on-collection-errors")

@@ -110,7 +110,7 @@ def test_a_run_in_another_folder_reports_there(tmp_path: Path) -> None:
     assert [pair["property"] for pair in summary["not_applicable"]] == ["input_gradient_is_adjoint"]
     if absent("cuda"):
         assert "cuda: not exercised (no CUDA device)" in output
-        assert "2 passed, 2 skipped" in output
+        assert "2 passed, 3 skipped" in output
         assert cells["cuda", "float32"]["reason"] == "no CUDA device"
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from verification.cases.case_file import SUFFIX
+
 if TYPE_CHECKING:
     from verification.running.selection import Selection
 
@@ -64,6 +66,8 @@ def require_sensible(config: pytest.Config) -> None:
     for path in config.getoption("--replay-case"):
         if not path.is_file():
             raise pytest.UsageError(f"--replay-case: there is no file {path}")
+        if not path.name.endswith(SUFFIX):
+            raise pytest.UsageError(f"--replay-case: {path} does not end in {SUFFIX}")
 
 
 def selection(config: pytest.Config) -> "Selection":
