@@ -41,10 +41,6 @@ FREE = Limits()
 """Nothing held."""
 
 
-FREE = Limits()
-"""Nothing held."""
-
-
 @dataclass(frozen=True)
 class Window:
     """The arguments that convolutions share: kernel_size, stride and dilation, one number or a
