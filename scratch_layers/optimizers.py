@@ -57,7 +57,7 @@ class SGD:
         for parameter, factor in zip(self.params, self._factors, strict=True):
             # Not momentum 0 times an old factor: that would keep an infinity as NaN for ever.
             factor.mul_(self.momentum) if self.momentum else factor.zero_()
-            factor.add_(parameter.grad, alpha=self.lr)
+            factor.add_(parameter.grad.detach(), alpha=self.lr)
             parameter.data.detach().sub_(factor)
 
     def zero_grad(self) -> None:

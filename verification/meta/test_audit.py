@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from verification.trials.audit import Audit
+from verification.trials.audit import Audit, GraphAudit
 
 x = torch.arange(-8.0, 8.0).reshape(1, 1, 4, 4)
 
@@ -64,3 +64,12 @@ def test_arithmetic_views_and_unfold_are_let_through(act):
         act()
     assert not audit.kernels
     assert not audit.waiting
+
+
+def test_a_graph_is_seen_when_it_grows():
+    leaf = x.clone().requires_grad_()
+    with GraphAudit() as audit:
+        leaf.detach() + 1
+        assert not audit.recorded
+        leaf * 2
+    assert list(audit.recorded) == ["mul"]

@@ -7,7 +7,7 @@ from verification.references.row import Clause
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import SMALL
 from verification.subjects.entry import TRUTH
-from verification.trials.audit import Audit
+from verification.trials.audit import Audit, GraphAudit
 from verification.trials.trial import Trial
 
 CASES = ordinary(limits=SMALL)
@@ -61,12 +61,19 @@ def check_works_without_autograd(trial: Trial) -> None:
     cases=CASES,
     decides=Decides.CONTRACT,
 )
-def check_results_carry_no_graph(trial: Trial) -> None:
-    """Tensors that require gradients are taken as numbers: no result hangs on a graph of them."""
-    given = (
+def check_no_graph_is_recorded(trial: Trial) -> None:
+    """Tensors that require gradients are taken as numbers: no operation records a graph of them."""
+    given = [
         {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
         for tensors in (trial.inputs, trial.parameters, trial.cotangents)
+    ]
+    subject = trial.subject
+    with GraphAudit() as audit:
+        trial.results(*given, subject=subject)
+    trial.require(
+        not audit.recorded,
+        "graph",
+        "",
+        f"{', '.join(audit.recorded)} records a graph for autograd; a layer by hand detaches its "
+        "tensors first",
     )
-    for name, got in trial.results(*given).items():
-        sentence = f"{name} requires a gradient; a layer by hand returns plain numbers"
-        trial.require(not got.requires_grad, "graph", name, sentence)

@@ -30,7 +30,7 @@ class OptimizerSubject:
     ) -> dict[str, Tensor]:
         """The parameters after all steps; `inputs` hold what they start from, and the gradients."""
         weights = {
-            name: scratch_layers.Parameter(_writable(value))
+            name: scratch_layers.Parameter(_writable(value.detach()))
             for name, value in inputs.items()
             if name.startswith("w")
         }

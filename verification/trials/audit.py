@@ -1,10 +1,11 @@
-"""An audit at the dispatcher: every operator that reaches a kernel, whatever Python called it."""
+"""Audits of a call: every operator that reaches the dispatcher, every graph that is recorded."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -66,3 +67,23 @@ def _leaves_the_device(args: Sequence[Any], result: Any) -> bool:
         for tree in (args, result)
     )
     return "cpu" in made and bool(given - {"cpu", "meta"})
+
+
+class GraphAudit(TorchFunctionMode):
+    """Collects the functions whose result requires a gradient: each has made a graph grow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recorded: dict[str, None] = {}
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in tree_leaves(result)):
+            self.recorded[getattr(func, "__name__", str(func))] = None
+        return result

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from scratch_layers import Conv2d, ConvTranspose2d, MSELoss, NearestUpsampling, ReLU, Sigmoid
+from scratch_layers import SGD, Conv2d, ConvTranspose2d, MSELoss, NearestUpsampling, ReLU, Sigmoid
 from verification.meta.faults.fault import fault
 
 
@@ -40,7 +40,7 @@ class LooksAtTheLargest(Sigmoid):
         return super().function(x)
 
 
-@fault("Sigmoid", "works_without_autograd", "results_carry_no_graph")
+@fault("Sigmoid", "works_without_autograd", "no_graph_is_recorded")
 class DifferentiatesByAutograd(Sigmoid):
     """Has no derivative of its own."""
 
@@ -61,7 +61,7 @@ class ReadsTheOutputsVersion(NearestUpsampling):
         return output
 
 
-@fault("ConvTranspose2d", "results_carry_no_graph")
+@fault("ConvTranspose2d", "no_graph_is_recorded")
 class KeepsTheBiassGraph(ConvTranspose2d):
     """Adds the bias once more, times 0, with its history."""
 
@@ -70,7 +70,7 @@ class KeepsTheBiassGraph(ConvTranspose2d):
         return output if self.bias is None else output + 0 * self.bias.data.view(-1, 1, 1)
 
 
-@fault("MSELoss", "results_carry_no_graph")
+@fault("MSELoss", "no_graph_is_recorded")
 class KeepsTheInputsGraph(MSELoss):
     """Computes with its input as it came."""
 
@@ -79,3 +79,13 @@ class KeepsTheInputsGraph(MSELoss):
         difference = input - target
         squares = difference * difference
         return squares.mean() if self.reduction == "mean" else squares.sum()
+
+
+@fault("SGD", "no_graph_is_recorded")
+class KeepsTheGradientsGraph(SGD):
+    """Lets its momentum hang on the graphs of all gradients so far."""
+
+    def step(self):
+        super().step()
+        for parameter, factor in zip(self.params, self._factors, strict=True):
+            factor.add_(parameter.grad, alpha=0)
