@@ -1,6 +1,5 @@
 """Batching: the samples of a batch, along axis 0, do not see each other."""
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -42,18 +41,22 @@ NO_SAMPLES = ordinary(layouts=("contiguous",), limits=Limits(batches=(0,)), empt
 @property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=ONE_SAMPLE)
 def check_samples_do_not_see_each_other(trial: Trial) -> None:
     """A sample's outputs and input gradients stay the same among loud neighbours."""
-    _require_independence(trial, LOUD)
+    sample = trial.case.option("sample")
 
+    def among_others(tensor: Tensor) -> Tensor:
+        # From -1 to 1: differences between neighbours must not cancel either.
+        others = torch.linspace(-1, 1, tensor.numel(), dtype=tensor.dtype, device=tensor.device)
+        others = (LOUD * others).reshape(tensor.shape)
+        others[sample] = tensor[sample]
+        return others
 
-@property_of(
-    Family.BATCHING,
-    needs={TRUTH, Trait.BATCHED, Clause.NON_FINITE},
-    cases=ONE_SAMPLE,
-    decides=Decides.CONTRACT,
-)
-def check_samples_do_not_see_nan(trial: Trial) -> None:
-    """A sample's outputs and input gradients stay the same among neighbours that are NaN."""
-    _require_independence(trial, math.nan)
+    base = _results(trial)
+    for name, got in _results(trial, among_others).items():
+        if name in _per_sample(trial):
+            truth, expected = trial.true_results[name], got.clone()
+            expected[sample] = base[name][sample]
+            part = Part(1, expected, truth)
+            trial.require_sum(name, got, truth, part, why="beside other, loud neighbours")
 
 
 @property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=AN_ORDER)
@@ -95,25 +98,6 @@ def check_split_batch_gives_split_results(trial: Trial) -> None:
 def check_empty_batch_gives_empty_results(trial: Trial) -> None:
     """No samples give no outputs, of the right shape, and parameter gradients of zero."""
     trial.require_results(trial.results(), trial.true_results)
-
-
-def _require_independence(trial: Trial, neighbours: float) -> None:
-    sample = trial.case.option("sample")
-
-    def among_others(tensor: Tensor) -> Tensor:
-        # From -1 to 1: differences between neighbours must not cancel either.
-        others = torch.linspace(-1, 1, tensor.numel(), dtype=tensor.dtype, device=tensor.device)
-        others = (neighbours * others).reshape(tensor.shape)
-        others[sample] = tensor[sample]
-        return others
-
-    base = _results(trial)
-    for name, got in _results(trial, among_others).items():
-        if name in _per_sample(trial):
-            truth, expected = trial.true_results[name], got.clone()
-            expected[sample] = base[name][sample]
-            why = f"beside {neighbours:.2g} in the place of its neighbours"
-            trial.require_sum(name, got, truth, Part(1, expected, truth), why=why)
 
 
 def _results(trial: Trial, change: Callable[[Tensor], Tensor] = torch.clone) -> dict[str, Tensor]:

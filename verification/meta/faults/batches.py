@@ -23,7 +23,7 @@ class BroadcastsTheFirstMask(ReLU):
         return dy.masked_fill(x[:1] <= 0, 0)
 
 
-@fault("Conv2d", "samples_do_not_see_nan")
+@fault("Conv2d", "special_values_reach_outputs")
 class MultipliesOthersByZero(Conv2d):
     """Adds 0 times the batch: nothing, until a number there is NaN."""
 
@@ -31,7 +31,7 @@ class MultipliesOthersByZero(Conv2d):
         return super().forward(input) + 0 * input.sum()
 
 
-@fault("NearestUpsampling", "samples_do_not_see_nan")
+@fault("NearestUpsampling", "special_values_reach_outputs")
 class CleansTheWholeBatch(NearestUpsampling):
     """Returns zeros for a batch in which it finds a NaN."""
 
