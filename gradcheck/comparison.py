@@ -86,6 +86,7 @@ class Question:
     analytic_error: Tensors | None
     told_stacked: bool
     generator: torch.Generator
+    may_miss: float
 
 
 class Point:

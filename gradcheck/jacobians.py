@@ -29,6 +29,7 @@ from gradcheck.evaluation import Evaluator, power_of_two_near
 from gradcheck.rounding import (
     ASYMPTOTIC_RATIO,
     CURVATURE_RATIO,
+    EXTRAPOLATION_REST,
     HIDDEN_CUBIC,
     HIDDEN_KINK,
     NATURAL_LENGTH,
@@ -39,8 +40,9 @@ from gradcheck.rounding import (
 )
 from gradcheck.stencils import Stencil, stencil
 
-Basis = Literal["derived", "estimated"]
-"""Where a bound comes from: an error analysis of this function, or what was seen of it."""
+Basis = Literal["exact", "derived", "estimated"]
+"""Where a bound comes from: arithmetic without rounding, an error analysis of this function, or
+what was seen of it."""
 
 ErrorBound = Callable[[float, Tensor], Tensor]
 """(reach of the step, values [7, L, M]) -> bound on the error of a value, [L, M] or [M]."""
@@ -77,6 +79,7 @@ GRID = (Fraction(0), *(sign * level for level in _LEVELS for sign in (1, -1)))
 
 _OFFSETS = torch.tensor([float(offset) for offset in GRID], dtype=torch.float64)
 
+_ODD_STEP = 2897 / 4096  # near sqrt(1/2): a step function with steps of 2^-q must not look straight
 _SHRINK = 8.0  # from one round to the next, so that their levels follow each other by halves
 
 
@@ -162,7 +165,7 @@ def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estima
             (seen["slope_right"] + seen["slope_left"]) / 2,
             half_gap + noise["slope_right"] + bend,
         ),
-        Kind.SMOOTH: (seen["six_points"], size["last_correction"] + _SMOOTH_NOISE * error),
+        Kind.SMOOTH: (seen["six_points"], EXTRAPOLATION_REST * size["last_correction"] + _SMOOTH_NOISE * error),
         Kind.QUADRATIC: (seen["first"], noise["first"] + cubic + HIDDEN_KINK * parabola),
         Kind.AFFINE: (
             seen["first"],
@@ -188,8 +191,8 @@ def jacobian_along(
 ) -> Estimate:
     """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
 
-    Directions have largest absolute value 1. The first step is a power of two near the tensor's
-    largest entry, which keeps t d exact; lines whose outputs are not all settled are probed again
+    Directions have largest absolute value 1. The first step is near the tensor's largest entry, of
+    few bits, which keeps t d exact; lines whose outputs are not all settled are probed again
     with steps 8 times smaller. A larger step's entry is kept only if it agrees with every smaller
     one's. ``thorough`` takes all steps, whether they settle or not, and drops what may be an alias.
     """
@@ -223,9 +226,9 @@ def _steps(base: Tensor) -> list[float]:
     """
     count = (significand_bits(base.dtype) + 1) // 6
     first = power_of_two_near(base)
-    steps = {first / _SHRINK**number for number in range(count)}
+    steps = {_ODD_STEP * first / _SHRINK**number for number in range(count)}
     if first > NATURAL_LENGTH:
-        steps |= {NATURAL_LENGTH / _SHRINK**number for number in range(count)}
+        steps |= {_ODD_STEP * NATURAL_LENGTH / _SHRINK**number for number in range(count)}
     return sorted(steps, reverse=True)
 
 

@@ -1,5 +1,6 @@
 """The verdict on one tensor's gradient: cheap lines first, entries to name what is wrong."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -8,8 +9,16 @@ from torch import Tensor
 
 from gradcheck.comparison import Comparison, Point
 from gradcheck.evaluation import CHUNK_ELEMENTS
+from gradcheck.exactness import ExactPoint, NotExact, exact_bits_and_count, exact_lines
 from gradcheck.jacobians import GRID, Basis
-from gradcheck.lines import Lines, along, along_entries, miss_probability, random_lines
+from gradcheck.lines import (
+    Lines,
+    along,
+    along_entries,
+    bits_and_count,
+    miss_probability,
+    random_lines,
+)
 from gradcheck.nearby import confirmed, neighbour
 from gradcheck.projections import locate
 from gradcheck.report import Method, Mismatch, TensorReport
@@ -17,12 +26,81 @@ from gradcheck.report import Method, Mismatch, TensorReport
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
 _LOOK_AGAIN = 4  # entries that decide whether the others are looked at again
+_HIDING = 4.0  # errors of so many bounds show in a direction with the probability of exact ones
 _ENTRIES_TO_LIST = 4096  # beyond, one wrong entry is found by bisection
 
 
-def judge(
+Verdict = tuple[TensorReport, Basis]
+
+
+def judge_all(
+    point: Point,
+    exact: ExactPoint | None,
+    names: Sequence[str],
+    method: Literal["auto", Method],
+    generator: torch.Generator,
+) -> list[Verdict]:
+    """Judge the gradients of all ``names``, and say what the bounds rest on.
+
+    Exactly where there is an ``exact`` point. What is wrong there is shown at ``point`` itself, if
+    it is large enough to be seen among the roundings there.
+    """
+    verdicts = None if exact is None else _judge_exactly(exact, names, method, generator)
+    if verdicts is None:
+        return [_judge(point, name, method, generator) for name in names]
+    for place, (report, _) in enumerate(verdicts):
+        if report.mismatches:
+            here = _judge(point, report.tensor, method, generator)
+            if here[0].mismatches:
+                verdicts[place] = here
+    return verdicts
+
+
+def _judge_exactly(
+    exact: ExactPoint,
+    names: Sequence[str],
+    method: Literal["auto", Method],
+    generator: torch.Generator,
+) -> list[Verdict] | None:
+    """Verdicts where nothing is rounded; None if something turns out to be."""
+    verdicts: list[Verdict] = []
+    for name in names:
+        tensor = exact.tensor(name)
+        random = exact_lines(tensor, generator)
+        entries = method == "full" or tensor.numel() <= len(random)
+        try:
+            lines, comparison = random, exact.compare(name, random)
+            if entries:
+                lines = along_entries(tensor)
+                comparison = exact.compare(name, lines)
+            elif bool(comparison.wrong.any()):
+                lines, comparison = _by_entry(exact, name, lines, comparison)
+        except NotExact:
+            return None
+        bits, count = exact_bits_and_count(exact.dtype)
+        hidden = miss_probability(bits, count)  # from the cotangents
+        verdicts.append(
+            (
+                TensorReport(
+                    tensor=name,
+                    size=tensor.numel(),
+                    method="full" if len(lines) == tensor.numel() else "projection",
+                    comparisons=comparison.bound.numel(),
+                    undecided=0,
+                    mismatches=_mismatches(name, lines, comparison),
+                    may_miss=hidden if entries else 2 * hidden,
+                    resolution=_HIDING * comparison.bound.max().item(),
+                    where="integers",
+                ),
+                comparison.basis,
+            )
+        )
+    return verdicts
+
+
+def _judge(
     point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
-) -> tuple[TensorReport, Basis]:
+) -> Verdict:
     """Judge one tensor's gradient at ``point``; also says what the bounds rest on.
 
     Where kinks left room between their slopes, or a comparison is undecided, a point beside it
@@ -32,7 +110,7 @@ def judge(
     if not report.mismatches and (bool(comparison.kinked.any()) or report.undecided):
         beside, _ = _judge_at(neighbour(point, generator), name, method, generator)
         if beside.mismatches:
-            report = replace(beside, beside=True)
+            report = replace(beside, where="beside")
     return report, comparison.basis
 
 
@@ -45,11 +123,14 @@ def _judge_at(
     if used == "full" or tensor.numel() <= len(lines):
         used, lines = "full", along_entries(tensor)
     comparison = point.compare(name, lines)
-    may_miss = 0.0 if used == "full" else miss_probability(tensor.dtype)
+    may_miss = point.question.may_miss
+    if used == "projection":
+        may_miss += miss_probability(*bits_and_count(tensor.dtype))
     if used == "projection" and bool(comparison.wrong.any()):
         lines, comparison = _by_entry(point, name, lines, comparison)
         used = "full" if len(lines) == tensor.numel() else used
     comparison = _confirm(point, name, lines, comparison, generator)
+    bounds = comparison.bound[~comparison.undecided]
     report = TensorReport(
         tensor=name,
         size=tensor.numel(),
@@ -58,6 +139,8 @@ def _judge_at(
         undecided=int(comparison.undecided.sum()),
         mismatches=_mismatches(name, lines, comparison),
         may_miss=may_miss,
+        resolution=_HIDING * bounds.max().item() if len(bounds) else 0.0,
+        where="given",
     )
     return report, comparison
 

@@ -1,10 +1,11 @@
 """Lines through a point: along single entries of a tensor, or along random directions.
 
-A wrong gradient is off by a vector e != 0. A direction of independent integers, uniform on
-{-a, ..., -1, 1, ..., a}, has e . d = 0 with probability at most 1 / 2a: whatever the other entries
-are, an entry with e_i != 0 has at most one value of 2a that makes the sum vanish (J. Schwartz 1980,
-R. Zippel 1979). K directions miss it with probability at most (2a)^-K. No entry of d is 0, so a
-single wrong entry never escapes.
+A wrong gradient is off by a vector e != 0. A direction of independent integers, uniform on 2^b
+values, has e . d = 0 with probability at most 2^-b: whatever the other entries are, an entry with
+e_i != 0 has at most one value of 2^b that makes the sum vanish (J. Schwartz 1980, R. Zippel 1979).
+K directions miss it with probability at most 2^-bK. The integers lie between 2^(b-1) and 2^b in
+size: none is 0, so a single wrong entry never escapes, and none is small beside the others, whose
+rounding it would hide in.
 """
 
 from collections.abc import Iterator
@@ -70,24 +71,26 @@ def along(directions: Tensor) -> Lines:
 
 def random_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
     """K random directions: integers over the largest, so that every step is a short number."""
-    bits, count = _bits_and_count(tensor.dtype)
+    bits, count = bits_and_count(tensor.dtype)
     integers = signed_integers((count, *tensor.shape), bits, generator)
     return along((integers / 2**bits).to(tensor.dtype))
 
 
-def miss_probability(dtype: torch.dtype) -> float:
-    """How often, at most, a wrong gradient is orthogonal to all of ``random_lines``: (2a)^-K."""
-    bits, count = _bits_and_count(dtype)
-    return 2.0 ** (-(bits + 1) * count)
+def miss_probability(bits: int, count: int) -> float:
+    """How often, at most, an error is orthogonal to ``count`` directions of ``bits``."""
+    return 2.0 ** (-bits * count)
 
 
 def signed_integers(shape: tuple[int, ...], bits: int, generator: torch.Generator) -> Tensor:
-    """Independent integers, uniform on {-2^bits, ..., -1, 1, ..., 2^bits}, as float64."""
-    magnitude = torch.randint(1, 2**bits + 1, shape, generator=generator)
+    """Independent integers, uniform on +-{2^(bits-1) + 1, ..., 2^bits}, as float64."""
+    magnitude = torch.randint(2 ** (bits - 1) + 1, 2**bits + 1, shape, generator=generator)
     sign = 2 * torch.randint(0, 2, shape, generator=generator) - 1
     return (magnitude * sign).to(torch.float64)
 
 
-def _bits_and_count(dtype: torch.dtype) -> tuple[int, int]:
-    """As many bits as x + t d has room for; K such that a wrong gradient is missed once in 2^32."""
+def bits_and_count(dtype: torch.dtype) -> tuple[int, int]:
+    """Bits and number of ``random_lines``.
+
+    As many bits as x + t d has room for; K such that a wrong gradient is missed once in 2^28.
+    """
     return (15, 2) if significand_bits(dtype) > significand_bits(torch.float32) else (7, 4)

@@ -29,8 +29,10 @@ class TensorReport:
 
     ``comparisons`` were made along entries ("full") or random directions ("projection"); of these,
     ``undecided`` had no bound. ``mismatches`` are sorted by the size of the difference, the largest
-    first. ``may_miss`` is the probability that a wrong gradient hides from the directions.
-    ``beside`` says that the mismatches are those at a point close by, off a kink at the given one.
+    first. ``may_miss`` is the probability that a wrong gradient hides from the directions and
+    cotangents, for errors that are larger than ``resolution`` in units of one comparison.
+    ``where`` says at which point: the given one, one "beside" it, off a kink, or, for a map that is
+    affine in every tensor, at one of "integers" (odd quarters), where nothing is rounded.
     """
 
     tensor: str
@@ -40,7 +42,8 @@ class TensorReport:
     undecided: int
     mismatches: tuple[Mismatch, ...]
     may_miss: float
-    beside: bool = False
+    resolution: float
+    where: Literal["given", "beside", "integers"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ class GradientReport:
                     "comparisons": tensor.comparisons,
                     "undecided": tensor.undecided,
                     "may_miss": tensor.may_miss,
-                    "beside": tensor.beside,
+                    "resolution": tensor.resolution,
+                    "where": tensor.where,
                     "mismatches": [
                         {
                             "entry": None if m.entry is None else list(m.entry),
@@ -131,7 +135,7 @@ class GradientReport:
 
     def _safety(self) -> str:
         """What an estimated bound rests on."""
-        if self.basis == "derived":
+        if self.basis != "estimated":
             return ""
         return f"; noise estimated, taken {NOISE_SAFETY:g} times"
 
@@ -144,6 +148,9 @@ class GradientError(AssertionError):
         self.report = report
 
 
+_WHERE = {"given": "", "beside": ", beside a kink", "integers": ", at random odd quarters"}
+
+
 def _describe(subject: str, tensor: TensorReport) -> str:
     worst = tensor.mismatches[0]
     place = "along a random direction" if worst.entry is None else f"at {list(worst.entry)}"
@@ -153,8 +160,7 @@ def _describe(subject: str, tensor: TensorReport) -> str:
     )
     if worst.expected:
         sentence += f", ratio {worst.got / worst.expected:.4f}"
-    if tensor.beside:
-        sentence += ", beside a kink"
+    sentence += _WHERE[tensor.where]
     if tensor.method == "full":
         sentence += f"; {len(tensor.mismatches)} of {tensor.size} entries differ"
     return sentence

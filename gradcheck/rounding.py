@@ -47,6 +47,11 @@ PLAUSIBLE_NOISE = 256.0
 """Units of roundoff of a value that its estimated error may be and still look like rounding: 16
 deviations of a level that 256 roundings of random sign leave."""
 
+EXACT_ROOM = 64.0
+"""How far below 2^t the largest of many sums of signed integers must stay for all their partial
+sums to be taken as exact: with random signs a partial sum exceeds the largest final one by a small
+factor."""
+
 HIDDEN_CUBIC = 4 / 3
 """A t^2 error in a central difference at step h is at most 4/3 of the change from h to h/2."""
 
@@ -59,6 +64,11 @@ ASYMPTOTIC_RATIO = 0.25
 """How far successive central differences may depart from the ratio 4 of an h^2 error, relatively,
 and still be trusted for extrapolation. A smooth function whose next term is a quarter of the first
 is accepted; a kink, where the ratio is 2 or 1, is not."""
+
+EXTRAPOLATION_REST = 0.25
+"""How much of its last correction an extrapolated value may still be off. With central differences
+f' + a h^2 + b h^4 + c h^6 the last correction is 15/64 b h^4 and the error c h^6 / 64, so that a
+quarter suffices as long as no term is 3.75 times the term before it."""
 
 CURVATURE_RATIO = 0.1
 """How far second differences may depart from t^2, relatively, at a point called smooth."""

@@ -128,7 +128,7 @@ def test_estimated_error_covers_what_rounding_does() -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(5, 300, generator=generator)
     subject = FunctionSubject(lambda x: x.exp().mean(1))
-    question = Question(subject, ({"output": torch.ones(5)},), None, None, False, generator)
+    question = Question(subject, ({"output": torch.ones(5)},), None, None, False, generator, 0.0)
     allowed = Point(question, {"input": x}, {}).error_at_base("input")
     for scale in torch.linspace(0.99, 1.01, 200):
         moved = x * scale

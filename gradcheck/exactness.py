@@ -1,0 +1,206 @@
+"""Maps that are affine in every tensor, judged where their arithmetic has no rounding at all.
+
+At a point of short dyadic numbers, along directions of integers, for cotangents of integers, every
+product and sum of such a map is a floating-point number, so both sides must agree to the last bit.
+That the map is affine, and that nothing is rounded, is observed and not assumed: values are
+multiples of the finest product, small beside 2^t, and add up exactly along random directions; and
+at the point that was asked about the gradient fits a long step. Where one of these fails,
+``NotExact`` says so and the caller judges with bounds.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gradcheck.comparison import Comparison, Point, Tensors
+from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
+from gradcheck.jacobians import Basis
+from gradcheck.lines import Lines, along, random_lines, signed_integers
+from gradcheck.rounding import (
+    ANALYTIC_SAFETY,
+    EXACT_ROOM,
+    PLAUSIBLE_NOISE,
+    significand_bits,
+    unit_roundoff,
+)
+
+_FEW_LINES = 16  # below, finding out whether points share a call costs more than it saves
+_MANY_OUTPUTS = 512  # beyond, a backward for each takes too long
+
+
+class NotExact(Exception):
+    """The map is not affine, or its arithmetic here is rounded."""
+
+
+class ExactPoint(Point):
+    """A point of odd quarters near which the subject computes without rounding.
+
+    ``compare`` has bound 0 unless backward rounds. It and the constructor raise NotExact where a
+    value shows that the premise fails.
+    """
+
+    def __init__(self, point: Point, generator: torch.Generator, with_units: bool) -> None:
+        tensors = {**point.inputs, **point.parameters}
+        self.dtype = min(
+            (t.dtype for t in tensors.values() if t.is_floating_point()), key=significand_bits
+        )
+        bits, count = exact_bits_and_count(self.dtype)
+        self._step, self._finest = 2.0**bits, 2.0 ** -_finest_bits(self.dtype)
+        like = point.question.cotangents[0]
+        cotangents = [
+            {n: signed_integers(tuple(c.shape), bits, generator).to(c) for n, c in like.items()}
+            for _ in range(count)
+        ]
+        if with_units and significand_bits(self.dtype) <= significand_bits(torch.float32):
+            cotangents += _unit_cotangents(like)
+        moved = {n: _odd_quarters(t, generator) for n, t in tensors.items()}
+        super().__init__(
+            replace(point.question, cotangents=tuple(cotangents)),
+            {name: moved[name] for name in point.inputs},
+            {name: moved[name] for name in point.parameters},
+        )
+        for outputs, gradients in zip(self.outputs, self.gradients, strict=True):
+            self._require_small(flatten(gradients))
+            self._require_unrounded(flatten(outputs))
+        every = torch.stack([flatten(gradients) for gradients in self.gradients])
+        self._rounded = ~self._is_multiple(every).all(1)
+
+    def prepare(self, name: str) -> Evaluator:
+        """The evaluator at this point; whether points share a call is not known yet."""
+        if self._evaluator is None:
+            self._evaluator = Evaluator(
+                self.question.subject, self.inputs, self.parameters, self.question.told_stacked
+            )
+        return self._evaluator
+
+    def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
+        """Both sides along ``lines``, which must agree exactly.
+
+        Only where a gradient is no multiple of what its products are multiples of, backward rounds
+        (it may divide, or transform): then it may err by some roundings of the largest product.
+        Along dense lines, steps along the first two of them must add up.
+        """
+        evaluator = self.prepare(name)
+        if len(lines) > _FEW_LINES and not evaluator.is_stacked(name):
+            evaluator.probe_stacking(name, torch.zeros(1, dtype=torch.float64))
+        rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + self._weights.shape[1]))
+        parts, reach = [], torch.zeros(len(self._weights), dtype=torch.float64)
+        for _, directions in lines.chunks(rows):
+            differences = self._differences(evaluator, name, directions)
+            if lines.dense is not None and len(differences) > 1:
+                both = self._differences(evaluator, name, directions[:2].sum(0, keepdim=True))
+                if not torch.equal(differences[:2].sum(0), both[0]):
+                    raise NotExact(f"{name} enters nonlinearly, or is rounded")
+            parts.append(self._weights @ differences.T)
+            reach = torch.maximum(reach, (self._weights.abs() @ differences.abs().T).amax(1))
+        expected, got = torch.cat(parts, 1), self.analytic(name, lines)
+        rounding = ANALYTIC_SAFETY * unit_roundoff(self.dtype) * reach
+        bound = torch.where(self._rounded, rounding, 0.0)[:, None].expand_as(got)
+        basis: Basis = "estimated" if bool(self._rounded.any()) else "exact"
+        return Comparison(expected, got, bound, torch.zeros_like(got, dtype=torch.bool), basis)
+
+    def _differences(self, evaluator: Evaluator, name: str, directions: Tensor) -> Tensor:
+        """(f(x + s d) - f(x)) / s, [L, M], exact in float64."""
+        values = evaluator.values(name, evaluator.tensor(name) + self._step * directions)
+        self._require_unrounded(values)
+        return (values - evaluator.base) / self._step
+
+    def _require_unrounded(self, values: Tensor) -> None:
+        self._require_small(values)
+        if not bool(self._is_multiple(values).all()):
+            raise NotExact("values are no multiples of the finest product")
+
+    def _require_small(self, values: Tensor) -> None:
+        largest = values.abs().max().item() if values.numel() else torch.inf
+        if not largest * EXACT_ROOM <= self._finest * 2.0 ** significand_bits(self.dtype):
+            raise NotExact(f"values reach {largest:.4g}, or there are none")
+
+    def _is_multiple(self, values: Tensor) -> Tensor:
+        return values / self._finest == (values / self._finest).round()
+
+
+def exact_point(
+    point: Point, names: list[str], generator: torch.Generator, with_units: bool
+) -> ExactPoint | None:
+    """A point at which gradients of ``names`` can perhaps be judged exactly, or None.
+
+    That they can shows along random lines, which are to be compared first.
+    ``with_units`` adds a cotangent for every single output where the significand is short: in a sum
+    of many products a small error of one would be rounded away.
+    """
+    if not all(point.tensor(name).numel() for name in names):
+        return None
+    try:
+        exact = ExactPoint(point, generator, with_units)
+        for name in names:
+            _require_the_same_map(point, name, generator)
+    except NotExact:
+        return None
+    return exact
+
+
+def _unit_cotangents(like: Tensors) -> list[dict[str, Tensor]]:
+    """One cotangent for each single output; none where there are too many."""
+    if sum(cotangent.numel() for cotangent in like.values()) > _MANY_OUTPUTS:
+        return []
+    units = []
+    for name, cotangent in like.items():
+        for place in range(cotangent.numel()):
+            unit = {other: torch.zeros_like(c) for other, c in like.items()}
+            unit[name].view(-1)[place] = 1
+            units.append(unit)
+    return units
+
+
+def exact_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
+    """Random directions with as many bits as exact arithmetic leaves room for."""
+    bits, count = exact_bits_and_count(tensor.dtype)
+    integers = signed_integers((count, *tensor.shape), bits, generator)
+    return along((integers / 2**bits).to(tensor.dtype))
+
+
+def exact_bits_and_count(dtype: torch.dtype) -> tuple[int, int]:
+    """Bits of directions and cotangents, and how many: an error escapes at most once in 2^20."""
+    return (12, 2) if significand_bits(dtype) > significand_bits(torch.float32) else (5, 4)
+
+
+def _finest_bits(dtype: torch.dtype) -> int:
+    """Products of so many quarters are allowed, in bits: six in float64, two in float32."""
+    return 12 if significand_bits(dtype) > significand_bits(torch.float32) else 4
+
+
+def _odd_quarters(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers +-5/4 and +-7/4: no ties at 0, 1/2, 1; none hides in the rounding of the others."""
+    if not tensor.is_floating_point():
+        return tensor
+    odd = 2 * torch.randint(0, 2, tensor.shape, generator=generator) + 5
+    sign = 2 * torch.randint(0, 2, tensor.shape, generator=generator) - 1
+    return (odd * sign / 4).to(tensor)
+
+
+def _require_the_same_map(point: Point, name: str, generator: torch.Generator) -> None:
+    """Where the user asked, the gradient must fit one long step in a random direction.
+
+    It is no multiple of anything, so that what only looks affine on integers (rounding) shows.
+    """
+    tensor = point.tensor(name)
+    direction = random_lines(tensor, generator).where(torch.arange(1))
+    if direction.dense is None:
+        raise ValueError("a random direction is dense")
+    size = power_of_two_near(tensor)
+    step = {name: tensor + size * direction.dense[0].to(tensor)}
+    moved = flatten(
+        point.question.subject.forward(
+            {n: step.get(n, t) for n, t in point.inputs.items()},
+            {n: step.get(n, t) for n, t in point.parameters.items()},
+        )
+    )
+    here = flatten(point.outputs[0])
+    weights = torch.stack([flatten(cotangent) for cotangent in point.question.cotangents])
+    differences = weights @ (moved - here) / size
+    slopes = point.analytic(name, direction)[:, 0]
+    reach = weights.abs() @ (moved.abs() + here.abs()) / size + slopes.abs()
+    allowed = PLAUSIBLE_NOISE * unit_roundoff(tensor.dtype) * reach
+    if not bool(((differences - slopes).abs() <= allowed).all()):
+        raise NotExact(f"{name}: a long step does not fit the gradient")
