@@ -13,7 +13,6 @@ from gradcheck import check_gradients
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
-from verification.strategies.geometry import SMALL
 from verification.subjects.entry import TRUTH
 from verification.subjects.hosted import Hosted, on_host
 from verification.trials.trial import Trial
@@ -22,7 +21,7 @@ from verification.trials.trial import Trial
 @property_of(
     Family.GRADIENTS,
     needs={TRUTH, Trait.DIFFERENTIABLE},
-    cases=ordinary(layouts=("contiguous",), limits=SMALL, empty_batch=False),
+    cases=ordinary(layouts=("contiguous",), empty_batch=False),
 )
 def check_gradients_match_finite_differences(trial: Trial) -> None:
     """Every gradient is the derivative of forward, within the bounds of a finite difference."""

@@ -41,7 +41,7 @@ def check_results_are_fresh(trial: Trial) -> None:
 def check_results_are_independent(trial: Trial) -> None:
     """What a call returned changes with no later call, and writing to it changes no later call."""
     first = trial.results()
-    kept = {name: result.clone() for name, result in first.items()}
+    kept = first.copies()
     trial.results({name: -2 * tensor for name, tensor in trial.inputs.items()})
     for name, result in first.items():
         trial.require_same(name, result, kept[name], "a later call has changed it")
@@ -76,10 +76,8 @@ def _share(result: Tensor, buffer: Tensor) -> bool:
 
 def _distinct(result: Tensor) -> bool:
     """Whether every element has a place of its own."""
-    steps = zip(result.shape, result.stride(), strict=True)
-    places = torch.zeros(result.shape, dtype=torch.int64)
-    for axis, (size, step) in enumerate(steps):
-        shape = [1] * result.dim()
-        shape[axis] = size
-        places = places + (torch.arange(size) * step).reshape(shape)
+    if not result.numel():
+        return True
+    span = 1 + sum((n - 1) * step for n, step in zip(result.shape, result.stride(), strict=True))
+    places = torch.arange(span).as_strided(result.shape, result.stride())
     return len(set(places.flatten().tolist())) == result.numel()

@@ -13,13 +13,12 @@ from verification.trials.trial import Trial
 def check_layouts_change_nothing(trial: Trial) -> None:
     """Offset, strided, transposed, channels_last or expanded tensors act like contiguous copies."""
     # A copy, since contiguous() leaves the strides of axes of size 1 as they are.
-    contiguous = trial.results(
-        *(
-            {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
-            for tensors in (trial.inputs, trial.parameters, trial.cotangents)
-        )
+    contiguous = (
+        {n: t.clone(memory_format=torch.contiguous_format) for n, t in tensors.items()}
+        for tensors in (trial.inputs, trial.parameters, trial.cotangents)
     )
+    expected = trial.results(*contiguous).copies()
     laid_out = trial.results()
     for name, truth in trial.true_results.items():
-        part = Part(1, contiguous[name], truth)
+        part = Part(1, expected[name], truth)
         trial.require_sum(name, laid_out[name], truth, part, why="contiguous copies give that")

@@ -11,7 +11,7 @@ from verification.trials.trial import Trial
 @property_of(Family.REPEATABILITY, cases=ordinary(empty_batch=False))
 def check_same_call_gives_same_bits(trial: Trial) -> None:
     """A second call, and a call of a fresh instance, give the same bits as the first."""
-    first = _kept(trial.results())
+    first = trial.results().copies()
     again = trial.results()
     for name, result in first.items():
         trial.require_same(name, again[name], result, "the first call gave that")
@@ -25,20 +25,15 @@ def check_calls_between_change_nothing(trial: Trial) -> None:
     """A call on other numbers and a larger batch is not changed by the call before it, and changes
     none after it.
     """
-    first = _kept(trial.results())
+    first = trial.results().copies()
     other = [
         {name: torch.cat([tensor, -2 * tensor, tensor]) for name, tensor in tensors.items()}
         for tensors in (trial.inputs, trial.cotangents)
     ]
-    between = _kept(trial.results(other[0], None, other[1]))
+    between = trial.results(other[0], None, other[1]).copies()
     again = trial.results()
     for name, result in first.items():
         trial.require_same(name, again[name], result, "it was that before another call")
     fresh = trial.results(other[0], None, other[1], subject=trial.build())
     for name, result in between.items():
         trial.require_same(name, result, fresh[name], "a fresh instance gives that")
-
-
-def _kept(results: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    # Copies, so that a result which a later call overwrites is not compared with itself.
-    return {name: result.clone() for name, result in results.items()}

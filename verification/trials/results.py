@@ -1,5 +1,7 @@
 """What a call yields, by name, and how results of several calls are put together."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn, TypeVar
 
@@ -18,6 +20,10 @@ class Results(dict[str, Tensor]):
     ) -> None:
         super().__init__(named)
         self._fail = fail
+
+    def copies(self) -> Results:
+        """The same in memory of their own, which no later call can reach."""
+        return Results({name: tensor.clone() for name, tensor in self.items()}, self._fail)
 
     def __missing__(self, name: str) -> NoReturn:
         self._fail("missing", name, f"{name} is missing, among {', '.join(self) or 'nothing'}")

@@ -19,6 +19,7 @@ from verification.references.enclosure import Enclosure, Precision, integers
 from verification.references.laws import OUTPUT, Enclosures
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, Finding
+from verification.trials.guards import globals_restored
 from verification.trials.materialise import Budget, Placed, materialise
 from verification.trials.results import Part, Results, gradients_of
 
@@ -172,7 +173,7 @@ class Trial:
         cotangents: Mapping[str, Tensor] | None = None,
         *,
         subject: Subject | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> Results:
         """All that one call yields: the outputs and, where the case has cotangents, every "NAME
         gradient".
         """
@@ -186,8 +187,9 @@ class Trial:
         where.
         """
         try:
-            return act(*arguments)
-        except Exception as error:
+            with globals_restored():
+                return act(*arguments)
+        except (Exception, SystemExit) as error:
             self.fail_with(error, what)
 
     # What is true
@@ -308,7 +310,7 @@ class Trial:
         finding = Finding(kind, tensor, sentence, **facts)
         raise Discrepancy.of(self.case.property, finding, self.case)
 
-    def fail_with(self, error: Exception, what: str) -> NoReturn:
+    def fail_with(self, error: BaseException, what: str) -> NoReturn:
         """Raise the discrepancy of an error that the subject raised where it should have worked."""
         sentence = f"{what} {type(error).__name__}: {error}"
         finding = Finding(f"raised {type(error).__name__}", "", sentence)
