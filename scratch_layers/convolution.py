@@ -22,9 +22,9 @@ from scratch_layers.checks import (
 )
 from scratch_layers.correlation import (
     Geometry,
-    correlate,
-    correlate_input_gradient,
-    correlate_weight_gradient,
+    gather,
+    spread,
+    weight_gradient,
 )
 from scratch_layers.initializers import bias_uniform, kaiming_uniform
 from scratch_layers.module import Module, Parameter, Record
@@ -93,7 +93,7 @@ class _Convolution(Module):
 
     def _accumulate(self, grad_weight: Tensor, grad_output: Tensor) -> None:
         """db[o] = sum over n, i of dy[n, o, i]; the sum is rounded once to the bias's dtype."""
-        self.weight.grad += grad_weight
+        self.weight.grad += grad_weight.to(self.weight.grad.dtype)
         if self.bias is not None:
             self.bias.grad += grad_output.sum((0, 2, 3))
 
@@ -152,7 +152,7 @@ class Conv2d(_Convolution):
     def forward(self, input: Tensor) -> Tensor:
         """The correlation of input (N, C, H, W) and weight, plus bias: (N, O, oh, ow)."""
         x, weight, bias = self._accept(input)
-        output = correlate(x, weight, bias, self._geometry, self.output_size(x))
+        output = gather(x, weight, bias, self._geometry, self.output_size(x))
         return self._remember(output, x, weight, bias)
 
     def backward(self, grad_output: Tensor) -> Tensor:
@@ -160,8 +160,8 @@ class Conv2d(_Convolution):
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
-        dx = correlate_input_gradient(dy, weight, None, self._geometry, (height, width))
-        dw = correlate_weight_gradient(x, dy, self._geometry, self.kernel_size)
+        dx = spread(dy, weight, None, self._geometry, (height, width))
+        dw = weight_gradient(x, dy, self._geometry, self.kernel_size)
         self._accumulate(dw, dy)
         return dx
 
@@ -241,7 +241,7 @@ class ConvTranspose2d(_Convolution):
     def forward(self, input: Tensor) -> Tensor:
         """What Conv2d's backward computes for its input, plus bias: (N, O, oh, ow)."""
         x, weight, bias = self._accept(input)
-        output = correlate_input_gradient(x, weight, bias, self._geometry, self.output_size(x))
+        output = spread(x, weight, bias, self._geometry, self.output_size(x))
         return self._remember(output, x, weight, bias)
 
     def backward(self, grad_output: Tensor) -> Tensor:
@@ -249,8 +249,8 @@ class ConvTranspose2d(_Convolution):
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
-        dx = correlate(dy, weight, None, self._geometry, (height, width))
-        dw = correlate_weight_gradient(dy, x, self._geometry, self.kernel_size)
+        dx = gather(dy, weight, None, self._geometry, (height, width))
+        dw = weight_gradient(dy, x, self._geometry, self.kernel_size)
         self._accumulate(dw, dy)
         return dx
 

@@ -7,28 +7,37 @@ the response y (N, O, oh, ow), with G groups. Output position i and kernel tap u
 
 and all three contractions sum the same products, each over what its result does not have:
 
-    correlate        y[n, o, i] = sum over c, u of  w[o, c, u] x[n, c, a]
-    input gradient   x[n, c, a] = sum over o and all (i, u) that meet at a of  w[o, c, u] y[n, o, i]
+    gather           y[n, o, i] = sum over c, u of  w[o, c, u] x[n, c, a]
+    spread           x[n, c, a] = sum over o and all (i, u) that meet at a of  w[o, c, u] y[n, o, i]
     weight gradient  w[o, c, u] = sum over n, i of  y[n, o, i] x[n, c, a]
 
-Conv2d is the first, and its backward the other two. ConvTranspose2d is the second, and its backward
-the first and the third. Outside the picture x is zero. (V. Dumoulin, F. Visin, "A guide to
-convolution arithmetic for deep learning", 2016.)
+Conv2d gathers, and its backward spreads; ConvTranspose2d spreads, and its backward gathers. Outside
+the picture x is zero. (V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep
+learning", 2016.)
 
-Each is one matrix product with im2col's matrix of windows. Results have the dtype of the first
-argument; 16-bit tensors are summed in float32 and rounded once.
+Each is a matrix product with a matrix of windows (im2col). `gather` and `weight_gradient` take the
+windows of x at every stride-th position. `spread` takes one phase of x at a time, the pixels
+a = stride q + r with one remainder r: the taps u that meet this phase do so at
+i = q + (r + padding - dilation u) / stride, one further for every further q, so the phase is a
+correlation of y with stride 1, of those taps alone.
+
+The weight gradient could share the windows of `spread`. That would save a fifth of the backward of
+8 channels, but multiply pixels that no window holds with the zeros around y, and so carry a NaN to
+taps that never met it.
+
+Results have the dtype of the first argument; 16-bit tensors are summed in float32 and rounded once,
+the weight gradient by the layer that adds it up.
 """
 
-from collections.abc import Iterator
+import math
+from functools import lru_cache
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
-from torch.nn.functional import fold
 
 from scratch_layers.checks import Pair, working_dtype
-
-# A chunk of the batch whose windows stay in the cache between writing and multiplying them.
-CHUNK_BYTES = 1 << 20
+from scratch_layers.windows import Along, Area, Windows, write
 
 
 class Geometry(NamedTuple):
@@ -52,98 +61,132 @@ class Geometry(NamedTuple):
         return height, width
 
 
-def correlate(
+class Phase(NamedTuple):
+    """Along one axis, the pixels of one remainder: their windows of y, and the taps they meet.
+
+    Windows run forwards, and so meet the taps from the last to the first: `taps` are those of the
+    flipped kernel.
+    """
+
+    windows: Along
+    pixels: slice
+    taps: slice
+
+
+def gather(
     x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Pair
 ) -> Tensor:
     """Compute y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O)."""
-    taps, kernel = _taps(weight, geometry.groups), _size(weight)
-    y = x.new_empty(len(x), len(weight), *positions)
-    for part in _chunks(x, kernel, positions):
-        columns = _columns(x[part], kernel, geometry, positions)
-        response = (taps @ columns).reshape(-1, len(weight), *positions)
-        y[part] = response if bias is None else response + bias.view(-1, 1, 1)
+    y = x.new_empty(x.shape[0], weight.shape[0], *positions)
+    area = _positions(geometry, _size(weight), positions)
+    _correlate(x, (area,), [(_by_group(weight, geometry.groups), y)], bias)
     return y
 
 
-def correlate_input_gradient(
+def spread(
     y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair
 ) -> Tensor:
     """Compute x (N, C, *size) from y (N, O, oh, ow) and w (O, C/G, kh, kw), plus b (C)."""
-    taps, kernel, positions = _taps(weight, geometry.groups), _size(weight), _size(y)
-    span, (up, left) = geometry.span(positions, kernel), geometry.padding
-    x = y.new_empty(len(y), weight.shape[1] * geometry.groups, *size)
-    for part in _chunks(x, kernel, positions):
-        columns = taps.transpose(1, 2) @ _responses(y[part], geometry.groups)
-        padded = fold(columns.flatten(1, 2), span, kernel, geometry.dilation, 0, geometry.stride)
-        picture = _place(padded, (-up, -left), size)
-        x[part] = picture if bias is None else picture + bias.view(-1, 1, 1)
+    x = y.new_empty(y.shape[0], weight.shape[1] * geometry.groups, *size)
+    taps = _by_group(weight.flip(2, 3), geometry.groups).transpose(1, 2)
+    met, missed = _phases(geometry, _size(weight), size)
+    areas = tuple((rows.windows, columns.windows) for rows, columns in met)
+    products = [
+        (taps[..., rows.taps, columns.taps], x[:, :, rows.pixels, columns.pixels])
+        for rows, columns in met
+    ]
+    _correlate(y, areas, products, bias)
+    for rows, columns in missed:
+        x[:, :, rows.pixels, columns.pixels] = 0 if bias is None else bias.view(-1, 1, 1)
     return x
 
 
-def correlate_weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
-    """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), in x's dtype."""
+def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
+    """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
     groups, outputs, inner = geometry.groups, y.shape[1], x.shape[1] // geometry.groups
-    taps = x.new_zeros(
-        groups, outputs // groups, inner * _area(kernel), dtype=working_dtype(x.dtype)
+    windows = Windows.of(x, (_positions(geometry, kernel, _size(y)),), groups)
+    height, products = outputs // groups, inner * kernel[0] * kernel[1]
+    taps = x.new_zeros((windows.samples * groups, height, products), dtype=working_dtype(x.dtype))
+    for first, count in windows.lay(x):
+        responses = y[first : first + count].to(taps.dtype)
+        for block in windows.blocks[0]:
+            right = write(block, count)
+            left = responses[:, :, block.lines].reshape(-1, height, right.shape[2])
+            taps[: left.shape[0]].baddbmm_(left, right.transpose(1, 2))
+    return taps.view(windows.samples, outputs, inner, *kernel).sum(0)
+
+
+def _correlate(
+    source: Tensor,
+    areas: tuple[Area, ...],
+    products: list[tuple[Tensor, Tensor]],
+    bias: Tensor | None,
+) -> None:
+    """For each area multiply its taps (G, M/G, C/G, th, tw) with its windows of the source, into
+    its result (N, M, *positions), plus b (M).
+    """
+    if not areas:
+        return
+    shift = source.new_zeros(()) if bias is None else bias.view(-1, 1, 1)
+    windows = Windows.of(source, areas, products[0][0].shape[0])
+    work = []
+    for (taps, result), blocks in zip(products, windows.blocks, strict=True):
+        matrix = taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
+        left = matrix.expand(windows.samples, -1, -1, -1).reshape(-1, *matrix.shape[1:])
+        work.append((blocks, left, result))
+    for first, count in windows.lay(source):
+        for blocks, left, result in work:
+            part = result[first : first + count]
+            for block in blocks:
+                right = write(block, count)
+                values = torch.bmm(left[: right.shape[0]], right)
+                target = part[:, :, block.lines]
+                torch.add(values.view(target.shape), shift, out=target)
+
+
+def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Area:
+    """The windows of the picture at every stride-th position, along both axes."""
+    rows, columns = (
+        Along(-p, d, k, s, i)
+        for s, p, d, k, i in zip(*geometry[:3], kernel, positions, strict=True)
     )
-    for part in _chunks(x, kernel, _size(y)):
-        columns = _columns(x[part], kernel, geometry, _size(y))
-        taps += (_responses(y[part], groups) @ columns.transpose(2, 3)).sum(0)
-    return taps.to(x.dtype).view(outputs, inner, *kernel)
+    return rows, columns
 
 
-def _columns(x: Tensor, kernel: Pair, geometry: Geometry, positions: Pair) -> Tensor:
-    """im2col: the windows of x as matrices (N, G, C/G kh kw, oh ow), in the working dtype."""
-    groups, span = geometry.groups, geometry.span(positions, kernel)
-    x = _place(x, geometry.padding, span).to(working_dtype(x.dtype))
-    batch, channels = x.shape[:2]
-    n, c, h, w = x.stride()
-    (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
-    windows = x.as_strided(
-        (batch, groups, channels // groups, *kernel, *positions),
-        (n, c * (channels // groups), c, h * dh, w * dw, h * sh, w * sw),
-    )
-    return windows.reshape(batch, groups, channels // groups * _area(kernel), _area(positions))
+@lru_cache
+def _phases(
+    geometry: Geometry, kernel: Pair, size: Pair
+) -> tuple[list[tuple[Phase, Phase]], list[tuple[Phase, Phase]]]:
+    """The phases of a picture of that size: those that some tap meets, and those that none does."""
+    pairs = [
+        (rows, columns)
+        for rows in _phases_along(geometry, 0, kernel[0], size[0])
+        for columns in _phases_along(geometry, 1, kernel[1], size[1])
+    ]
+    met = [pair for pair in pairs if all(phase.windows.taps for phase in pair)]
+    return met, [pair for pair in pairs if pair not in met]
 
 
-def _taps(weight: Tensor, groups: int) -> Tensor:
-    """The weight (O, C/G, kh, kw) as matrices (G, O/G, C/G kh kw), in the working dtype."""
-    wide = weight.to(working_dtype(weight.dtype))
-    return wide.reshape(groups, len(weight) // groups, weight[0].numel())
+def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Phase]:
+    """Every phase along one axis."""
+    stride, padding, dilation = (pair[axis] for pair in geometry[:3])
+    every = stride // math.gcd(stride, dilation)
+    phases = []
+    for remainder in range(min(stride, size)):
+        offset, pixels = remainder + padding, range(remainder, size, stride)
+        met = [u for u in range(kernel) if (offset - dilation * u) % stride == 0]
+        start = (offset - dilation * met[-1]) // stride if met else 0
+        windows = Along(start, dilation * every // stride, len(met), 1, len(pixels))
+        taps = slice(kernel - 1 - met[-1], kernel - met[0], every) if met else slice(0)
+        phases.append(Phase(windows, slice(remainder, None, stride), taps))
+    return phases
 
 
-def _responses(y: Tensor, groups: int) -> Tensor:
-    """The response (N, O, oh, ow) as matrices (N, G, O/G, oh ow), in the working dtype."""
-    wide = y.to(working_dtype(y.dtype))
-    return wide.reshape(len(y), groups, y.shape[1] // groups, _area(_size(y)))
-
-
-def _place(x: Tensor, offset: Pair, size: Pair) -> Tensor:
-    """The part of the plane of size `size` that x covers when laid at `offset`; zeros elsewhere."""
-    (up, left), (height, width) = offset, size
-    top, bottom = max(0, -up), min(x.shape[2], height - up)
-    start, end = max(0, -left), min(x.shape[3], width - left)
-    covered = x[:, :, top : max(top, bottom), start : max(start, end)]
-    if _size(covered) == size:
-        return covered
-    placed = x.new_zeros(*x.shape[:2], height, width)
-    if covered.numel():
-        placed[:, :, top + up : bottom + up, start + left : end + left] = covered
-    return placed
-
-
-def _chunks(x: Tensor, kernel: Pair, positions: Pair) -> Iterator[slice]:
-    """Slices of the batch whose windows take about CHUNK_BYTES, at least one sample each."""
-    batch, channels = x.shape[:2]
-    sample_bytes = working_dtype(x.dtype).itemsize * channels * _area(kernel) * _area(positions)
-    step = max(1, CHUNK_BYTES // sample_bytes)
-    return (slice(start, start + step) for start in range(0, batch, step))
+def _by_group(weight: Tensor, groups: int) -> Tensor:
+    """The weight (O, C/G, kh, kw) as (G, O/G, C/G, kh, kw)."""
+    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
 
 
 def _size(tensor: Tensor) -> Pair:
     height, width = tensor.shape[2:]
     return height, width
-
-
-def _area(size: Pair) -> int:
-    return size[0] * size[1]

@@ -16,7 +16,6 @@ from scratch_layers import (
     Sequential,
     Sigmoid,
     Upsampling,
-    correlation,
     loops,
 )
 from scratch_layers.upsampling import source_index
@@ -112,20 +111,6 @@ def test_convolution_equals_the_loops(geometry, batch):
     expected = loops.conv2d_backward(x, weight, cotangent, **geometry)
     for got, truth in zip((grad_input, *(g for _, g in layer.param())), expected, strict=True):
         assert torch.equal(got, truth)
-
-
-@pytest.mark.parametrize("build", [Conv2d, ConvTranspose2d])
-def test_a_batch_in_many_chunks_gives_what_one_chunk_gives(build, monkeypatch):
-    x, results = integers(5, 4, 6, 7), []
-    for chunk_bytes in (1 << 30, 1):
-        monkeypatch.setattr(correlation, "CHUNK_BYTES", chunk_bytes)
-        layer = build(4, 2, (3, 2), stride=(1, 2), groups=2, dtype=torch.float64)
-        layer.weight.data = integers(*layer.weight.data.shape, seed=1)
-        layer.bias.data = integers(2, seed=2)
-        output = layer(x)
-        grad_input = layer.backward(integers(*output.shape, seed=3))
-        results.append((output, grad_input, layer.weight.grad, layer.bias.grad))
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("scale", [(1, 1), (2, 1.5), (0.5, 3), (2.7, 0.4)], ids=str)
