@@ -2,6 +2,7 @@
 
 from scratch_layers.activations import Activation, ReLU, Sigmoid
 from scratch_layers.convolution import Conv2d, ConvTranspose2d
+from scratch_layers.fused_upsampling import FusedUpsampling
 from scratch_layers.losses import MSELoss
 from scratch_layers.module import Module, Parameter, Sequential
 from scratch_layers.optimizers import SGD
@@ -12,6 +13,7 @@ __all__ = [
     "Activation",
     "Conv2d",
     "ConvTranspose2d",
+    "FusedUpsampling",
     "MSELoss",
     "Module",
     "NearestUpsampling",

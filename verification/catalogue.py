@@ -60,6 +60,7 @@ SHIPPED: dict[str, Entry] = {
         _shipped(convolution.CONV_TRANSPOSE2D),
         _shipped(upsampling.NEAREST_UPSAMPLING),
         _shipped(upsampling.UPSAMPLING),
+        _shipped(upsampling.FUSED_UPSAMPLING),
         _shipped(activations.RELU),
         _shipped(activations.SIGMOID),
         _shipped(containers.SEQUENTIAL),

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from scratch_layers import Conv2d, ConvTranspose2d, loops, windows
+from scratch_layers import Conv2d, ConvTranspose2d, FusedUpsampling, Upsampling, loops, windows
 
 GEOMETRIES = [
     {"kernel_size": (3, 2), "padding": (1, 2)},
@@ -123,3 +123,28 @@ def test_threads_do_not_share_their_grounds():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("scale", [1, 2, (3, 2)], ids=str)
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        {"kernel_size": 3, "padding": 1},
+        {"kernel_size": (2, 4), "padding": (0, 5)},
+        {"kernel_size": (3, 2), "padding": "same", "dilation": (2, 3)},
+    ],
+    ids=str,
+)
+def test_fused_upsampling_equals_upsampling(geometry, scale, groups):
+    options = {"scale_factor": scale, "groups": groups, "dtype": torch.float64, **geometry}
+    x = integers(3, 4, 5, 6)
+    fused = run(FusedUpsampling(4, 2, **options), x)
+    apart = run(Upsampling(4, 2, **options), x)
+    assert all(torch.equal(a, b) for a, b in zip(fused, apart, strict=True))
+
+
+@pytest.mark.parametrize("scale", [1.5, 0, (2, 2.0), True])
+def test_fused_upsampling_takes_whole_scales_only(scale):
+    with pytest.raises((TypeError, ValueError), match="scale_factor"):
+        FusedUpsampling(1, 1, 3, scale)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from verification.references.convolution import WINDOW_ARGUMENTS, conv2d
 from verification.references.laws import INPUT, Multilinear, Tensors
-from verification.references.row import Refusal, Row, Trait
+from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
 
 
@@ -50,6 +50,11 @@ def upsampled_conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     return conv2d(arguments, {**tensors, INPUT: nearest(arguments, tensors)})
 
 
+def fused(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+    """The same; a layer that fuses the two takes no stride."""
+    return upsampled_conv2d({**arguments, "stride": 1}, tensors)
+
+
 def _refusals() -> SearchStrategy[Refusal]:
     draw = images.nearest_upsamplings
     return refusals.half_arguments(
@@ -71,6 +76,18 @@ def _refusals_before_convolution() -> SearchStrategy[Refusal]:
     )
 
 
+def _refusals_when_fused() -> SearchStrategy[Refusal]:
+    draw = images.fused_upsamplings
+    table = {name: wrong for name, wrong in WINDOW_ARGUMENTS.items() if name != "stride"}
+    more = {"padding": refusals.NAMED_AMOUNTS, "scale_factor": refusals.SIZES}
+    return refusals.half_arguments(
+        refusals.bad_arguments(draw, table | more),
+        refusals.undivided_channels(draw),
+        refusals.bad_images(draw),
+        refusals.too_large_kernels(draw),
+    )
+
+
 _TRAITS = frozenset({Trait.LINEAR_IN_INPUT, Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE})
 
 NEAREST_UPSAMPLING = Row(
@@ -87,4 +104,14 @@ UPSAMPLING = Row(
     geometries=images.upsamplings,
     traits=_TRAITS | {Trait.LINEAR_IN_PARAMETERS},
     refusals=_refusals_before_convolution,
+)
+
+FUSED_UPSAMPLING = Row(
+    name="FusedUpsampling",
+    law=Multilinear(fused),
+    geometries=images.fused_upsamplings,
+    traits=UPSAMPLING.traits,
+    # It sums taps before they meet a pixel; its docstring says what becomes of infinities.
+    clauses=UPSAMPLING.clauses - {Clause.NON_FINITE},
+    refusals=_refusals_when_fused,
 )

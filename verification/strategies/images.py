@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -312,6 +312,16 @@ def upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     )
     weights = channels.weights(per_axis(window.kernel), bias)
     return Geometry(layer, (("input", (batch, channels.inputs, *size)),), weights)
+
+
+@st.composite
+def fused_upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
+    """FusedUpsampling: Upsampling by whole numbers, without a stride."""
+    scale = draw(choices(amounts(1, 4)))
+    held = replace(limits, fixed=(*limits.fixed, ("scale_factor", scale), ("stride", 1)))
+    geometry = draw(upsamplings(held))
+    arguments = {k: v for k, v in geometry.layer.kwargs.items() if k != "stride"}
+    return replace(geometry, layer=LayerCall.of("FusedUpsampling", **arguments))
 
 
 def enough_padding(size: Shape, window: Window, padding: Amount) -> Amount:
