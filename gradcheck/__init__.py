@@ -1,6 +1,9 @@
 """Is a derivative right? A gradient checker whose every verdict rests on a bound."""
 
 from gradcheck.check import check_gradients
+from gradcheck.jacobians import Estimate, Kind
+from gradcheck.noise import noise_level
+from gradcheck.numerical import jacobian
 from gradcheck.report import GradientError, GradientReport, Mismatch, TensorReport
 from gradcheck.stencils import Stencil, central, forward, stencil
 from gradcheck.subjects import (
@@ -13,9 +16,11 @@ from gradcheck.subjects import (
 
 __all__ = [
     "AutogradFunctionSubject",
+    "Estimate",
     "FunctionSubject",
     "GradientError",
     "GradientReport",
+    "Kind",
     "LayerSubject",
     "Mismatch",
     "ModuleSubject",
@@ -25,5 +30,7 @@ __all__ = [
     "central",
     "check_gradients",
     "forward",
+    "jacobian",
+    "noise_level",
     "stencil",
 ]

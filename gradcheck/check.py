@@ -7,7 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import EvaluationError, Point, Question, Tensors
+from gradcheck.comparison import Point, Question
+from gradcheck.errors import EvaluationError, Tensors
 from gradcheck.evaluation import flatten, judged_outputs
 from gradcheck.exactness import exact_point
 from gradcheck.jacobians import Basis

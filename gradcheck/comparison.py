@@ -5,36 +5,17 @@ The bound has four parts: the numerical entries' own bounds weighted by |c|; the
 analytic side, given or estimated; and the rounding of both sums here.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gradcheck.evaluation import (
-    CHUNK_ELEMENTS,
-    Evaluator,
-    flatten,
-    judged_outputs,
-    power_of_two_near,
-)
-from gradcheck.jacobians import GRID, Basis, ErrorBound, Estimate, Kind, jacobian_along
+from gradcheck.errors import ErrorBound, EvaluationError, Tensors, derived_error, estimated_error
+from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
+from gradcheck.jacobians import GRID, Basis, Estimate, Kind, jacobian_along
 from gradcheck.lines import Lines
-from gradcheck.noise import POINTS, noise_level
-from gradcheck.rounding import (
-    ANALYTIC_SAFETY,
-    NOISE_SAFETY,
-    OUTPUT_ROUNDINGS,
-    gamma,
-    significand_bits,
-    underflow,
-    unit_roundoff,
-)
+from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff
 from gradcheck.subjects import Subject
-
-Tensors = Mapping[str, Tensor]
-EvaluationError = Callable[[Tensors, Tensors], Tensors]
-"""(inputs, parameters) -> for every output a bound on |fl(f) - f| at that point, of its shape."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +86,8 @@ class Point:
             self.gradients.append(dict(question.subject.vjp(cotangent)))
         self._weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
-        self._noise: Tensor | None = None
         self._errors: dict[str, ErrorBound] = {}
+        self._estimated: ErrorBound | None = None
 
     def at(self, tensors: Tensors) -> "Point":
         """The same question at another point."""
@@ -228,50 +209,8 @@ class Point:
 
     def _error_bound(self, evaluator: Evaluator, name: str) -> ErrorBound:
         analysis = self.question.evaluation_error
-        if analysis is None:
-            return self._estimated_error(evaluator)
-
-        def error(reach: float, values: Tensor) -> Tensor:
-            return self._derived_error(analysis, name, reach)
-
-        return error
-
-    def _derived_error(self, analysis: EvaluationError, name: str, reach: float) -> Tensor:
-        """The given analysis, at the point and at the far corner of the box that is probed, [M]."""
-        tensor = self.tensor(name)
-        here = self._in_order(analysis(self.inputs, self.parameters))
-        if not reach:
-            return here
-        corner = {name: tensor + torch.where(tensor < 0, -reach, reach)}
-        inputs = {n: corner.get(n, t) for n, t in self.inputs.items()}
-        parameters = {n: corner.get(n, t) for n, t in self.parameters.items()}
-        return torch.maximum(here, self._in_order(analysis(inputs, parameters)))
-
-    def _in_order(self, bounds: Tensors) -> Tensor:
-        """Bounds of all outputs, flat like the outputs themselves, [M]."""
-        return flatten({name: bounds[name] for name in judged_outputs(self.outputs[0])})
-
-    def _estimated_error(self, evaluator: Evaluator) -> ErrorBound:
-        """Noise seen at points that are close together, and some roundings of the values probed."""
-        tensors = {n: evaluator.tensor(n) for n in (*self.inputs, *self.parameters)}
-        floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
-        dtypes = [t.dtype for t in (*floating.values(), *judged_outputs(self.outputs[0]).values())]
-        coarsest = min(dtypes, key=significand_bits)
-        if self._noise is None:
-            points = {n: self._close_together(t, coarsest) for n, t in floating.items()}
-            self._noise = NOISE_SAFETY * noise_level(evaluator.values_along(points))
-        level, u, smallest = self._noise, unit_roundoff(coarsest), underflow(1, coarsest)
-
-        def error(reach: float, values: Tensor) -> Tensor:
-            return level + OUTPUT_ROUNDINGS * u * values.abs().amax(0) + smallest
-
-        return error
-
-    def _close_together(self, tensor: Tensor, coarsest: torch.dtype) -> Tensor:
-        """Points on a short line for the difference table, [POINTS, *shape]."""
-        sizes = torch.where(tensor == 0, power_of_two_near(tensor), tensor.abs())
-        spacing = sizes * 2.0 ** -(2 * significand_bits(coarsest) // 3)
-        signs = 2 * torch.randint(0, 2, tensor.shape, generator=self.question.generator) - 1
-        # from x on to one side: a kink at x itself is no noise
-        places = torch.arange(1, POINTS + 1).to(tensor).reshape(-1, *[1] * tensor.dim())
-        return tensor + places * (signs.to(tensor) * spacing)
+        if analysis is not None:
+            return derived_error(analysis, evaluator, name)
+        if self._estimated is None:  # one for all tensors: the noise is the outputs'
+            self._estimated = estimated_error(evaluator, self.question.generator)
+        return self._estimated

@@ -54,7 +54,10 @@ class Evaluator:
         self.parameters = {name: _plain_copy(t) for name, t in parameters.items()}
         self._told_stacked = told_stacked
         self._stacked: dict[str, frozenset[str]] = {}
-        self.base = flatten(self._forward({}))
+        outputs = judged_outputs(self._forward({}))
+        self.output_names = tuple(outputs)
+        self.output_dtypes = tuple(output.dtype for output in outputs.values())
+        self.base = flatten(outputs)
 
     def tensor(self, name: str) -> Tensor:
         """The base value of an input or parameter."""

@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Comparison, Point, Tensors
+from gradcheck.comparison import Comparison, Point
+from gradcheck.errors import Tensors
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
 from gradcheck.jacobians import Basis
 from gradcheck.lines import Lines, along, random_lines, signed_integers

@@ -15,7 +15,6 @@ Every linear combination of the seven values is a row of one small matrix, built
 that the noise of each comes from its own weights.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -25,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gradcheck.errors import ErrorBound
 from gradcheck.evaluation import Evaluator, power_of_two_near
 from gradcheck.rounding import (
     ASYMPTOTIC_RATIO,
@@ -44,9 +44,6 @@ Basis = Literal["exact", "derived", "estimated"]
 """Where a bound comes from: arithmetic without rounding, an error analysis of this function, or
 what was seen of it."""
 
-ErrorBound = Callable[[float, Tensor], Tensor]
-"""(reach of the step, values [7, L, M]) -> bound on the error of a value, [L, M] or [M]."""
-
 
 class Kind(IntEnum):
     """What a function looks like along a line, from the best known to the least."""
@@ -60,7 +57,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Estimate:
-    """Derivatives of M outputs along L lines, each [L, M].
+    """Derivatives, each with a bound and a class: of M outputs along L lines, [L, M].
 
     The truth lies within ``bound`` of ``value`` (at a kink: every accepted derivative does).
     ``noise`` is the part of the bound that one evaluation's error makes, error / step.
@@ -165,7 +162,10 @@ def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estima
             (seen["slope_right"] + seen["slope_left"]) / 2,
             half_gap + noise["slope_right"] + bend,
         ),
-        Kind.SMOOTH: (seen["six_points"], EXTRAPOLATION_REST * size["last_correction"] + _SMOOTH_NOISE * error),
+        Kind.SMOOTH: (
+            seen["six_points"],
+            EXTRAPOLATION_REST * size["last_correction"] + _SMOOTH_NOISE * error,
+        ),
         Kind.QUADRATIC: (seen["first"], noise["first"] + cubic + HIDDEN_KINK * parabola),
         Kind.AFFINE: (
             seen["first"],

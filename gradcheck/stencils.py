@@ -62,6 +62,17 @@ class Stencil:
         power = self.derivative + self.order
         return abs(float(self.moment(power))) / math.factorial(power)
 
+    def step(self, noise: float, size: float) -> float:
+        """The step that makes the two errors together smallest.
+
+        ``noise`` is the error of one value (see ``noise_level``) and ``size`` that of
+        f^(derivative + order): the minimum of A noise / h^q + T size h^p is where its derivative by
+        h vanishes, at h^(p + q) = q A noise / (p T size).
+        """
+        q, p = self.derivative, self.order
+        balance = (q * self.amplification * noise) / (p * self.truncation * size)
+        return float(balance ** (1 / (p + q)))
+
     def __str__(self) -> str:
         offsets = ", ".join(str(offset) for offset in self.offsets)
         weights = ", ".join(str(weight) for weight in self.weights)

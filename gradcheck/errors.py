@@ -1,0 +1,73 @@
+"""How far an evaluated output may be off: by a given error analysis, or by the noise that is seen.
+
+Both are an ``ErrorBound``, a function of the step and of the values probed with it.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from gradcheck.evaluation import Evaluator, flatten, power_of_two_near
+from gradcheck.noise import POINTS, noise_level
+from gradcheck.rounding import (
+    NOISE_SAFETY,
+    OUTPUT_ROUNDINGS,
+    significand_bits,
+    underflow,
+    unit_roundoff,
+)
+
+Tensors = Mapping[str, Tensor]
+
+ErrorBound = Callable[[float, Tensor], Tensor]
+"""(reach of the step, values [7, L, M]) -> bound on the error of a value, [L, M] or [M]."""
+
+EvaluationError = Callable[[Tensors, Tensors], Tensors]
+"""(inputs, parameters) -> for every output a bound on |fl(f) - f| at that point, of its shape."""
+
+
+def derived_error(analysis: EvaluationError, evaluator: Evaluator, name: str) -> ErrorBound:
+    """The given analysis, at the point and at the far corner of the box that is probed."""
+    tensor = evaluator.tensor(name)
+
+    def analysed(moved: Tensors) -> Tensor:
+        bounds = analysis(
+            {n: moved.get(n, t) for n, t in evaluator.inputs.items()},
+            {n: moved.get(n, t) for n, t in evaluator.parameters.items()},
+        )
+        return flatten({n: bounds[n] for n in evaluator.output_names})
+
+    def error(reach: float, values: Tensor) -> Tensor:
+        if not reach:
+            return analysed({})
+        corner = tensor + torch.where(tensor < 0, -reach, reach)
+        return torch.maximum(analysed({}), analysed({name: corner}))
+
+    return error
+
+
+def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBound:
+    """Noise seen at points that are close together, and some roundings of the values probed."""
+    tensors = {**evaluator.inputs, **evaluator.parameters}
+    floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
+    dtypes = [*(t.dtype for t in floating.values()), *evaluator.output_dtypes]
+    coarsest = min(dtypes, key=significand_bits)
+    points = {n: _close_together(t, coarsest, generator) for n, t in floating.items()}
+    level = NOISE_SAFETY * noise_level(evaluator.values_along(points))
+    u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
+
+    def error(reach: float, values: Tensor) -> Tensor:
+        return level + OUTPUT_ROUNDINGS * u * values.abs().amax(0) + smallest
+
+    return error
+
+
+def _close_together(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) -> Tensor:
+    """Points on a short line for the difference table, [POINTS, *shape]."""
+    sizes = torch.where(tensor == 0, power_of_two_near(tensor), tensor.abs())
+    spacing = sizes * 2.0 ** -(2 * significand_bits(coarsest) // 3)
+    signs = 2 * torch.randint(0, 2, tensor.shape, generator=generator) - 1
+    # from x on to one side: a kink at x itself is no noise
+    places = torch.arange(1, POINTS + 1).to(tensor).reshape(-1, *[1] * tensor.dim())
+    return tensor + places * (signs.to(tensor) * spacing)
