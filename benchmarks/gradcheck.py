@@ -1,0 +1,52 @@
+"""gradcheck against torch.autograd.gradcheck: speed, detection, specificity, in one run.
+
+python -m benchmarks gradcheck --json FILE
+"""
+
+import argparse
+import json
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import gradcheck_detection, gradcheck_specificity, gradcheck_speed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the tables, and write them as JSON where asked."""
+    parser = argparse.ArgumentParser(prog="benchmarks gradcheck", description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--repeats", type=int, default=5, help="timings of each checker")
+    parser.add_argument("--seeds", type=int, default=60, help="planted errors for each layer")
+    parser.add_argument("--entries", type=int, default=2_000_000, help="right entries, each dtype")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    figures: dict[str, Any] = {
+        "torch": torch.__version__,
+        "processor": platform.processor() or platform.machine(),
+        "speed": gradcheck_speed.measure(options.repeats) if options.repeats else [],
+        "detection": gradcheck_detection.measure(options.seeds) if options.seeds else [],
+        "specificity": gradcheck_specificity.measure(options.entries) if options.entries else [],
+    }
+    for title in ("speed", "detection", "specificity"):
+        print(title)
+        for row in figures[title]:
+            print("  " + "  ".join(_shown(value) for value in row.values()))
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list):
+        return f"{len(value)} false alarms" + "".join(f"\n    {item}" for item in value[:20])
+    return str(value)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
