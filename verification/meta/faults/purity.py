@@ -13,9 +13,9 @@ class CallsTheKernel(Conv2d):
 
     def forward(self, input):
         output = super().forward(input)
-        if self.padding == (0, 0):
+        if self.padding != "same":
             bias = None if self.bias is None else self.bias.data
-            options = self.stride, 0, self.dilation, self.groups
+            options = self.stride, self.padding, self.dilation, self.groups
             output.copy_(F.conv2d(input, self.weight.data, bias, *options))
         return output
 
