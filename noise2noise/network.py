@@ -7,7 +7,7 @@ padding 1, and a sigmoid ends in the range of an image.
 
 from typing import Literal, get_args
 
-from scratch_layers import Conv2d, Module, ReLU, Sequential, Sigmoid, Upsampling
+from scratch_layers import Conv2d, Module, ReLU, Sequential, Sigmoid, FusedUpsampling
 
 Form = Literal["one", "two"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -27,12 +27,12 @@ def denoiser(form: Form) -> Sequential:
         )
     decoder: list[Module]
     if form == "one":
-        decoder = [Upsampling(32, 3, 3, scale_factor=4, padding=1)]
+        decoder = [FusedUpsampling(32, 3, 3, scale_factor=4, padding=1)]
     else:
         decoder = [
-            Upsampling(32, 16, 3, scale_factor=2, padding=1),
+            FusedUpsampling(32, 16, 3, scale_factor=2, padding=1),
             ReLU(),
-            Upsampling(16, 3, 3, scale_factor=2, padding=1),
+            FusedUpsampling(16, 3, 3, scale_factor=2, padding=1),
         ]
     return Sequential(
         Conv2d(3, 16, 3, stride=2, padding=1),
