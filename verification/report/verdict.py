@@ -18,12 +18,16 @@ class LayerIsWrong(AssertionError):
 
 @dataclass(frozen=True)
 class Report:
-    """What `verification.check` found of one layer."""
+    """What `verification.check` found of one layer.
+
+    unsupervised: why it ran in the caller's own process; empty if it ran in a child.
+    """
 
     layer: str
     like: str
     contract: bool
     summary: Summary
+    unsupervised: str = ""
 
     @property
     def failures(self) -> list[Cell]:
@@ -64,6 +68,7 @@ class Report:
             "like": self.like,
             "contract": self.contract,
             "ok": self.ok,
+            "unsupervised": self.unsupervised,
             **self.summary.to_dict(),
         }
 
@@ -90,6 +95,8 @@ class Report:
         yield from not_exercised_lines(self.summary)
         for cell in self.summary.of(Result.NO_VERDICT):
             yield f"no verdict on {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
+        if self.unsupervised:
+            yield f"unsupervised, in this process: {self.unsupervised}"
         yield self._verdict()
 
     def _verdict(self) -> str:

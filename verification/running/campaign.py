@@ -24,11 +24,14 @@ from verification.running.minimise import minimise
 from verification.strategies.reach import cells
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, discrepancies
-from verification.trials.outcome import NotExercised, Outcome
+from verification.trials.outcome import Died, NotExercised, Outcome, Passed
 from verification.trials.run_case import run_case
 
 Run = Callable[[Case], Outcome]
 """How a case is run: `run_case`, or something that calls it elsewhere or keeps a journal."""
+
+MOST_DEATHS = 3
+"""So many deaths of its child process end a campaign: each costs the start of a new one."""
 
 
 @dataclass
@@ -49,7 +52,7 @@ class Tally:
         self.reach.update(cells(case))
         if isinstance(outcome, NotExercised):
             self.unjudged[outcome.reason] += 1
-        elif not isinstance(outcome, Discrepancy):
+        elif isinstance(outcome, Passed):
             self.counts.update(dict(outcome.counts))
 
     def nothing_judged(self) -> str:
@@ -83,16 +86,20 @@ def hunt(
     are given; `run` runs each of them.
 
     Raises:
-        Discrepancy: the property fails; its `case` is shrunk and its values are simplified.
+        Discrepancy: the property fails; its `case` is shrunk and its values are simplified, unless
+            the layer died of it.
         ExceptionGroup: several independent failures, one Discrepancy each.
     """
     tally = Tally() if tally is None else tally
+    watched = _Watched(run)
 
     def experiment(case: Case) -> None:
-        outcome = run(case)
+        outcome = watched.run(case)
         tally.add(case, outcome)
         if isinstance(outcome, Discrepancy):
             raise outcome
+        if watched.enough:
+            raise _EnoughDeaths
 
     # Hypothesis keys its database and its derandomised seed by a function's source and signature,
     # which all campaigns share but for the name that is written into this one's.
@@ -107,17 +114,59 @@ def hunt(
     )
     started = time.perf_counter()
     try:
-        campaign()
-    except (Discrepancy, ExceptionGroup) as failure:
-        found = [minimise(discrepancy, run) for discrepancy in discrepancies(failure)]
-        if not found:
-            raise
-        if len(found) == 1:
-            raise found[0] from None
-        raise ExceptionGroup(f"{len(found)} independent failures", found) from None
+        found = _failures(campaign, watched)
     finally:
         tally.seconds += time.perf_counter() - started
+    if len(found) > 1:
+        raise ExceptionGroup(f"{len(found)} independent failures", found)
+    if found:
+        raise found[0]
     return tally
+
+
+def _failures(campaign: Callable[[], None], watched: _Watched) -> list[Discrepancy]:
+    """Run a campaign; its failures with simplified values, and its deaths as they came."""
+    failures: list[Discrepancy] = []
+    try:
+        campaign()
+    except _EnoughDeaths:
+        failures = list(watched.latest.values())
+    except (Discrepancy, ExceptionGroup) as failure:
+        failures = list(discrepancies(failure))
+        if not failures:
+            raise
+    return [*(minimise(failure, watched.run) for failure in failures), *watched.deaths.values()]
+
+
+class _EnoughDeaths(BaseException):
+    """Ends a campaign. No Exception: Hypothesis would take it for a failure and shrink it."""
+
+
+class _Watched:
+    """Runs cases, keeps the latest failure of each cause and the first death of each reason."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._count = 0
+        self.latest: dict[tuple[str, str, str], Discrepancy] = {}
+        self.deaths: dict[str, Discrepancy] = {}
+
+    @property
+    def enough(self) -> bool:
+        """Whether nothing more is to be run."""
+        return self._count >= MOST_DEATHS
+
+    def run(self, case: Case) -> Outcome:
+        """The outcome of a case; after too many deaths none is run any more."""
+        if self.enough:
+            return NotExercised(f"the layer had ended its process {MOST_DEATHS} times")
+        outcome = self._run(case)
+        if isinstance(outcome, Discrepancy):
+            self.latest[outcome.cause] = outcome
+        elif isinstance(outcome, Died):
+            self._count += 1
+            self.deaths.setdefault(outcome.reason, outcome.discrepancy(case))
+        return outcome
 
 
 def _each_drawn_anew(cases: SearchStrategy[Case]) -> SearchStrategy[Case]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from verification.references.clauses import Clause
 from verification.report.failure import failure_of, save_case
 from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary
 from verification.report.verdict import Report
-from verification.running.campaign import Tally, hunt
+from verification.running.campaign import Run, Tally, hunt
 from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
+from verification.running.supervisor import Supervisor, why_unsupervised
 from verification.subjects.entry import Entry
 from verification.subjects.foreign import Factory, foreign_entry
 from verification.trials.discrepancy import discrepancies
+from verification.trials.run_case import run_case
 
 
 def check(
@@ -33,10 +36,14 @@ def check(
     dtypes: Sequence[str] = ("float32", "float64"),
     examples: int = 100,
     contract: bool = False,
+    supervised: bool = True,
     cases: Path = Path("reports/cases"),
     progress: Callable[[Cell], None] | None = None,
 ) -> Report:
-    """Judge a hand-written layer by the row of its kind, in this process.
+    """Judge a hand-written layer by the row of its kind.
+
+    Its cases run in a child process, where a crash, an endless loop or a lack of memory ends one
+    case and not the run; a layer without an importable name runs in this one.
 
     Args:
         layer: its class, or a function that builds it; it has `forward` and `backward`. Arguments
@@ -50,6 +57,7 @@ def check(
         examples: for each property, device and dtype. The same are drawn on every run.
         contract: whether the layer contract (refusals, purity, state, accumulation, empty batches,
             NaN) decides too; otherwise what breaks it is shown beside the verdict.
+        supervised: whether the child process is wanted; without it a debugger sees the layer.
         cases: the folder for the case files of failures.
         progress: called with every cell of the report as it is decided.
 
@@ -73,10 +81,15 @@ def check(
     started = time.perf_counter()
     chosen = [PROPERTIES[n] for n in properties] or in_order(PROPERTIES.values())
     found: list[Cell] = []
-    for target in _targets(entry, chosen, devices, dtypes, contract):
-        found.append(_judge(target, settings, cases))
-        if progress is not None:
-            progress(found[-1])
+    unsupervised = why_unsupervised(layer, entry.name) if supervised else "as was asked for"
+    with ExitStack() as stack:
+        run: Run = run_case
+        if not unsupervised:
+            run = stack.enter_context(Supervisor(entry.name, entry.row.name)).run
+        for target in _targets(entry, chosen, devices, dtypes, contract):
+            found.append(_judge(target, settings, cases, run))
+            if progress is not None:
+                progress(found[-1])
     missing = [
         NotApplicable(entry.row.name, prop.name, prop.missing(entry))
         for prop in chosen
@@ -84,7 +97,7 @@ def check(
     ]
     seconds = time.perf_counter() - started
     summary = Summary(tuple(found), tuple(missing), seconds, provenance(layer=entry.name))
-    return Report(entry.name, entry.row.name, contract, summary)
+    return Report(entry.name, entry.row.name, contract, summary, unsupervised)
 
 
 def _targets(
@@ -107,7 +120,7 @@ def _targets(
                 yield from (Target(asked, prop, device, dtype) for dtype in dtypes)
 
 
-def _judge(target: Target, settings: hypothesis.settings, cases: Path) -> Cell:
+def _judge(target: Target, settings: hypothesis.settings, cases: Path, run: Run) -> Cell:
     reason = absent(target.device)
     if reason is not None:
         return Cell(*target.names(), Result.NOT_EXERCISED, reason)
@@ -121,6 +134,7 @@ def _judge(target: Target, settings: hypothesis.settings, cases: Path) -> Cell:
                 dtype=target.dtype,
                 tally=tally,
                 settings=settings,
+                run=run,
             )
         except Exception as error:
             failures = [failure_of(d, save_case(d, cases)) for d in discrepancies(error)]

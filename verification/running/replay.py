@@ -1,4 +1,7 @@
-"""Replay a case file: check every name in it, find the subject, run the case. Draws nothing."""
+"""Replay a case file: check every name in it, find the subject, run the case. Draws nothing.
+
+A layer outside the catalogue runs in a child process, as it did when the case was found.
+"""
 
 from collections.abc import Collection, Iterable
 
@@ -9,10 +12,11 @@ from verification.cases import Case
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
 from verification.running.selection import absent
+from verification.running.supervisor import ChildError, Supervisor
 from verification.strategies.tensors import LAYOUTS
 from verification.subjects.resolve import resolve
 from verification.trials.materialise import FAMILIES
-from verification.trials.outcome import NotExercised, Outcome
+from verification.trials.outcome import Died, NotExercised, Outcome
 from verification.trials.run_case import run_case
 
 
@@ -29,14 +33,19 @@ def replay(file: CaseFile, allowed: Collection[str] = ()) -> Outcome:
     reason = absent(torch.device(case.device).type)
     if reason is not None:
         return NotExercised(reason)
-    with catalogue.added(entry):
-        try:
+    try:
+        if entry.like is None:
             return run_case(case)
-        except Exception as error:
-            # What a layer raises is a Discrepancy; this comes from making the case real.
-            raise CaseFileError(
-                f"the case cannot be made real: {type(error).__name__}: {error}"
-            ) from error
+        with Supervisor(entry.name, entry.like) as child:
+            outcome = child.run(case)
+        return outcome.discrepancy(case) if isinstance(outcome, Died) else outcome
+    except ChildError as error:
+        raise CaseFileError(f"the case cannot be made real: {error}") from error
+    except Exception as error:
+        # What a layer raises is a Discrepancy; this comes from making the case real.
+        raise CaseFileError(
+            f"the case cannot be made real: {type(error).__name__}: {error}"
+        ) from error
 
 
 def changed_since(file: CaseFile, allowed: Collection[str] = ()) -> bool:

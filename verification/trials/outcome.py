@@ -1,10 +1,15 @@
-"""How a Case ended: Passed, NotExercised with its reason, or a Discrepancy."""
+"""How a Case ended: Passed, NotExercised with its reason, a Discrepancy, or Died; as JSON too, for
+the way out of a child process.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from verification.trials.discrepancy import Discrepancy
+from verification.cases import Case
+from verification.trials.discrepancy import Discrepancy, Finding
 
 
 @dataclass(frozen=True)
@@ -23,4 +28,43 @@ class NotExercised:
     reason: str
 
 
-Outcome = Passed | NotExercised | Discrepancy
+@dataclass(frozen=True)
+class Died:
+    """The layer ended its process, or had to be ended with it: "killed by SIGSEGV", say."""
+
+    reason: str
+
+    def discrepancy(self, case: Case) -> Discrepancy:
+        """The same as a discrepancy of the case that was running."""
+        sentence = f"the layer ended its process: {self.reason}; such a case is not shrunk"
+        finding = Finding("died", "", sentence)
+        return Discrepancy.of(case.property, finding, case)
+
+
+Outcome = Passed | NotExercised | Discrepancy | Died
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON-ready data, without the Case: whoever asked has that."""
+    match outcome:
+        case Passed(counts):
+            return {"passed": dict(counts)}
+        case NotExercised(reason):
+            return {"not exercised": reason}
+        case Died(reason):
+            return {"died": reason}
+        case Discrepancy():
+            return {"discrepancy": outcome.finding.to_dict()}
+
+
+def outcome_from_json(data: Mapping[str, Any], case: Case) -> Outcome:
+    """The outcome of a case that `outcome_to_json` wrote."""
+    ((kind, content),) = data.items()
+    if kind == "passed":
+        return Passed(tuple(content.items()))
+    if kind == "not exercised":
+        return NotExercised(content)
+    if kind == "died":
+        return Died(content)
+    facts = content | {"entry": tuple(content["entry"])} if "entry" in content else content
+    return Discrepancy.of(case.property, Finding(**facts), case)

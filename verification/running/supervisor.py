@@ -1,0 +1,135 @@
+"""Run the cases of a foreign layer in a child process, and hold the verdict here.
+
+A layer that crashes, loops or takes all memory ends its child and nothing else: the case in flight
+is `Died`, and the next case gets a new child.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from verification.cases import Case
+from verification.cases.case_file import case_to_json
+from verification.trials.outcome import Died, Outcome, outcome_from_json
+
+SECONDS = 60
+"""What one case may take. The usual one takes milliseconds; the first may compile a kernel."""
+
+SECONDS_TO_START = 300
+"""What importing torch and the layer may take."""
+
+MEMORY = 4 * 2**30
+"""Bytes that a layer may take beside what torch and its own import have taken."""
+
+
+class ChildError(RuntimeError):
+    """The child cannot load the layer, or the suite itself failed in it: no verdict."""
+
+
+class Supervisor:
+    """The child of one layer, started when the first case comes and again after each death.
+
+    name, like: by which the child finds the layer and its row, as in a SubjectSpec.
+    """
+
+    def __init__(
+        self, name: str, like: str, *, seconds: int = SECONDS, memory: int = MEMORY
+    ) -> None:
+        self._asked = {"name": name, "like": like, "seconds": seconds, "memory": memory}
+        self._seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection[Any, Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def run(self, case: Case) -> Outcome:
+        """The outcome of one case.
+
+        Raises:
+            ChildError: the child cannot load the layer, or making the case real failed in it.
+        """
+        connection = self._connection or self._start()
+        content = json.dumps(case_to_json(case)).encode()
+        answer = self._ask(connection, content, self._seconds)
+        return answer if isinstance(answer, Died) else outcome_from_json(answer, case)
+
+    def _start(self) -> "Connection[Any, Any]":
+        ours, theirs = Pipe()
+        self._process = subprocess.Popen(
+            # -P: this folder's files hide no modules that the parent sees.
+            [sys.executable, "-P", "-m", "verification.running.child", str(theirs.fileno())],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            # A group of its own: keys pressed here do not reach it, what it starts ends with it.
+            start_new_session=True,
+        )
+        theirs.close()
+        self._connection = ours
+        asked = {**self._asked, "threads": torch.get_num_threads()}
+        answer = self._ask(ours, json.dumps(asked).encode(), SECONDS_TO_START)
+        if isinstance(answer, Died):
+            raise ChildError(
+                f"{self._asked['name']} ends its process when imported: {answer.reason}"
+            )
+        return ours
+
+    def _ask(
+        self, connection: "Connection[Any, Any]", content: bytes, seconds: int
+    ) -> dict[str, Any] | Died:
+        try:
+            connection.send_bytes(content)
+            if not connection.poll(seconds):
+                self._end(patience=0)
+                return Died(f"no answer within {seconds} s")
+            answer: dict[str, Any] = json.loads(connection.recv_bytes())
+        except (EOFError, OSError, ValueError):  # gone, or what came is no answer
+            return Died(self._end(patience=10))
+        if "error" in answer:
+            raise ChildError(answer["error"])
+        return answer
+
+    def _end(self, patience: float = 1) -> str:
+        """End the child and all that it started, at once if it has not ended by itself within so
+        many seconds; how it ended.
+        """
+        if self._process is None or self._connection is None:
+            return ""
+        self._connection.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        status = self._process.wait()
+        self._process = self._connection = None
+        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
+
+
+def why_unsupervised(factory: Callable[..., Any], name: str) -> str:
+    """Why no child process can find a layer by its name; empty if one can."""
+    place = getattr(factory, "__module__", None) or ""
+    found: Any = sys.modules.get(place)
+    if place == "__main__":
+        return f"{name} is defined in the script that runs"
+    for attribute in getattr(factory, "__qualname__", "").split("."):
+        found = getattr(found, attribute, None)
+    return "" if found is factory else f"{name} cannot be imported by its name"
