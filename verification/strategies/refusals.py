@@ -183,10 +183,12 @@ def nothing_left(draw: DrawFn, geometries: Geometries) -> Refusal:
 
 @st.composite
 def shrunk_to_nothing(draw: DrawFn, geometries: Geometries) -> Refusal:
-    """A scale factor so small that no output pixel is left."""
+    """A scale factor so small that no output pixel is left, on one axis or on both."""
     geometry = draw(geometries(SMALL))
     shape = geometry.inputs[0][1]
-    layer = geometry.layer.with_arguments(scale_factor=1 / (2 * max(shape[2:])))
+    tiny = 1 / (2 * max(shape[2:]))
+    scale = draw(st.sampled_from([tiny, (tiny, 1.0), (1.0, tiny)]))
+    layer = geometry.layer.with_arguments(scale_factor=scale)
     return _refused_input(replace(geometry, layer=layer), shape, "scale_factor")
 
 

@@ -128,6 +128,15 @@ class MultipliesInSixteenBits(Conv2d):
         return output
 
 
+@fault("Conv2d", "results_are_exact_on_integers")
+class DividesAndMultipliesBack(Conv2d):
+    """Averages over the terms and multiplies by their number: off by less than rounding may be."""
+
+    def forward(self, input):
+        terms = self.weight.data[0].numel()
+        return super().forward(input) / terms * terms
+
+
 @fault("Conv2d", "forward_superposes_in_input", *FORWARD)
 class SaturatesTheOutput(Conv2d):
     """Clips the output to what eight bits hold."""
