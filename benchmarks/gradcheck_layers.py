@@ -120,7 +120,7 @@ def as_torch_function(layer: Any) -> Callable[..., Tensor]:
 
     A backward follows other forwards there, so the layer sees its own input again first.
     """
-    held = list(layer.parameters()) if hasattr(layer, "parameters") else []
+    held = [parameter for _, parameter in getattr(layer, "named_parameters", list)()]
 
     class Function(torch.autograd.Function):
         @staticmethod
@@ -132,7 +132,8 @@ def as_torch_function(layer: Any) -> Callable[..., Tensor]:
         def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, ...]:
             x, *values = ctx.saved_tensors
             _run(x, values)
-            layer.zero_grad() if held else None
+            for parameter in held:
+                parameter.grad.zero_()
             gradient = layer.backward(*grad_outputs)
             return (gradient, *(parameter.grad.clone() for parameter in held))
 

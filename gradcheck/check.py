@@ -108,7 +108,7 @@ def check_gradients(
         own = cotangents is None and evaluation_error is None
         units = method == "full"
         exact = exact_point(point, judged, generator, units) if own and judged else None
-        verdicts = judge_all(point, exact, judged, method, generator)
+        verdicts = judge_all(point, exact, judged, method, generator, own)
     weakest = max((basis for _, basis in verdicts), key=_STRENGTH.index, default=point.basis)
     others = [n for n, t in tensors.items() if t.is_floating_point() and n not in judged]
     return GradientReport(subject.name, tuple(r for r, _ in verdicts), (), weakest, tuple(others))
@@ -156,20 +156,32 @@ def _require_judgeable(tensors: Tensors, wrt: Sequence[str] | None) -> None:
 
 
 def _draw_cotangents(outputs: Tensors, generator: torch.Generator) -> tuple[Tensors, ...]:
-    """Random signed integers for every floating output; 1 for a single number."""
+    """Random signed integers for every floating output; 1 for a single number.
+
+    The last does not lie contiguous in memory, as happens behind a transpose.
+    """
     floating = judged_outputs(outputs)
     if not floating:
         dtypes = sorted({str(output.dtype) for output in outputs.values()})
         raise TypeError(f"the outputs have dtypes {dtypes}: one floating output is needed")
     if sum(output.numel() for output in floating.values()) == 1:
         return ({name: torch.ones_like(output) for name, output in floating.items()},)
-    return tuple(
+    drawn = [
         {
             name: signed_integers(tuple(output.shape), _COTANGENT_BITS, generator).to(output)
             for name, output in floating.items()
         }
         for _ in range(_DRAWN_COTANGENTS)
-    )
+    ]
+    drawn[-1] = {name: _spread_out(cotangent) for name, cotangent in drawn[-1].items()}
+    return tuple(drawn)
+
+
+def _spread_out(tensor: Tensor) -> Tensor:
+    """The same numbers in every second place in memory, with the axes the other way round."""
+    memory = tensor.new_zeros(*reversed(tensor.shape), 2)
+    spread = memory[..., 0].permute(tuple(reversed(range(tensor.dim()))))
+    return spread.copy_(tensor)
 
 
 def _matching(cotangents: Tensors, outputs: Tensors) -> Tensors:

@@ -39,21 +39,38 @@ def judge_all(
     names: Sequence[str],
     method: Literal["auto", Method],
     generator: torch.Generator,
+    look_elsewhere: bool,
 ) -> list[Verdict]:
     """Judge the gradients of all ``names``, and say what the bounds rest on.
 
     Exactly where there is an ``exact`` point. What is wrong there is shown at ``point`` itself, if
-    it is large enough to be seen among the roundings there.
+    it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right within
+    bounds is judged at a second point too.
     """
     verdicts = None if exact is None else _judge_exactly(exact, names, method, generator)
     if verdicts is None:
-        return [_judge(point, name, method, generator) for name in names]
+        verdicts = [_judge(point, name, method, generator) for name in names]
+        if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
+            _look_elsewhere(point, verdicts, generator)
+        return verdicts
     for place, (report, _) in enumerate(verdicts):
         if report.mismatches:
             here = _judge(point, report.tensor, method, generator)
             if here[0].mismatches:
                 verdicts[place] = here
     return verdicts
+
+
+def _look_elsewhere(point: Point, verdicts: list[Verdict], generator: torch.Generator) -> None:
+    """Replace verdicts by those at another point, where gradients are wrong there.
+
+    A backward that kept something of its first call is right at that call's point for ever.
+    """
+    beside = neighbour(point, generator)
+    for place, (report, _) in enumerate(verdicts):
+        there, comparison = _judge_at(beside, report.tensor, "projection", generator)
+        if there.mismatches:
+            verdicts[place] = replace(there, where="beside"), comparison.basis
 
 
 def _judge_exactly(

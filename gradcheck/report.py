@@ -31,7 +31,7 @@ class TensorReport:
     ``undecided`` had no bound. ``mismatches`` are sorted by the size of the difference, the largest
     first. ``may_miss`` is the probability that a wrong gradient hides from the directions and
     cotangents, for errors that are larger than ``resolution`` in units of one comparison.
-    ``where`` says at which point: the given one, one "beside" it, off a kink, or, for a map that is
+    ``where`` says at which point: the given one, one "beside" it, or, for a map that is
     affine in every tensor, at one of "integers" (odd quarters), where nothing is rounded.
     """
 
@@ -148,7 +148,7 @@ class GradientError(AssertionError):
         self.report = report
 
 
-_WHERE = {"given": "", "beside": ", beside a kink", "integers": ", at random odd quarters"}
+_WHERE = {"given": "", "beside": ", at a point close by", "integers": ", at random odd quarters"}
 
 
 def _describe(subject: str, tensor: TensorReport) -> str:
