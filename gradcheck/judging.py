@@ -20,6 +20,7 @@ from gradcheck.lines import (
     random_lines,
 )
 from gradcheck.nearby import confirmed, neighbour
+from gradcheck.patterns import Entries
 from gradcheck.projections import locate
 from gradcheck.report import Method, Mismatch, TensorReport
 
@@ -44,8 +45,8 @@ def judge_all(
     """Judge the gradients of all ``names``, and say what the bounds rest on.
 
     Exactly where there is an ``exact`` point. What is wrong there is shown at ``point`` itself, if
-    it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right within
-    bounds is judged at a second point too.
+    it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right
+    within bounds is judged at a second point too.
     """
     verdicts = None if exact is None else _judge_exactly(exact, names, method, generator)
     if verdicts is None:
@@ -105,6 +106,7 @@ def _judge_exactly(
                     comparisons=comparison.bound.numel(),
                     undecided=0,
                     mismatches=_mismatches(name, lines, comparison),
+                    entries=_entries(tensor, lines, comparison),
                     may_miss=hidden if entries else 2 * hidden,
                     resolution=_HIDING * comparison.bound.max().item(),
                     where="integers",
@@ -155,6 +157,7 @@ def _judge_at(
         comparisons=comparison.bound.numel(),
         undecided=int(comparison.undecided.sum()),
         mismatches=_mismatches(name, lines, comparison),
+        entries=_entries(tensor, lines, comparison),
         may_miss=may_miss,
         resolution=_HIDING * bounds.max().item() if len(bounds) else 0.0,
         where="given",
@@ -214,6 +217,15 @@ def _by_entry(
     by_entry = along_entries(tensor, entries)
     there = point.compare(name, by_entry)
     return (by_entry, there) if bool(there.wrong.any()) else (lines, comparison)
+
+
+def _entries(tensor: Tensor, lines: Lines, comparison: Comparison) -> Entries | None:
+    """The whole gradient of the cotangent for which most entries are wrong, if all are known."""
+    if lines.dense is not None or len(lines) < tensor.numel() or not bool(comparison.wrong.any()):
+        return None
+    row = int(comparison.wrong.sum(1).argmax())
+    parts = (comparison.expected, comparison.got, comparison.bound)
+    return Entries(*(part[row].reshape(tensor.shape) for part in parts))
 
 
 def _mismatches(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:

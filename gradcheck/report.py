@@ -1,9 +1,10 @@
 """What a check found: which tensor, which entry, expected, got and the bound between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gradcheck.jacobians import Basis
+from gradcheck.patterns import Entries, describe
 from gradcheck.rounding import NOISE_SAFETY
 
 Method = Literal["full", "projection"]
@@ -29,7 +30,8 @@ class TensorReport:
 
     ``comparisons`` were made along entries ("full") or random directions ("projection"); of these,
     ``undecided`` had no bound. ``mismatches`` are sorted by the size of the difference, the largest
-    first. ``may_miss`` is the probability that a wrong gradient hides from the directions and
+    first. ``entries`` holds the whole gradient where one is wrong and every entry was compared.
+    ``may_miss`` is the probability that a wrong gradient hides from the directions and
     cotangents, for errors that are larger than ``resolution`` in units of one comparison.
     ``where`` says at which point: the given one, one "beside" it, or, for a map that is
     affine in every tensor, at one of "integers" (odd quarters), where nothing is rounded.
@@ -41,6 +43,7 @@ class TensorReport:
     comparisons: int
     undecided: int
     mismatches: tuple[Mismatch, ...]
+    entries: Entries | None = field(compare=False, repr=False)
     may_miss: float
     resolution: float
     where: Literal["given", "beside", "integers"]
@@ -104,6 +107,8 @@ class GradientReport:
                     "may_miss": tensor.may_miss,
                     "resolution": tensor.resolution,
                     "where": tensor.where,
+                    "pattern": None if tensor.entries is None else describe(tensor.entries),
+                    "entries": None if tensor.entries is None else _arrays(tensor.entries),
                     "mismatches": [
                         {
                             "entry": None if m.entry is None else list(m.entry),
@@ -131,7 +136,16 @@ class GradientReport:
         )
         if self.undecided:
             sentence += f", {self.undecided} undecided"
-        return sentence + self._safety()
+        return sentence + self._hidden() + self._safety()
+
+    def _hidden(self) -> str:
+        """What a wrong gradient could hide behind."""
+        missed = max((tensor.may_miss for tensor in self.tensors), default=0.0)
+        if not missed:
+            return ""
+        size = max(tensor.resolution for tensor in self.tensors)
+        which = "any error" if not size else f"an error above {size:.1g}"
+        return f"; {which} is missed with probability {missed:.0e} at most"
 
     def _safety(self) -> str:
         """What an estimated bound rests on."""
@@ -146,6 +160,14 @@ class GradientError(AssertionError):
     def __init__(self, report: GradientReport) -> None:
         super().__init__(str(report))
         self.report = report
+
+
+def _arrays(entries: Entries) -> dict[str, object]:
+    return {
+        "expected": entries.expected.tolist(),
+        "got": entries.got.tolist(),
+        "bound": entries.bound.tolist(),
+    }
 
 
 _WHERE = {"given": "", "beside": ", at a point close by", "integers": ", at random odd quarters"}
@@ -163,4 +185,6 @@ def _describe(subject: str, tensor: TensorReport) -> str:
     sentence += _WHERE[tensor.where]
     if tensor.method == "full":
         sentence += f"; {len(tensor.mismatches)} of {tensor.size} entries differ"
+    pattern = "" if tensor.entries is None else describe(tensor.entries)
+    sentence += f", {pattern}" if pattern else ""
     return sentence
