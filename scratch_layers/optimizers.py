@@ -1,8 +1,9 @@
 """SGD with momentum, in the report's form."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
+from torch import Tensor
 
 from scratch_layers.checks import real_number, same_kind, same_shape
 from scratch_layers.module import Parameter
@@ -36,7 +37,7 @@ class SGD:
             raise ValueError("params holds the same Parameter twice; each must stand there once")
         self.lr = lr
         self.momentum = real_number("momentum", momentum, zero_allowed=True)
-        self._factors = [torch.zeros_like(parameter.data) for parameter in self.params]
+        self._flat_factors, self._factors = _zeros_in_one([p.data for p in self.params])
 
     @property
     def lr(self) -> float:
@@ -49,20 +50,20 @@ class SGD:
 
     def step(self) -> None:
         """Update every parameter's data in place from its grad."""
-        for i, (parameter, factor) in enumerate(zip(self.params, self._factors, strict=True)):
-            for name, tensor in (("grad", parameter.grad), ("data", parameter.data)):
-                name, remedy = f"params[{i}].{name}", "call zero_grad(), or build a new optimizer"
-                same_shape(name, tensor, factor.shape, f"the shape when SGD was built: {remedy}")
-                same_kind(name, tensor, "its momentum", factor, remedy)
-        # One call for all parameters: with eight of them three calls take 21 us, a loop 30.
-        if self.momentum:
-            torch._foreach_mul_(self._factors, self.momentum)
-        else:
-            # Not momentum 0 times an old factor: that would keep an infinity as NaN for ever.
-            torch._foreach_zero_(self._factors)
         gradients = [parameter.grad.detach() for parameter in self.params]
+        values = [parameter.data.detach() for parameter in self.params]
+        for i, (gradient, value, factor) in enumerate(
+            zip(gradients, values, self._factors, strict=True)
+        ):
+            if not _alike(gradient, value, factor):
+                _refuse(f"params[{i}].grad", gradient, factor)
+                _refuse(f"params[{i}].data", value, factor)
+        for factors in self._flat_factors:
+            # Not momentum 0 times an old factor: that would keep an infinity as NaN for ever.
+            factors.mul_(self.momentum) if self.momentum else factors.zero_()
+        # One call for all parameters: eight of them take 5 us each time, a loop 12.
         torch._foreach_add_(self._factors, gradients, alpha=self.lr)
-        torch._foreach_sub_([parameter.data.detach() for parameter in self.params], self._factors)
+        torch._foreach_sub_(values, self._factors)
 
     def zero_grad(self) -> None:
         """Zero every parameter's gradient."""
@@ -71,3 +72,28 @@ class SGD:
 
     def __repr__(self) -> str:
         return f"SGD({len(self.params)} parameters, lr={self.lr}, momentum={self.momentum})"
+
+
+def _zeros_in_one(like: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Zeros of these shapes as views of one flat tensor for each dtype and device: those, these."""
+    kinds = {(tensor.dtype, tensor.device): tensor for tensor in like}
+    sizes = {kind: [t.numel() for t in like if (t.dtype, t.device) == kind] for kind in kinds}
+    flats = {kind: some.new_zeros(sum(sizes[kind])) for kind, some in kinds.items()}
+    parts = {kind: iter(torch.split(flat, sizes[kind])) for kind, flat in flats.items()}
+    views = [next(parts[t.dtype, t.device]).view(t.shape) for t in like]
+    return list(flats.values()), views
+
+
+def _refuse(name: str, tensor: Tensor, factor: Tensor) -> None:
+    """Say what does not fit, if something does not."""
+    remedy = "call zero_grad(), or build a new optimizer"
+    same_shape(name, tensor, factor.shape, f"the shape when SGD was built: {remedy}")
+    same_kind(name, tensor, "its momentum", factor, remedy)
+
+
+def _alike(a: Tensor, b: Tensor, c: Tensor) -> bool:
+    return (
+        a.shape == b.shape == c.shape
+        and a.dtype == b.dtype == c.dtype
+        and a.device == b.device == c.device
+    )
