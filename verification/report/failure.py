@@ -9,6 +9,7 @@ from pathlib import Path
 from verification.cases import Case, TensorSpec
 from verification.cases.case_file import CaseFile
 from verification.cases.provenance import provenance
+from verification.report.comparison import place
 from verification.report.summary import Failure
 from verification.trials.discrepancy import Discrepancy
 
@@ -96,7 +97,7 @@ def _common_but(stored: tuple[float, ...], shape: tuple[int, ...] | None) -> str
     # repr tells -0.0 from 0.0 and makes nan equal to nan.
     common = Counter(map(_number, stored)).most_common(1)[0][0]
     others = [
-        f"{_place(flat, shape)}={_number(number)}"
+        f"{place(flat, shape or (len(stored),))}={_number(number)}"
         for flat, number in enumerate(stored)
         if _number(number) != common
     ]
@@ -104,16 +105,6 @@ def _common_but(stored: tuple[float, ...], shape: tuple[int, ...] | None) -> str
         return f"all {common}"
     left_out = f", ... {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return f"all {common} but {', '.join(others[:SHOWN])}{left_out}"
-
-
-def _place(flat: int, shape: tuple[int, ...] | None) -> str:
-    if shape is None:
-        return f"[{flat}]"
-    place: list[str] = []
-    for size in reversed(shape):
-        flat, index = divmod(flat, size)
-        place.insert(0, str(index))
-    return f"[{','.join(place)}]"
 
 
 def _number(number: float) -> str:

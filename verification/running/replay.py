@@ -20,8 +20,9 @@ from verification.trials.outcome import Died, NotExercised, Outcome
 from verification.trials.run_case import run_case
 
 
-def replay(file: CaseFile, allowed: Collection[str] = ()) -> Outcome:
-    """Run the case of a file. `allowed` names the layers outside the catalogue that may be run.
+def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = True) -> Outcome:
+    """Run the case of a file. `allowed` names the layers outside the catalogue that may be run;
+    unless `supervised`, they run in this process, where a debugger sees them.
 
     Raises:
         CaseFileError: the case names something unknown, or its parts do not fit together.
@@ -34,8 +35,9 @@ def replay(file: CaseFile, allowed: Collection[str] = ()) -> Outcome:
     if reason is not None:
         return NotExercised(reason)
     try:
-        if entry.like is None:
-            return run_case(case)
+        if entry.like is None or not supervised:
+            with catalogue.added(entry):
+                return run_case(case)
         with Supervisor(entry.name, entry.like) as child:
             outcome = child.run(case)
         return outcome.discrepancy(case) if isinstance(outcome, Died) else outcome

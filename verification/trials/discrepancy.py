@@ -8,11 +8,38 @@ one.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from verification.cases import Case
+
+MOST_COMPARED = 256
+"""Entries that a tensor may have to be kept whole."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was compared: all entries of a tensor of at most MOST_COMPARED, otherwise the worst.
+
+    shape: the tensor's. places: flat indices of the entries, the worst entry first. got, expected,
+    bound: one number for each place.
+    """
+
+    shape: tuple[int, ...]
+    places: tuple[int, ...]
+    got: tuple[float, ...]
+    expected: tuple[float, ...]
+    bound: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Compared:
+        """What `to_dict` wrote, out of JSON."""
+        return cls(**{name: tuple(numbers) for name, numbers in data.items()})
 
 
 @dataclass(frozen=True)
@@ -23,7 +50,7 @@ class Finding:
     what is told apart.
     tensor: the tensor that is wrong ("output", "weight gradient", ...), or "" where none is.
     entry, got, expected, bound: the worst entry, where there is one. wrong, total: entries off,
-    entries compared.
+    entries compared. compared: the entries themselves, for pictures; no part of `to_dict`.
     """
 
     kind: str
@@ -35,10 +62,12 @@ class Finding:
     bound: float | None = None
     wrong: int | None = None
     total: int | None = None
+    compared: Compared | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The facts that are there, as a JSON-ready dict."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        facts = asdict(replace(self, compared=None))
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 class Discrepancy(AssertionError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.cases import Case
-from verification.trials.discrepancy import Discrepancy, Finding
+from verification.trials.discrepancy import Compared, Discrepancy, Finding
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,24 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
         case Died(reason):
             return {"died": reason}
         case Discrepancy():
-            return {"discrepancy": outcome.finding.to_dict()}
+            compared = outcome.finding.compared
+            return {
+                "discrepancy": outcome.finding.to_dict(),
+                "compared": None if compared is None else compared.to_dict(),
+            }
 
 
 def outcome_from_json(data: Mapping[str, Any], case: Case) -> Outcome:
     """The outcome of a case that `outcome_to_json` wrote."""
-    ((kind, content),) = data.items()
-    if kind == "passed":
-        return Passed(tuple(content.items()))
-    if kind == "not exercised":
-        return NotExercised(content)
-    if kind == "died":
-        return Died(content)
-    facts = content | {"entry": tuple(content["entry"])} if "entry" in content else content
+    if "passed" in data:
+        return Passed(tuple(data["passed"].items()))
+    if "not exercised" in data:
+        return NotExercised(data["not exercised"])
+    if "died" in data:
+        return Died(data["died"])
+    facts, compared = dict(data["discrepancy"]), data["compared"]
+    if "entry" in facts:
+        facts["entry"] = tuple(facts["entry"])
+    if compared is not None:
+        facts["compared"] = Compared.from_dict(compared)
     return Discrepancy.of(case.property, Finding(**facts), case)

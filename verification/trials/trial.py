@@ -18,7 +18,7 @@ from verification.cases import Case, Role, TensorSpec
 from verification.references.enclosure import Enclosure, Precision, integers
 from verification.references.laws import OUTPUT, Enclosures
 from verification.subjects.entry import Entry
-from verification.trials.discrepancy import Discrepancy, Finding
+from verification.trials.discrepancy import MOST_COMPARED, Compared, Discrepancy, Finding
 from verification.trials.guards import globals_restored
 from verification.trials.materialise import Budget, Placed, materialise
 from verification.trials.results import Part, Results, gradients_of
@@ -352,7 +352,15 @@ class Trial:
             bound=limit,
             wrong=int((~agree).sum()),
             total=agree.numel(),
+            compared=_compared(got, expected, bound, excess),
         )
+
+
+def _compared(got: Tensor, expected: Tensor, bound: Tensor, excess: Tensor) -> Compared:
+    """The entries, the one of the largest excess first."""
+    places = excess.flatten().argsort(descending=True, stable=True)[:MOST_COMPARED]
+    entries = (t.expand_as(got).flatten()[places].tolist() for t in (got, expected, bound))
+    return Compared(tuple(got.shape), tuple(places.tolist()), *map(tuple, entries))
 
 
 def _enclosed(tensors: Mapping[str, Tensor]) -> Enclosures:
