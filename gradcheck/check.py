@@ -16,7 +16,7 @@ from gradcheck.judging import judge_all
 from gradcheck.lines import miss_probability, signed_integers
 from gradcheck.report import GradientReport, Method
 from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
-from gradcheck.subjects import LayerSubject, Subject, as_subject, input_names
+from gradcheck.subjects import LayerSubject, Subject, arranged, as_subject
 
 _STRENGTH: tuple[Basis, ...] = ("exact", "derived", "estimated")
 _DRAWN_COTANGENTS = 2
@@ -25,7 +25,7 @@ _COTANGENT_BITS = 8  # two of them miss a fault that depends on the outputs once
 
 def check_gradients(
     f: Subject | Callable[..., Any] | object,
-    *arguments: Tensor,
+    *arguments: Any,
     inputs: Tensors | None = None,
     parameters: Tensors | None = None,
     wrt: Sequence[str] | None = None,
@@ -42,7 +42,8 @@ def check_gradients(
         f: a function, an ``nn.Module``, an ``autograd.Function``, a pair ``(f, vjp)``, a
             hand-written layer with forward and backward, or a ``Subject``.
         *arguments: the inputs by position, in any memory layout; float64 and float32 tensors are
-            judged, integer ones passed on.
+            judged, integer ones passed on. Tuples, lists and mappings of tensors have them judged
+            by their paths (``state[0]``); anything else is passed on as it is.
         inputs: the inputs by name, instead of ``arguments``.
         parameters: parameter values by name; by default the subject's own.
         wrt: names of the tensors to judge; by default every floating one that gets a gradient.
@@ -68,7 +69,12 @@ def check_gradients(
         ValueError: a value is not finite; names or arguments do not belong together.
     """
     subject = as_subject(f)
-    inputs = _named_inputs(subject, arguments, inputs)
+    if inputs is None:
+        subject, inputs = arranged(subject, arguments)
+    elif arguments:
+        raise ValueError(
+            f"{len(arguments)} inputs are given by position and {sorted(inputs)} by name: use one"
+        )
     parameters = _own_parameters(subject) if parameters is None else parameters
     tensors = {**inputs, **parameters}
     _require_judgeable(tensors, wrt)
@@ -98,7 +104,7 @@ def check_gradients(
             for group, kept in zip((tensors, *asked), copies, strict=True)
             for complaint in _changes(group, kept)
         ]
-        complaints += _misfits(point, tensors, wrt)
+        complaints += _restless(outputs, point) + _misfits(point, tensors, wrt)
         judged = [name for name in wrt or tensors if name in point.gradients[0]]
         if not complaints and judged:
             complaints += _disagreements(point, flatten(outputs), judged[0])
@@ -114,18 +120,6 @@ def check_gradients(
     return GradientReport(subject.name, tuple(r for r, _ in verdicts), (), weakest, tuple(others))
 
 
-def _named_inputs(
-    subject: Subject, arguments: tuple[Tensor, ...], inputs: Tensors | None
-) -> Tensors:
-    if inputs is None:
-        return dict(zip(input_names(subject, len(arguments)), arguments, strict=True))
-    if arguments:
-        raise ValueError(
-            f"{len(arguments)} inputs are given by position and {sorted(inputs)} by name: use one"
-        )
-    return inputs
-
-
 def _own_parameters(subject: Subject) -> Tensors:
     """A module's or layer's own parameters; a function has none."""
     own: Callable[[], Tensors] | None = getattr(subject, "parameters", None)
@@ -135,10 +129,7 @@ def _own_parameters(subject: Subject) -> Tensors:
 def _require_judgeable(tensors: Tensors, wrt: Sequence[str] | None) -> None:
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"{name} is a {type(tensor).__name__}: pass a tensor, and bind other arguments"
-                " with a lambda"
-            )
+            raise TypeError(f"{name} is a {type(tensor).__name__}: inputs by name are tensors")
         if not tensor.is_floating_point() and not tensor.is_complex():
             continue
         if tensor.dtype not in (torch.float64, torch.float32):
@@ -204,14 +195,34 @@ def _changes(tensors: Tensors, copies: Tensors) -> list[str]:
     ]
 
 
+def _restless(outputs: Tensors, point: Point) -> list[str]:
+    """Outputs that are not numbers, or change their shapes from call to call."""
+    complaints = [
+        f"{name} holds NaN: a derivative needs a point where the function has a value"
+        for name, output in judged_outputs(outputs).items()
+        if bool(output.isnan().any())
+    ]
+    shapes = [{n: _plain(o.shape) for n, o in call.items()} for call in (outputs, *point.outputs)]
+    if any(other != shapes[0] for other in shapes):
+        complaints.append(
+            f"outputs have shapes {shapes[0]} in one call and {shapes[-1]} in another, for the same"
+            " tensors: forward must not depend on earlier calls"
+        )
+    return complaints
+
+
 def _misfits(point: Point, tensors: Tensors, wrt: Sequence[str] | None) -> list[str]:
     """Gradients that are missing, or do not look like their tensors."""
     complaints = []
     for name in wrt or tensors:
-        gradient = point.gradients[0].get(name)
+        gradient: object = point.gradients[0].get(name)
         if gradient is None:
             if wrt is not None:
                 complaints.append(f"{name} gets no gradient")
+            continue
+        if not isinstance(gradient, Tensor):
+            kind = type(gradient).__name__
+            complaints.append(f"{name} gradient is a {kind}: backward must return a tensor")
             continue
         for what in ("shape", "dtype"):
             its, expected = getattr(gradient, what), getattr(tensors[name], what)

@@ -34,6 +34,10 @@ def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
     return torch.cat(parts, -1) if parts else torch.empty((*shape[:-1], 0), dtype=torch.float64)
 
 
+class PointError(RuntimeError):
+    """The subject has no comparable value at a point near the one that is judged."""
+
+
 class Evaluator:
     """A subject at a base point: values of all outputs where one tensor is moved.
 
@@ -66,7 +70,7 @@ class Evaluator:
     def values_along(self, points: Mapping[str, Tensor]) -> Tensor:
         """Outputs where several tensors move together, each through its points [P, *shape]."""
         together = zip(*points.values(), strict=True)
-        rows = [flatten(self._forward(dict(zip(points, place, strict=True)))) for place in together]
+        rows = [self._flat(dict(zip(points, place, strict=True))) for place in together]
         return torch.stack(rows)
 
     def is_stacked(self, name: str) -> bool:
@@ -108,11 +112,11 @@ class Evaluator:
     def _try_together(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor | None:
         try:
             return self._in_one_call(name, points, stacked)
-        except (RuntimeError, ValueError, IndexError):  # the subject refuses such shapes
+        except (PointError, ValueError):  # the subject refuses such shapes
             return None
 
     def _one_by_one(self, name: str, points: Tensor) -> Tensor:
-        return torch.stack([flatten(self._forward({name: point})) for point in points])
+        return torch.stack([self._flat({name: point}) for point in points])
 
     def _in_one_call(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
         count = len(points)
@@ -134,7 +138,26 @@ class Evaluator:
     def _forward(self, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inputs = {name: moved.get(name, tensor) for name, tensor in self.inputs.items()}
         parameters = {name: moved.get(name, tensor) for name, tensor in self.parameters.items()}
-        return self.subject.forward(inputs, parameters)
+        if not moved:
+            return self.subject.forward(inputs, parameters)
+        try:
+            return self.subject.forward(inputs, parameters)
+        except Exception as error:
+            raise PointError(
+                f"{self.subject.name} at a point beside the given one, with {list(moved)} moved,"
+                f" raised {type(error).__name__}: {error}; judge it at a point around which it has"
+                " values"
+            ) from error
+
+    def _flat(self, moved: Mapping[str, Tensor]) -> Tensor:
+        """All outputs at one point, as many as at the base."""
+        values = flatten(self._forward(moved))
+        if len(values) != len(self.base):
+            raise PointError(
+                f"{self.subject.name} gave {len(values)} numbers instead of {len(self.base)} with"
+                f" {list(moved)} moved: the shapes of the outputs must not depend on values"
+            )
+        return values
 
 
 def _plain_copy(tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.comparison import Comparison, Point
-from gradcheck.evaluation import CHUNK_ELEMENTS
+from gradcheck.evaluation import CHUNK_ELEMENTS, PointError
 from gradcheck.exactness import ExactPoint, NotExact, exact_bits_and_count, exact_lines
 from gradcheck.jacobians import GRID, Basis
 from gradcheck.lines import (
@@ -93,7 +93,7 @@ def _judge_exactly(
                 comparison = exact.compare(name, lines)
             elif bool(comparison.wrong.any()):
                 lines, comparison = _by_entry(exact, name, lines, comparison)
-        except NotExact:
+        except (NotExact, PointError):
             return None
         bits, count = exact_bits_and_count(exact.dtype)
         hidden = miss_probability(bits, count)  # from the cotangents

@@ -6,6 +6,7 @@ carry the names of the function's arguments, the output is "output" (several: "o
 parameters are named as ``named_parameters()`` names them.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from gradcheck.arguments import Arrangement, leaves
 from gradcheck.held_parameters import find_parameters
 
 OFFERS = frozenset({"accumulate", "zero", "state", "double_backward", "jvp", "vmap"})
@@ -53,7 +55,7 @@ class Subject(Protocol):
 def named_outputs(result: object) -> dict[str, Tensor]:
     """Outputs by name: a tensor is "output", a sequence is "output_0", ..., a mapping has its keys.
 
-    Raises TypeError for anything that holds something else than tensors.
+    What is nested deeper has its path, as in "output_1[0]". Raises TypeError for no tensors.
     """
     if isinstance(result, Tensor):
         return {"output": result}
@@ -62,12 +64,12 @@ def named_outputs(result: object) -> dict[str, Tensor]:
         named = {str(key): value for key, value in result.items()}
     elif isinstance(result, (tuple, list)):
         named = {f"output_{i}": value for i, value in enumerate(result)}
-    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
-    if not tensors or len(tensors) < len(named):
+    found = {name: dict(leaves(value, name)) for name, value in named.items()}
+    if not found or not all(found.values()):
         raise TypeError(
             f"forward returned {_describe(result)}: return a tensor, or a tuple or mapping of them"
         )
-    return tensors
+    return {name: tensor for tensors in found.values() for name, tensor in tensors.items()}
 
 
 def _describe(result: object) -> str:
@@ -93,6 +95,8 @@ def argument_names(function: Callable[..., Any], count: int) -> tuple[str, ...]:
 
 class _AutogradSubject:
     """The common half of whatever torch's own autograd differentiates."""
+
+    arrange: Callable[[list[Tensor]], tuple[Any, ...]] = tuple
 
     def __init__(self) -> None:
         self._leaves: dict[str, Tensor] = {}
@@ -170,16 +174,17 @@ class FunctionSubject(_AutogradSubject):
         if self._vjp is None:
             return self._run(inputs, parameters)
         self._inputs = dict(inputs)
-        return named_outputs(self.function(*inputs.values()))
+        return named_outputs(self.function(*self.arrange(list(inputs.values()))))
 
     def _call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
-        return self.function(*inputs)
+        return self.function(*self.arrange(inputs))
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the inputs; ValueError if a given vjp returns another number of them."""
         if self._vjp is None:
             return super().vjp(cotangents)
-        returned = self._vjp(*self._inputs.values(), *cotangents.values())
+        placed = self.arrange(list(self._inputs.values()))
+        returned = self._vjp(*placed, *cotangents.values())
         gradients = returned if isinstance(returned, (tuple, list)) else (returned,)
         if len(gradients) != len(self._inputs):
             raise ValueError(
@@ -230,7 +235,7 @@ class ModuleSubject(_AutogradSubject):
 
     def _call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
         buffers = {name: buffer.clone() for name, buffer in self.layer.named_buffers()}
-        result: object = functional_call(self.layer, (parameters, buffers), tuple(inputs))
+        result: object = functional_call(self.layer, (parameters, buffers), self.arrange(inputs))
         return result
 
 
@@ -245,6 +250,8 @@ class LayerSubject:
     input, or a tuple for the first inputs. One that takes no argument is a loss's: its result is
     the gradient for cotangent 1.
     """
+
+    arrange: Callable[[list[Tensor]], tuple[Any, ...]] = tuple
 
     def __init__(self, layer: Any) -> None:
         for method in ("forward", "backward"):
@@ -278,7 +285,7 @@ class LayerSubject:
                 )
             self._parameters[name].rebind(value)
         self._input_names = tuple(inputs)
-        return named_outputs(self.layer.forward(*inputs.values()))
+        return named_outputs(self.layer.forward(*self.arrange(list(inputs.values()))))
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the latest forward: the buffers are zeroed first."""
@@ -343,3 +350,25 @@ def input_names(subject: Subject, count: int) -> tuple[str, ...]:
         return argument_names(subject.function, count)
     layer = getattr(subject, "layer", subject)
     return argument_names(layer.forward, count)
+
+
+def arranged(subject: Subject, arguments: tuple[Any, ...]) -> tuple[Subject, dict[str, Tensor]]:
+    """The subject that takes the tensors in ``arguments`` by name, and these tensors.
+
+    Arguments may be trees of tensors and anything else. Raises TypeError if they hold no tensor, or
+    if the subject is none of this module's and cannot be told where they belong.
+    """
+    placed = Arrangement(arguments, input_names(subject, len(arguments)))
+    tensors = placed.tensors()
+    if arguments and not tensors:
+        raise TypeError(f"the arguments are {_describe(arguments)}: pass at least one tensor")
+    if all(isinstance(argument, Tensor) for argument in arguments):
+        return subject, tensors
+    if not isinstance(subject, (_AutogradSubject, LayerSubject)):
+        raise TypeError(
+            f"the arguments of {subject.name} are {_describe(arguments)}: a subject of one's own"
+            " takes tensors only; bind the others in it"
+        )
+    changed = copy.copy(subject)
+    changed.arrange = placed
+    return changed, tensors

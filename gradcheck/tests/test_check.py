@@ -311,5 +311,7 @@ def test_refusals() -> None:
         check_gradients(torch.sin, x, cotangents={"output": x[:2]})
     with pytest.raises(TypeError, match="one floating output is needed"):
         check_gradients(lambda x: x > 0, x)
-    with pytest.raises(TypeError, match="input is a float: pass a tensor"):
+    with pytest.raises(TypeError, match=r"are a tuple of \['float'\]: pass at least one tensor"):
         check_gradients(torch.sin, 1.0)
+    with pytest.raises(TypeError, match="input is a float: inputs by name are tensors"):
+        check_gradients(torch.sin, inputs={"input": 1.0})
