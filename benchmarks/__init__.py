@@ -1,0 +1,1 @@
+"""What the layers cost, against torch.nn, the report's two ways and earlier runs."""

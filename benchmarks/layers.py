@@ -1,0 +1,135 @@
+"""Time the layers against torch.nn, with the report's tables, growth and memory."""
+
+import argparse
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import growth, memory, report_tables
+from benchmarks.contests import Contest, contests
+from benchmarks.timing import machine, summary, take_turns
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m benchmarks layers`."""
+    parser.add_argument("--quick", action="store_true", help="one process, the table alone")
+    parser.add_argument("--processes", type=int, default=5, help="measurements of every cell")
+    parser.add_argument("--seconds", type=float, default=0.3, help="for each side of a cell")
+    parser.add_argument("--threads", default="1", help="numbers of threads, such as 1,2")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for the cells of the table")
+    parser.add_argument("--only", default="", help="cells whose group and name contain this")
+    parser.add_argument("--json", type=Path, help="write everything to this file")
+    parser.add_argument("--plot", type=Path, help="draw the growth into this picture")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print, write; the exit status is 0 whatever the figures are."""
+    if options.device != "cpu" and not torch.cuda.is_available():
+        print(f"device {options.device}: not exercised, there is no CUDA device")
+        return 2
+    processes = 1 if options.quick else options.processes
+    threads = [int(number) for number in options.threads.split(",")]
+    result: dict[str, Any] = {
+        "kind": "layers",
+        "machine": machine(),
+        "command": "python -m benchmarks " + " ".join(sys.argv[1:]),
+        "processes": processes,
+        "cells": [],
+    }
+    for number in threads:
+        runs = [
+            in_fresh_process(_measure, number, options.seconds, options.only, options.device)
+            for _ in range(processes)
+        ]
+        result["cells"] += _cells(runs, f"threads {number}, {options.device}")
+    console = Console(width=max(140, Console().width))
+    console.print(table(result))
+    if not (options.quick or options.only):
+        result["tables"] = in_fresh_process(report_tables.measure)
+        result["memory"] = memory.measure()
+        result["growth"] = in_fresh_process(growth.measure)
+        for show in (report_tables.show, memory.show, growth.show):
+            show(result, console)
+        if options.plot:
+            growth.plot(result["growth"], options.plot)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of function(*arguments) in a process that has measured nothing yet."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _measure(threads: int, seconds: float, only: str, device: str) -> dict[str, dict[str, float]]:
+    """One process's medians in milliseconds: contest -> side -> time."""
+    torch.set_num_threads(threads)
+    torch.set_default_device(device)
+    torch.manual_seed(0)
+    return {
+        _key(contest): take_turns(contest.build(), seconds)
+        for contest in contests()
+        if only in _key(contest)
+    }
+
+
+def _cells(runs: list[dict[str, dict[str, float]]], where: str) -> list[dict[str, Any]]:
+    """The table's lines as plain data: every side's milliseconds and its ratio to torch.nn."""
+    cells = []
+    for contest in contests():
+        key = _key(contest)
+        if key not in runs[0]:
+            continue
+        sides = {side: [run[key][side] for run in runs] for side in runs[0][key]}
+        reference = sides["torch.nn"]
+        ratios = {
+            side: summary([time / base for time, base in zip(times, reference, strict=True)])
+            for side, times in sides.items()
+            if side != "torch.nn"
+        }
+        cells.append(
+            {
+                "name": f"{key}, {where}",
+                "must": contest.must,
+                "goal": contest.goal,
+                "milliseconds": sides,
+                "ratio": ratios.pop("ours"),
+                "other_ratios": ratios,
+            }
+        )
+    return cells
+
+
+def _key(contest: Contest) -> str:
+    return f"{contest.group}, {contest.name}"
+
+
+def table(result: dict[str, Any]) -> Table:
+    """The speed table: ratios below 1 are faster than torch.nn."""
+    shown = Table(title=f"ours / torch.nn with autograd, {result['machine']['processor']}")
+    for column in ("work", "torch.nn ms", "ratio", "quartiles", "must", "goal", "other sides"):
+        shown.add_column(column)
+    for cell in result["cells"]:
+        ratio, must, goal = cell["ratio"], cell["must"], cell["goal"]
+        verdict = "" if must is None or ratio["median"] <= must else " misses"
+        others = [f"{k} {r['median']:.2f}" for k, r in cell["other_ratios"].items()]
+        shown.add_row(
+            cell["name"],
+            f"{summary(cell['milliseconds']['torch.nn'])['median']:.3f}",
+            f"{ratio['median']:.2f}{verdict}",
+            f"{ratio['low']:.2f}-{ratio['high']:.2f}",
+            f"{must}",
+            f"{goal}",
+            ", ".join(others),
+        )
+    return shown
