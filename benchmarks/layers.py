@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import growth, memory, report_tables
+from benchmarks import growth, limits, memory, report_tables
 from benchmarks.contests import Contest, contests
 from benchmarks.timing import machine, summary, take_turns
 
@@ -55,7 +55,8 @@ def run(options: argparse.Namespace) -> int:
         result["tables"] = in_fresh_process(report_tables.measure)
         result["memory"] = memory.measure()
         result["growth"] = in_fresh_process(growth.measure)
-        for show in (report_tables.show, memory.show, growth.show):
+        result["limits"] = in_fresh_process(limits.measure)
+        for show in (report_tables.show, memory.show, growth.show, limits.show):
             show(result, console)
         if options.plot:
             growth.plot(result["growth"], options.plot)
