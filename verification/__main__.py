@@ -1,4 +1,4 @@
-"""The command line: `python -m verification {run,check,replay,report}`.
+"""The command line: `python -m verification {run,check,replay,script,demo,report}`.
 
 Exit status of every command: 0 right, 1 wrong, 2 could not run.
 """
@@ -7,9 +7,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from verification.commands import check, replay, report, run
+from verification.commands import check, demo, replay, report, run, script
 
-COMMANDS = (run, check, replay, report)
+COMMANDS = (run, check, replay, script, demo, report)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

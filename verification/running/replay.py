@@ -30,7 +30,7 @@ def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = 
     """
     case = file.case
     entry = resolve(case.subject, allowed)
-    _require_known(case, entry.row.name)
+    require_known_names(case, entry.row.name)
     reason = absent(torch.device(case.device).type)
     if reason is not None:
         return NotExercised(reason)
@@ -56,8 +56,10 @@ def changed_since(file: CaseFile, allowed: Collection[str] = ()) -> bool:
     return written is not None and resolve(file.case.subject, allowed).digest != written
 
 
-def _require_known(case: Case, kind: str) -> None:
-    """Every name of the case means something here. Layers are built by name: only known kinds."""
+def require_known_names(case: Case, kind: str) -> None:
+    """Raise CaseFileError unless every name of the case means something here. Layers are built by
+    name: only known kinds.
+    """
     kinds = {entry.row.name for entry in catalogue.SHIPPED.values()} | {kind}
     for call in case.layer.walk():
         _require("layer", call.name, kinds)

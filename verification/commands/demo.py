@@ -1,0 +1,56 @@
+"""`demo`: break a shipped layer on purpose, catch it, replay the case. In a folder of its own."""
+
+import argparse
+import inspect
+import shutil
+import time
+from pathlib import Path
+
+from verification.commands import Subparsers, could_not_run
+from verification.report.summary import Status
+
+RIGHT = "grad_output.sum((0, 2, 3))"
+WRONG = "grad_output.mean(0).sum((1, 2))"
+"""The bias gradient of a convolution, and what many take for it: the batch is averaged."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "demo", help="break a copy of Conv2d on purpose, and see it caught and replayed"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("reports/demo"),
+        metavar="DIR",
+        help="where the broken copy and its case go (default: %(default)s)",
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace, _: list[str]) -> int:
+    """Break, catch, replay; 0 if the fault was caught and the replay shows it again."""
+    from scratch_layers import convolution
+    from verification.__main__ import main
+
+    started = time.perf_counter()
+    source = inspect.getsource(convolution)
+    if source.count(RIGHT) != 1:
+        return could_not_run(f"scratch_layers/convolution.py has not one line with {RIGHT}")
+    shutil.rmtree(options.folder, ignore_errors=True)
+    options.folder.mkdir(parents=True)
+    copy = options.folder / "convolution.py"
+    copy.write_text(source.replace(RIGHT, WRONG))
+    print(f"{copy}: a copy of scratch_layers/convolution.py with one line changed")
+    print(f"  - {RIGHT}\n  + {WRONG}\n")
+    layer = f"{copy}:Conv2d"
+    check = ["check", layer, "--like=Conv2d", "--property=gradients_match_reference"]
+    caught = main([*check, "--dtype=float32", f"--cases={options.folder}"])
+    cases = sorted(options.folder.glob("*.case.json"))
+    if caught != Status.WRONG or not cases:
+        return could_not_run("the fault was not caught")
+    print("\nthe same case again, from its file:\n")
+    replayed = main(["replay", str(cases[0]), f"--allow-layer={layer}"])
+    print(f"{time.perf_counter() - started:.0f} s")
+    return Status.RIGHT if replayed == Status.WRONG else Status.WRONG
