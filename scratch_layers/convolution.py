@@ -24,6 +24,7 @@ from scratch_layers.correlation import (
     Geometry,
     gather,
     spread,
+    spread_gradients,
     weight_gradient,
 )
 from scratch_layers.initializers import bias_uniform, kaiming_uniform
@@ -248,9 +249,7 @@ class ConvTranspose2d(_Convolution):
         """Conv2d's forward on dy gives dx; its weight gradient with x and dy exchanged, dw."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
-        height, width = x.shape[2:]
-        dx = gather(dy, weight, None, self._geometry, (height, width))
-        dw = weight_gradient(dy, x, self._geometry, self.kernel_size)
+        dx, dw = spread_gradients(dy, weight, x, self._geometry)
         self._accumulate(dw, dy)
         return dx
 

@@ -103,17 +103,32 @@ def spread(
 
 def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
     """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
-    groups, outputs, inner = geometry.groups, y.shape[1], x.shape[1] // geometry.groups
-    windows = Windows.of(x, (_positions(geometry, kernel, _size(y)),), groups)
-    height, products = outputs // groups, inner * kernel[0] * kernel[1]
-    taps = x.new_zeros((windows.samples * groups, height, products), dtype=working_dtype(x.dtype))
+    windows = Windows.of(x, (_positions(geometry, kernel, _size(y)),), geometry.groups)
+    taps = _no_taps(windows, y)
     for first, count in windows.lay(x):
-        responses = y[first : first + count].to(taps.dtype)
+        responses = y[first : first + count]
+        for block in windows.blocks[0]:
+            _weigh(taps, responses[:, :, block.lines], write(block, count))
+    return taps.view(windows.samples, y.shape[1], -1, *kernel).sum(0)
+
+
+def spread_gradients(
+    dx: Tensor, weight: Tensor, y: Tensor, geometry: Geometry
+) -> tuple[Tensor, Tensor]:
+    """The backward of `spread`: dy, gathered from dx, and the weight gradient of dx and y.
+
+    Both from the same windows, where `gather` and `weight_gradient` would make them twice.
+    """
+    kernel, dy = _size(weight), torch.empty_like(y, memory_format=torch.contiguous_format)
+    windows = Windows.of(dx, (_positions(geometry, kernel, _size(y)),), geometry.groups)
+    left, taps = _stack(_by_group(weight, geometry.groups), windows), _no_taps(windows, y)
+    for first, count in windows.lay(dx):
+        responses, result = y[first : first + count], dy[first : first + count]
         for block in windows.blocks[0]:
             right = write(block, count)
-            left = responses[:, :, block.lines].reshape(-1, height, right.shape[2])
-            taps[: left.shape[0]].baddbmm_(left, right.transpose(1, 2))
-    return taps.view(windows.samples, outputs, inner, *kernel).sum(0)
+            _multiply(left, right, None, result[:, :, block.lines])
+            _weigh(taps, responses[:, :, block.lines], right)
+    return dy, taps.view(windows.samples, y.shape[1], -1, *kernel).sum(0)
 
 
 def _correlate(
@@ -127,21 +142,45 @@ def _correlate(
     """
     if not areas:
         return
-    shift = source.new_zeros(()) if bias is None else bias.view(-1, 1, 1)
-    windows = Windows.of(source, areas, products[0][0].shape[0])
-    work = []
-    for (taps, result), blocks in zip(products, windows.blocks, strict=True):
-        matrix = taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
-        left = matrix.expand(windows.samples, -1, -1, -1).reshape(-1, *matrix.shape[1:])
-        work.append((blocks, left, result))
+    groups = products[0][0].shape[0]
+    windows = Windows.of(source, areas, groups)
+    shift = None
+    if bias is not None:
+        shift = bias.to(working_dtype(bias.dtype)).view(groups, -1, 1).repeat(windows.samples, 1, 1)
+    lefts = [_stack(taps, windows) for taps, _ in products]
     for first, count in windows.lay(source):
-        for blocks, left, result in work:
+        for left, blocks, (_, result) in zip(lefts, windows.blocks, products, strict=True):
             part = result[first : first + count]
             for block in blocks:
-                right = write(block, count)
-                values = torch.bmm(left[: right.shape[0]], right)
-                target = part[:, :, block.lines]
-                torch.add(values.view(target.shape), shift, out=target)
+                _multiply(left, write(block, count), shift, part[:, :, block.lines])
+
+
+def _stack(taps: Tensor, windows: Windows) -> Tensor:
+    """The taps (G, M/G, C/G, th, tw) as one wide matrix for each sample and group."""
+    matrix = taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
+    return matrix.expand(windows.samples, -1, -1, -1).reshape(-1, *matrix.shape[1:])
+
+
+def _multiply(left: Tensor, right: Tensor, shift: Tensor | None, result: Tensor) -> None:
+    """Write left times right, plus shift, to the result, whose pixels may lie a stride apart."""
+    n = right.shape[0]
+    if shift is None:
+        values = torch.bmm(left[:n], right)
+    else:
+        values = torch.baddbmm(shift[:n], left[:n], right)
+    result.copy_(values.view(result.shape))
+
+
+def _no_taps(windows: Windows, y: Tensor) -> Tensor:
+    """Zeros for the weight gradient, one wide matrix for each sample and group."""
+    matrices = windows.blocks[0][0].matrices
+    return matrices.new_zeros(matrices.shape[0], y.shape[1] // windows.groups, matrices.shape[1])
+
+
+def _weigh(taps: Tensor, responses: Tensor, right: Tensor) -> None:
+    """Add the product of the responses and the windows to the taps."""
+    left = responses.to(taps.dtype).reshape(right.shape[0], taps.shape[1], right.shape[2])
+    taps[: right.shape[0]].baddbmm_(left, right.transpose(1, 2))
 
 
 def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Area:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from scratch_layers.checks import Device, Pair, whole_pair, working_dtype
 from scratch_layers.convolution import Conv2d, Padding
-from scratch_layers.correlation import Geometry, gather, spread, weight_gradient
+from scratch_layers.correlation import Geometry, spread, spread_gradients
 
 
 class FusedUpsampling(Conv2d):
@@ -38,18 +38,8 @@ class FusedUpsampling(Conv2d):
         dtype: torch.dtype | None = None,
     ) -> None:
         self.scale_factor = whole_pair("scale_factor", scale_factor, 1)
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            1,
-            padding,
-            dilation,
-            groups,
-            bias,
-            device,
-            dtype,
-        )
+        more = padding, dilation, groups, bias, device, dtype
+        super().__init__(in_channels, out_channels, kernel_size, 1, *more)
         axes = list(zip(self.scale_factor, self.dilation, self.kernel_size, strict=True))
         above, left = (d * (k - 1) - p for (_, d, k), p in zip(axes, self._before, strict=True))
         self._small = Geometry(self.scale_factor, (above, left), (1, 1), self.groups)
@@ -69,11 +59,8 @@ class FusedUpsampling(Conv2d):
     def backward(self, grad_output: Tensor) -> Tensor:
         """The transposed convolution's backward; a tap of w collects from all sums it is in."""
         record, dy = self._recall(grad_output)
-        x = record.tensors["input"]
-        height, width = x.shape[2:]
-        dx = gather(dy, self._v, None, self._small, (height, width))
-        dv = _swap_channels(weight_gradient(dy, x, self._small, self._size), self.groups)
-        dw = dv.flatten(2) @ self._sums.to(dv).t()
+        dx, dv = spread_gradients(dy, self._v, record.tensors["input"], self._small)
+        dw = _swap_channels(dv, self.groups).flatten(2) @ self._sums.t()
         self._accumulate(dw.view(self.weight.grad.shape), dy)
         return dx
 

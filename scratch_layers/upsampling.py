@@ -117,18 +117,8 @@ class Upsampling(Conv2d):
         dtype: torch.dtype | None = None,
     ) -> None:
         self.nearest = NearestUpsampling(scale_factor)
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            bias,
-            device,
-            dtype,
-        )
+        more = stride, padding, dilation, groups, bias, device, dtype
+        super().__init__(in_channels, out_channels, kernel_size, *more)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of the enlarged picture."""
