@@ -5,6 +5,7 @@ from gradcheck.jacobians import Estimate, Kind
 from gradcheck.noise import noise_level
 from gradcheck.numerical import jacobian
 from gradcheck.report import GradientError, GradientReport, Mismatch, TensorReport
+from gradcheck.second_order import check_second_order
 from gradcheck.stencils import Stencil, central, forward, stencil
 from gradcheck.subjects import (
     AutogradFunctionSubject,
@@ -29,6 +30,7 @@ __all__ = [
     "TensorReport",
     "central",
     "check_gradients",
+    "check_second_order",
     "forward",
     "jacobian",
     "noise_level",

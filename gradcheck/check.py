@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from gradcheck.comparison import Point, Question
+from gradcheck.complaints import changes, disagreements, misfits, restless
+from gradcheck.complex_numbers import RealViews, as_real
 from gradcheck.errors import EvaluationError, Tensors
 from gradcheck.evaluation import flatten, judged_outputs
 from gradcheck.exactness import exact_point
@@ -15,7 +17,7 @@ from gradcheck.jacobians import Basis
 from gradcheck.judging import judge_all
 from gradcheck.lines import miss_probability, signed_integers
 from gradcheck.report import GradientReport, Method
-from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
+from gradcheck.rounding import significand_bits
 from gradcheck.subjects import LayerSubject, Subject, arranged, as_subject
 
 _STRENGTH: tuple[Basis, ...] = ("exact", "derived", "estimated")
@@ -42,7 +44,8 @@ def check_gradients(
         f: a function, an ``nn.Module``, an ``autograd.Function``, a pair ``(f, vjp)``, a
             hand-written layer with forward and backward, or a ``Subject``.
         *arguments: the inputs by position, in any memory layout; float64 and float32 tensors are
-            judged, integer ones passed on. Tuples, lists and mappings of tensors have them judged
+            judged, complex ones as real and imaginary parts (a last axis of 2), integer ones passed
+            on. Tuples, lists and mappings of tensors have them judged
             by their paths (``state[0]``); anything else is passed on as it is.
         inputs: the inputs by name, instead of ``arguments``.
         parameters: parameter values by name; by default the subject's own.
@@ -65,7 +68,7 @@ def check_gradients(
         exception.
 
     Raises:
-        TypeError: ``f`` cannot be judged, or a floating tensor is neither float64 nor float32.
+        TypeError: ``f`` cannot be judged, or a floating tensor has less than 32 bits.
         ValueError: a value is not finite; names or arguments do not belong together.
     """
     subject = as_subject(f)
@@ -75,7 +78,7 @@ def check_gradients(
         raise ValueError(
             f"{len(arguments)} inputs are given by position and {sorted(inputs)} by name: use one"
         )
-    parameters = _own_parameters(subject) if parameters is None else parameters
+    parameters = own_parameters(subject) if parameters is None else parameters
     tensors = {**inputs, **parameters}
     _require_judgeable(tensors, wrt)
     if analytic_error is not None and cotangents is None:
@@ -87,40 +90,55 @@ def check_gradients(
     restoring = subject.restoring() if isinstance(subject, LayerSubject) else None
     with torch.random.fork_rng(devices=[]), restoring or contextlib.nullcontext():
         outputs = subject.forward(inputs, parameters)
-        asked = (
-            _draw_cotangents(outputs, generator)
-            if cotangents is None
-            else (_matching(cotangents, outputs),)
-        )
-        single = cotangents is not None or sum(c.numel() for c in asked[0].values()) == 1
-        hidden = 0.0 if single else miss_probability(_COTANGENT_BITS, _DRAWN_COTANGENTS)
-        copies = [{n: t.clone() for n, t in group.items()} for group in (tensors, *asked)]
+        complex_names = frozenset(n for n, t in tensors.items() if t.is_complex())
+        if complex_names or any(output.is_complex() for output in outputs.values()):
+            subject = RealViews(subject, complex_names)
+            inputs, parameters, outputs = map(as_real, (inputs, parameters, outputs))
+            cotangents = None if cotangents is None else as_real(cotangents)
+        if cotangents is None:
+            asked, hidden = draw_cotangents(outputs, generator)
+        else:
+            asked, hidden = (_matching(cotangents, outputs),), 0.0
         question = Question(
             subject, asked, evaluation_error, analytic_error, batch_axis == 0, generator, hidden
         )
-        point = Point(question, inputs, parameters)
-        complaints = [
-            complaint
-            for group, kept in zip((tensors, *asked), copies, strict=True)
-            for complaint in _changes(group, kept)
-        ]
-        complaints += _restless(outputs, point) + _misfits(point, tensors, wrt)
-        judged = [name for name in wrt or tensors if name in point.gradients[0]]
-        if not complaints and judged:
-            complaints += _disagreements(point, flatten(outputs), judged[0])
-        if complaints:
-            return GradientReport(subject.name, (), tuple(complaints), point.basis, ())
         # bounds and cotangents that were given belong to the given point
         own = cotangents is None and evaluation_error is None
-        units = method == "full"
-        exact = exact_point(point, judged, generator, units) if own and judged else None
-        verdicts = judge_all(point, exact, judged, method, generator, own)
+        return _answer(question, inputs, parameters, flatten(outputs), wrt, method, own)
+
+
+def _answer(
+    question: Question,
+    inputs: Tensors,
+    parameters: Tensors,
+    first: Tensor,
+    wrt: Sequence[str] | None,
+    method: Literal["auto"] | Method,
+    may_move: bool,
+) -> GradientReport:
+    """Complaints if there are any, else the verdict on every gradient.
+
+    ``first`` are the outputs of an earlier call; ``may_move`` allows other points and cotangents.
+    """
+    name, generator = question.subject.name, question.generator
+    tensors = {**inputs, **parameters}
+    groups = (tensors, *question.cotangents)
+    copies = [{n: t.clone() for n, t in group.items()} for group in groups]
+    point = Point(question, inputs, parameters)
+    complaints = changes(groups, copies) + restless(point) + misfits(point, tensors, wrt)
+    judged = [name for name in wrt or tensors if name in point.gradients[0]]
+    if not complaints and judged:
+        complaints = disagreements(point, first, judged[0])
+    if complaints:
+        return GradientReport(name, (), tuple(complaints), point.basis, ())
+    exact = exact_point(point, judged, generator, method == "full") if may_move and judged else None
+    verdicts = judge_all(point, exact, judged, method, generator, may_move)
     weakest = max((basis for _, basis in verdicts), key=_STRENGTH.index, default=point.basis)
     others = [n for n, t in tensors.items() if t.is_floating_point() and n not in judged]
-    return GradientReport(subject.name, tuple(r for r, _ in verdicts), (), weakest, tuple(others))
+    return GradientReport(name, tuple(r for r, _ in verdicts), (), weakest, tuple(others))
 
 
-def _own_parameters(subject: Subject) -> Tensors:
+def own_parameters(subject: Subject) -> Tensors:
     """A module's or layer's own parameters; a function has none."""
     own: Callable[[], Tensors] | None = getattr(subject, "parameters", None)
     return {} if own is None else own()
@@ -132,10 +150,10 @@ def _require_judgeable(tensors: Tensors, wrt: Sequence[str] | None) -> None:
             raise TypeError(f"{name} is a {type(tensor).__name__}: inputs by name are tensors")
         if not tensor.is_floating_point() and not tensor.is_complex():
             continue
-        if tensor.dtype not in (torch.float64, torch.float32):
+        if significand_bits(tensor.dtype) < significand_bits(torch.float32):
             raise TypeError(
-                f"{name} has dtype {tensor.dtype}: float64 and float32 can be judged; convert the"
-                " inputs and the parameters"
+                f"{name} has dtype {tensor.dtype}: float64 and float32, and complex of these, can"
+                " be judged; convert the inputs and the parameters"
             )
         if not bool(tensor.isfinite().all()):
             raise ValueError(
@@ -146,9 +164,12 @@ def _require_judgeable(tensors: Tensors, wrt: Sequence[str] | None) -> None:
         raise ValueError(f"wrt names {unknown}: the tensors are {list(tensors)}")
 
 
-def _draw_cotangents(outputs: Tensors, generator: torch.Generator) -> tuple[Tensors, ...]:
+def draw_cotangents(
+    outputs: Tensors, generator: torch.Generator
+) -> tuple[tuple[Tensors, ...], float]:
     """Random signed integers for every floating output; 1 for a single number.
 
+    Also how often, at most, an error hides from them.
     The last does not lie contiguous in memory, as happens behind a transpose.
     """
     floating = judged_outputs(outputs)
@@ -156,7 +177,7 @@ def _draw_cotangents(outputs: Tensors, generator: torch.Generator) -> tuple[Tens
         dtypes = sorted({str(output.dtype) for output in outputs.values()})
         raise TypeError(f"the outputs have dtypes {dtypes}: one floating output is needed")
     if sum(output.numel() for output in floating.values()) == 1:
-        return ({name: torch.ones_like(output) for name, output in floating.items()},)
+        return ({name: torch.ones_like(output) for name, output in floating.items()},), 0.0
     drawn = [
         {
             name: signed_integers(tuple(output.shape), _COTANGENT_BITS, generator).to(output)
@@ -165,7 +186,7 @@ def _draw_cotangents(outputs: Tensors, generator: torch.Generator) -> tuple[Tens
         for _ in range(_DRAWN_COTANGENTS)
     ]
     drawn[-1] = {name: _spread_out(cotangent) for name, cotangent in drawn[-1].items()}
-    return tuple(drawn)
+    return tuple(drawn), miss_probability(_COTANGENT_BITS, _DRAWN_COTANGENTS)
 
 
 def _spread_out(tensor: Tensor) -> Tensor:
@@ -184,81 +205,3 @@ def _matching(cotangents: Tensors, outputs: Tensors) -> Tensors:
             f"cotangents have shapes {given}, the floating outputs {shapes}: give one for each"
         )
     return {name: cotangents[name] for name in shapes}
-
-
-def _changes(tensors: Tensors, copies: Tensors) -> list[str]:
-    """Which tensors the subject has written to."""
-    return [
-        f"{name} was written to: forward and backward must leave their arguments alone"
-        for name, tensor in tensors.items()
-        if not torch.equal(tensor, copies[name])
-    ]
-
-
-def _restless(outputs: Tensors, point: Point) -> list[str]:
-    """Outputs that are not numbers, or change their shapes from call to call."""
-    complaints = [
-        f"{name} holds NaN: a derivative needs a point where the function has a value"
-        for name, output in judged_outputs(outputs).items()
-        if bool(output.isnan().any())
-    ]
-    shapes = [{n: _plain(o.shape) for n, o in call.items()} for call in (outputs, *point.outputs)]
-    if any(other != shapes[0] for other in shapes):
-        complaints.append(
-            f"outputs have shapes {shapes[0]} in one call and {shapes[-1]} in another, for the same"
-            " tensors: forward must not depend on earlier calls"
-        )
-    return complaints
-
-
-def _misfits(point: Point, tensors: Tensors, wrt: Sequence[str] | None) -> list[str]:
-    """Gradients that are missing, or do not look like their tensors."""
-    complaints = []
-    for name in wrt or tensors:
-        gradient: object = point.gradients[0].get(name)
-        if gradient is None:
-            if wrt is not None:
-                complaints.append(f"{name} gets no gradient")
-            continue
-        if not isinstance(gradient, Tensor):
-            kind = type(gradient).__name__
-            complaints.append(f"{name} gradient is a {kind}: backward must return a tensor")
-            continue
-        for what in ("shape", "dtype"):
-            its, expected = getattr(gradient, what), getattr(tensors[name], what)
-            if its != expected:
-                complaints.append(
-                    f"{name} gradient has {what} {_plain(its)}, its tensor {_plain(expected)}"
-                )
-    return complaints
-
-
-def _plain(value: object) -> str:
-    return str(list(value)) if isinstance(value, torch.Size) else str(value)
-
-
-def _disagreements(point: Point, first: Tensor, name: str) -> list[str]:
-    """Whether forward gives the ``first`` values again, also for plain copies of its tensors."""
-    again = flatten(point.outputs[-1])
-    tensors = (*point.inputs.values(), *point.parameters.values())
-    if _same(first, again) and all(tensor.is_contiguous() for tensor in tensors):
-        return []
-    evaluator = point.prepare(name)
-    error = 2 * point.error_at_base(name)
-    # what differs from call to call is part of the noise that was estimated, so it does not count
-    u = unit_roundoff(point.tensor(name).dtype)
-    rounding = PLAUSIBLE_NOISE * u * first.abs().nan_to_num(0.0, 0.0).max() if len(first) else error
-    for other, allowed, when in (
-        (again, torch.minimum(error, rounding), "called again with the same tensors"),
-        (evaluator.base, error, "called with contiguous copies of the same tensors"),
-    ):
-        if not _same(first, other, allowed):
-            largest = (first - other).abs().nan_to_num(torch.inf).max().item()
-            return [f"forward {when} gives other values, off by up to {largest:.4g}"]
-    return []
-
-
-def _same(one: Tensor, other: Tensor, allowed: float | Tensor = 0.0) -> bool:
-    """Equal within ``allowed``; NaN equals NaN, and an infinity itself."""
-    equal = (one == other) | (one.isnan() & other.isnan()) | ((one - other).abs() <= allowed)
-    return bool(equal.all())

@@ -93,9 +93,11 @@ def argument_names(function: Callable[..., Any], count: int) -> tuple[str, ...]:
     return tuple(names[:count])
 
 
-class _AutogradSubject:
+class AutogradSubject:
     """The common half of whatever torch's own autograd differentiates."""
 
+    name: str
+    offers: frozenset[str]
     arrange: Callable[[list[Tensor]], tuple[Any, ...]] = tuple
 
     def __init__(self) -> None:
@@ -107,39 +109,52 @@ class _AutogradSubject:
     ) -> dict[str, Tensor]:
         with torch.enable_grad():
             tensors = {
-                name: tensor.detach().requires_grad_(_differentiable(tensor))
+                name: tensor.detach().requires_grad_(differentiable(tensor))
                 for name, tensor in (*inputs.items(), *parameters.items())
             }
             self._leaves = {name: t for name, t in tensors.items() if t.requires_grad}
             self._outputs = named_outputs(
-                self._call([tensors[n] for n in inputs], {n: tensors[n] for n in parameters})
+                self.call([tensors[n] for n in inputs], {n: tensors[n] for n in parameters})
             )
         return {name: output.detach() for name, output in self._outputs.items()}
 
-    def _call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
+    def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
+        """What is differentiated, with a graph."""
         raise NotImplementedError
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients by autograd; where an output does not depend on a tensor they are zero."""
-        reached = [name for name in cotangents if self._outputs[name].requires_grad]
-        if not reached:
-            return {name: torch.zeros_like(leaf) for name, leaf in self._leaves.items()}
-        gradients = torch.autograd.grad(
-            [self._outputs[name] for name in reached],
-            list(self._leaves.values()),
-            [cotangents[name] for name in reached],
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
-        return dict(zip(self._leaves, gradients, strict=True))
+        return pulled_back(self._outputs, self._leaves, cotangents)
 
 
-def _differentiable(tensor: Tensor) -> bool:
+def pulled_back(
+    outputs: Mapping[str, Tensor],
+    leaves: Mapping[str, Tensor],
+    cotangents: Mapping[str, Tensor],
+    create_graph: bool = False,
+) -> dict[str, Tensor]:
+    """The gradients of ``leaves`` by autograd, zero where no output depends on one."""
+    reached = [name for name in cotangents if outputs[name].requires_grad]
+    if not reached:
+        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    gradients = torch.autograd.grad(
+        [outputs[name] for name in reached],
+        list(leaves.values()),
+        [cotangents[name] for name in reached],
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return dict(zip(leaves, gradients, strict=True))
+
+
+def differentiable(tensor: Tensor) -> bool:
+    """Whether a tensor can have a gradient at all."""
     return tensor.is_floating_point() or tensor.is_complex()
 
 
-class FunctionSubject(_AutogradSubject):
+class FunctionSubject(AutogradSubject):
     """A plain function of tensors, differentiated by autograd or by a ``vjp`` that belongs to it.
 
     ``vjp(*inputs, *cotangents)`` returns one gradient, or a tuple of them in the order of the
@@ -157,9 +172,7 @@ class FunctionSubject(_AutogradSubject):
         super().__init__()
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
-        self.offers: frozenset[str] = (
-            frozenset({"double_backward", "jvp", "vmap"}) if vjp is None else frozenset()
-        )
+        self.offers = frozenset({"double_backward", "jvp", "vmap"}) if vjp is None else frozenset()
         self._vjp = vjp
         self._inputs: dict[str, Tensor] = {}
 
@@ -176,7 +189,7 @@ class FunctionSubject(_AutogradSubject):
         self._inputs = dict(inputs)
         return named_outputs(self.function(*self.arrange(list(inputs.values()))))
 
-    def _call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
+    def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
         return self.function(*self.arrange(inputs))
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -210,7 +223,7 @@ class AutogradFunctionSubject(FunctionSubject):
         self.offers = frozenset(offers)
 
 
-class ModuleSubject(_AutogradSubject):
+class ModuleSubject(AutogradSubject):
     """An ``nn.Module``, differentiated by autograd with respect to inputs and parameters.
 
     The module is left as it was: parameters are passed in, and buffers (running statistics) are
@@ -233,7 +246,7 @@ class ModuleSubject(_AutogradSubject):
         """Outputs by name; parameters that are not given keep the module's own values."""
         return self._run(inputs, parameters)
 
-    def _call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
+    def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
         buffers = {name: buffer.clone() for name, buffer in self.layer.named_buffers()}
         result: object = functional_call(self.layer, (parameters, buffers), self.arrange(inputs))
         return result
@@ -364,7 +377,7 @@ def arranged(subject: Subject, arguments: tuple[Any, ...]) -> tuple[Subject, dic
         raise TypeError(f"the arguments are {_describe(arguments)}: pass at least one tensor")
     if all(isinstance(argument, Tensor) for argument in arguments):
         return subject, tensors
-    if not isinstance(subject, (_AutogradSubject, LayerSubject)):
+    if not isinstance(subject, (AutogradSubject, LayerSubject)):
         raise TypeError(
             f"the arguments of {subject.name} are {_describe(arguments)}: a subject of one's own"
             " takes tensors only; bind the others in it"
