@@ -17,7 +17,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def execute(options: argparse.Namespace, _: list[str]) -> int:
-    """Print the verdict, write report.md beside the summary."""
+    """Print the verdict, write report.md and index.html beside the summary."""
     from verification.report.gate import Gate
 
     try:

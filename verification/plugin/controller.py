@@ -134,4 +134,5 @@ def _other_failure(report: pytest.TestReport) -> "Failure":
 
     lines = str(report.longrepr).strip().splitlines()
     files, commands = _properties(report, "case_file"), _properties(report, "replay")
-    return Failure(lines[-1], "\n".join(lines[-LAST_LINES:]), *files, *commands)
+    file, command = next(iter(files), None), next(iter(commands), "")
+    return Failure(lines[-1], "\n".join(lines[-LAST_LINES:]), file, command)

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from verification.cases import Case, TensorSpec
 from verification.cases.case_file import CaseFile
@@ -27,7 +28,19 @@ def failure_of(discrepancy: Discrepancy, path: Path) -> Failure:
     """The failure as a report shows it, with the command that replays its case file."""
     shown = os.path.relpath(path)
     replay = replay_command(discrepancy.case, shown)
-    return Failure(discrepancy.finding.sentence, failure_text(discrepancy, replay), shown, replay)
+    text, compared = failure_text(discrepancy, replay), _compared(discrepancy)
+    return Failure(discrepancy.finding.sentence, text, shown, replay, compared)
+
+
+def _compared(discrepancy: Discrepancy) -> dict[str, Any] | None:
+    """The compared entries as JSON that every reader takes: "nan" for NaN."""
+    if discrepancy.finding.compared is None:
+        return None
+    compared = discrepancy.finding.compared.to_dict()
+    return {
+        name: [n if math.isfinite(n) else str(n) for n in numbers]
+        for name, numbers in compared.items()
+    }
 
 
 def replay_command(case: Case, file: str) -> str:

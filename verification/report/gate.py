@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verification.report import markdown, summary
+from verification.report import markdown, page, summary
 from verification.report.summary import Result, Status, Summary
 from verification.report.terminal import summary_lines
 
@@ -85,12 +85,13 @@ class Gate:
         yield self._smoke_line()
         yield self.verdict()
 
-    def write(self, folder: Path) -> Path:
-        """Write report.md beside the summary; its path."""
-        path = folder / "report.md"
-        lines = markdown.page(self.suite, self.verdict(), self._smoke_line())
-        path.write_text("\n".join(lines) + "\n")
-        return path
+    def write(self, folder: Path) -> None:
+        """Write report.md and index.html beside the summary, with the pictures that are there."""
+        verdict, smoke = self.verdict(), self._smoke_line()
+        text = "\n".join(markdown.page(self.suite, verdict, smoke)) + "\n"
+        (folder / "report.md").write_text(text, encoding="utf-8")
+        whole = page.html(self.suite, verdict, smoke, folder / "pictures")
+        (folder / "index.html").write_text(whole, encoding="utf-8")
 
     def _smoke_line(self) -> str:
         return "smoke run: not exercised" if self.smoke is None else self.smoke.line()

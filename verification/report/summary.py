@@ -36,14 +36,16 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One failure of a cell: what is wrong in a sentence and in full, the case file, and the
-    command that replays it.
+    """One failure of a cell: what is wrong in a sentence and in full, the case file, the command
+    that replays it, and the entries that were compared, as a Compared's dict; a number that is not
+    finite is its name there.
     """
 
     sentence: str
     text: str = ""
     case: str | None = None
     replay: str = ""
+    compared: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,187 @@
+"""The page of a run: it holds what the summary holds, and works in a browser without a network."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verification.meta.browser import CHROMIUM, Browser
+from verification.report.gate import Gate
+from verification.report.pictures import pictures
+from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary, read
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+COMPARED = {
+    "shape": [1, 2, 2],
+    "places": [3, 0, 1, 2],
+    "got": [2.0, 0.0, "nan", 0.0],
+    "expected": [-1.0, 0.0, 0.0, 0.0],
+    "bound": [0.0, 0.0, 0.0, 0.0],
+}
+
+REPLAY = "pytest --replay-case reports/cases/relu-1.case.json"
+
+
+def cell(layer: str, name: str, result: Result, **more: object) -> Cell:
+    return Cell(layer, name, "parity", "correctness", "cpu", "float32", result, **more)
+
+
+SUMMARY = Summary(
+    (
+        cell("ReLU", "forward_matches", Result.PASSED, examples=10, reach={"no sample": 3}),
+        cell(
+            "ReLU",
+            "gradients_match",
+            Result.FAILED,
+            failures=(Failure("wrong at <0>", "the\ntext", "x", REPLAY, COMPARED),),
+        ),
+        cell("SGD", "forward_matches", Result.NOT_EXERCISED, reason="no <CUDA> device"),
+        cell("SGD", "other", Result.NO_VERDICT),
+    ),
+    (NotApplicable("SGD", "gradients_match", ("a backward",)),),
+    1.0,
+    {"torch": "2.13.0", "commit": None},
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("verify")
+    SUMMARY.write(folder)
+    (folder / "pictures").mkdir()
+    (folder / "pictures/photograph.png").write_bytes(PIXEL)
+    Gate.read(folder, None).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(folder: Path) -> str:
+    return (folder / "index.html").read_text()
+
+
+def test_the_page_holds_what_the_summary_holds(text: str, folder: Path) -> None:
+    assert "<title>verdict: WRONG, 1 campaigns failed</title>" in text
+    assert "wrong at &lt;0&gt;" in text
+    assert f'data-text="{REPLAY}"' in text
+    assert "cpu float32: not exercised, no &lt;CUDA&gt; device" in text
+    assert "not exercised, needs a backward: SGD gradients_match" in text
+    assert '<th scope="row">no sample</th>' in text
+    assert "data:image/png;base64,iVBOR" in text
+    assert text.count("<svg") == 3
+    assert read(folder) == SUMMARY
+
+
+def test_the_page_names_no_other_place(text: str) -> None:
+    without_data = re.sub(r"data:image/png;base64,[\w+/=]+", "", text)
+    assert re.findall(r"https?:|\bsrc=\"(?!\")[^\"]+|@import|url\(", without_data) == []
+
+
+def test_the_summary_is_json_for_every_reader(folder: Path) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    json.loads((folder / "summary.json").read_text(), parse_constant=refuse)
+
+
+def test_pictures() -> None:
+    expected, got, difference = pictures(COMPARED)
+    assert [p.title for p in (expected, got, difference)] == ["expected", "got", "difference"]
+    assert 'aria-label="difference: 0, nan, 0, 3"' in difference.svg
+    assert '<rect x="14" y="14" width="14" height="14" fill="rgb(255,127,0)">' in got.svg
+    assert "#000000" in got.svg
+    assert "rgb(128,191,255)" in expected.svg
+    assert list(pictures({**COMPARED, "shape": [20, 20]})) == []
+    scalar = {n: [0] for n in ("places", "got", "expected", "bound")} | {"shape": []}
+    assert len(list(pictures(scalar))) == 3
+
+
+@pytest.fixture(scope="module")
+def browser(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    try:
+        browser.open(folder / "index.html")
+        yield browser
+    finally:
+        browser.close()
+
+
+def shown(browser: Browser) -> list[str]:
+    rows = "[...document.querySelectorAll('#results tbody tr')].filter(row => !row.hidden)"
+    return browser.evaluate(f"{rows}.map(row => row.cells[0].textContent)")
+
+
+def press(browser: Browser, label: str) -> None:
+    """Press a button as a keyboard does: focus, then Enter."""
+    buttons = "[...document.querySelectorAll('button')]"
+    browser.evaluate(f"{buttons}.find(b => b.textContent === {json.dumps(label)}).focus()")
+    for kind in ("rawKeyDown", "char", "keyUp"):
+        browser.ask(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key="Enter",
+            code="Enter",
+            windowsVirtualKeyCode=13,
+            text="\r" if kind == "char" else "",
+        )
+
+
+def test_it_works_in_a_browser(browser: Browser, folder: Path) -> None:
+    assert shown(browser) == ["forward matches", "gradients match", "other"]
+    press(browser, "With failed")
+    assert shown(browser) == ["gradients match"]
+    assert browser.evaluate("document.getElementById('said').textContent") == "1 properties shown"
+    press(browser, "All")
+    assert len(shown(browser)) == 3
+    press(browser, "Copy the command")
+    assert "copied" in browser.evaluate("document.getElementById('said').textContent")
+    assert browser.complaints() == []
+    page = (folder / "index.html").absolute().as_uri()
+    assert {url for url in browser.requests() if not url.startswith("data:")} == {page}
+
+
+def test_on_a_phone_and_in_the_dark(browser: Browser) -> None:
+    browser.ask(
+        "Emulation.setDeviceMetricsOverride",
+        width=360,
+        height=640,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
+    width = "document.documentElement.scrollWidth"
+    assert browser.evaluate(width) <= 360
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert browser.evaluate(colour) == "rgb(255, 255, 255)"
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.ask("Emulation.setEmulatedMedia", features=dark)
+    assert browser.evaluate(colour) == "rgb(22, 22, 22)"
+
+
+def test_every_control_and_picture_has_a_name(browser: Browser) -> None:
+    nodes = browser.ask("Accessibility.getFullAXTree")["nodes"]
+    named = {"button", "image", "img", "link", "heading", "region"}
+    without = [
+        node["role"]["value"]
+        for node in nodes
+        if not node["ignored"]
+        and node["role"]["value"] in named
+        and not node.get("name", {}).get("value")
+    ]
+    assert without == []
+    assert sum(node.get("role", {}).get("value") == "button" for node in nodes) >= 6
+
+
+def test_a_broken_page_is_seen(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "broken.html"
+    path.write_text("<img src='http://127.0.0.1:9/x.png'><script>throw new Error('x')</script>")
+    browser.events.clear()
+    browser.open(path)
+    assert browser.complaints()
+    assert any(url.startswith("http:") for url in browser.requests())
