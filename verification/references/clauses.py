@@ -21,6 +21,7 @@ class Clause(StrEnum):
     NON_FINITE = "NaN and infinities"
     SIXTEEN_BITS = "16-bit dtypes"
     ORDER_OF_CALLS = "order of calls"
+    AXIS_ORDER = "memory that holds the axes in another order"
     STRIDED_SAME = "padding 'same' with a stride"
     LARGE_NEAREST = "nearest upsampling to more than 128 rows and columns together"
     SATURATION = "derivative where the function saturates"

@@ -35,6 +35,12 @@ STRIDED_SAME = {Clause.STRIDED_SAME: "torch.nn.Conv2d refuses padding='same' wit
 LARGE_NEAREST = {
     Clause.LARGE_NEAREST: "the forward of large images gathers by another index than the backward"
 }
+AXIS_ORDER = {
+    Clause.AXIS_ORDER: "float32 convolutions are wrong on some channels_last tensors on the CPU"
+}
+PADDED_INFINITY = {
+    Clause.NON_FINITE: "whether infinity meets a zero of the padding differs between kernels"
+}
 SATURATION = {Clause.SATURATION: "the backward is s (1 - s), which cancels for large inputs"}
 KEPT_OUTPUT = {Clause.FRESH_OUTPUTS: "the output is kept, and writing to it changes the backward"}
 SHARED_EMPTY = {
@@ -139,13 +145,13 @@ def _entry(row: Row, *departures: Mapping[Clause, str]) -> Entry:
 REFERENCES: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        _entry(convolution.CONV2D, STRIDED_SAME),
-        _entry(convolution.CONV_TRANSPOSE2D),
+        _entry(convolution.CONV2D, STRIDED_SAME, AXIS_ORDER),
+        _entry(convolution.CONV_TRANSPOSE2D, AXIS_ORDER, PADDED_INFINITY),
         _entry(upsampling.NEAREST_UPSAMPLING, LARGE_NEAREST),
-        _entry(upsampling.UPSAMPLING, STRIDED_SAME, LARGE_NEAREST),
+        _entry(upsampling.UPSAMPLING, STRIDED_SAME, LARGE_NEAREST, AXIS_ORDER),
         _entry(activations.RELU, KEPT_OUTPUT),
         _entry(activations.SIGMOID, SATURATION, KEPT_OUTPUT),
-        _entry(containers.SEQUENTIAL, SATURATION, SHARED_EMPTY),
+        _entry(containers.SEQUENTIAL, SATURATION, SHARED_EMPTY, AXIS_ORDER, PADDED_INFINITY),
         Entry("torch.nn.MSELoss", losses.MSE_LOSS, _loss, waivers=OTHER_CONTRACT),
         Entry(
             "torch.optim.SGD", optimizers.SGD, _optimizer, waivers=OTHER_CONTRACT | CONSTANT_RATE

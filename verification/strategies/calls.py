@@ -14,7 +14,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from verification.cases import Call, Case, Role, TensorSpec
 from verification.references.row import Trait
-from verification.strategies.cases import ANY_SIZE, CaseStrategy, ordinary
+from verification.strategies.cases import ANY_SIZE, CaseStrategy, claimed_layouts, ordinary
 from verification.strategies.geometry import Limits
 from verification.strategies.tensors import LAYOUTS, SEEDS
 from verification.subjects.entry import Entry
@@ -61,7 +61,7 @@ def _forward(draw: DrawFn, case: Case, entry: Entry) -> Call:
     if inputs == "the case's":
         return Call(FORWARD)
     resize = draw(_resizing(entry)) if inputs == "other shapes" else tuple
-    seed, layout = draw(SEEDS), draw(st.sampled_from(LAYOUTS))
+    seed, layout = draw(SEEDS), draw(st.sampled_from(claimed_layouts(entry, LAYOUTS)))
     specs = (
         replace(_reseeded(spec, seed), shape=resize(spec.shape or ()), layout=layout)
         for spec in case.of_role(Role.INPUT)

@@ -16,6 +16,7 @@ from verification.references.row import Clause, Trait
 from verification.strategies.geometry import SMALL, Geometry, Limits
 from verification.strategies.tensors import (
     DENSE,
+    IN_ORDER,
     LAYOUTS,
     SEEDS,
     SPECIAL,
@@ -107,13 +108,20 @@ def tensor_specs(
     chosen = draw(families(names, integers=integers, reals=reals))
     if Clause.SATURATION in entry.waivers:
         chosen = tuple(WITHIN_ONE.get(family, family) for family in chosen)
-    places = draw(layouts_of(len(names), layouts))
+    places = draw(layouts_of(len(names), claimed_layouts(entry, layouts)))
     # One seed serves all: each tensor's name is mixed into its own numbers.
     seed = draw(SEEDS)
     return tuple(
         TensorSpec(name, role, shape, Values(family, seed), layout)
         for (name, role, shape), family, layout in zip(wanted, chosen, places, strict=True)
     )
+
+
+def claimed_layouts(entry: Entry, layouts: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the layouts that the entry does not waive."""
+    if Clause.AXIS_ORDER in entry.waivers:
+        return tuple(layout for layout in layouts if layout in IN_ORDER)
+    return layouts
 
 
 def special_inputs() -> CaseStrategy:

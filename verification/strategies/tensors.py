@@ -47,6 +47,9 @@ LAYOUTS = (
 sum().backward() gives).
 """
 
+IN_ORDER = ("contiguous", "strided", "offset", "expanded", "broadcast")
+"""Layouts in which the axes stand in memory in their own order."""
+
 DISTINCT = tuple(layout for layout in LAYOUTS if layout not in ("expanded", "broadcast"))
 """Layouts in which every element has a place of its own, so that it can be changed in place."""
 
