@@ -62,10 +62,10 @@ class OneWrongEntry:
         wrong: Tensor = self._layer.backward(part).reshape(samples, -1)[:, self._entry]
         for (_, parameter), gradient in zip(self.named_parameters(), kept, strict=True):
             parameter.grad.copy_(gradient)
-        gradient = self._layer.backward(grad_output).clone()
+        backward: Tensor = self._layer.backward(grad_output)
+        gradient = backward.clone(memory_format=torch.contiguous_format)
         gradient.view(samples, -1)[:, self._entry] += self._share * wrong
-        result: Tensor = gradient
-        return result
+        return gradient
 
     def _outputs(self, cotangent: Tensor) -> int:
         """Outputs of one sample; the loss has one for all of them."""

@@ -16,8 +16,8 @@ from gradcheck.exactness import exact_point
 from gradcheck.jacobians import Basis
 from gradcheck.judging import judge_all
 from gradcheck.lines import miss_probability, signed_integers
+from gradcheck.narrow import NarrowPoint, is_narrow
 from gradcheck.report import GradientReport, Method
-from gradcheck.rounding import significand_bits
 from gradcheck.subjects import LayerSubject, Subject, arranged, as_subject
 
 _STRENGTH: tuple[Basis, ...] = ("exact", "derived", "estimated")
@@ -44,9 +44,9 @@ def check_gradients(
         f: a function, an ``nn.Module``, an ``autograd.Function``, a pair ``(f, vjp)``, a
             hand-written layer with forward and backward, or a ``Subject``.
         *arguments: the inputs by position, in any memory layout; float64 and float32 tensors are
-            judged, complex ones as real and imaginary parts (a last axis of 2), integer ones passed
-            on. Tuples, lists and mappings of tensors have them judged
-            by their paths (``state[0]``); anything else is passed on as it is.
+            judged, 16-bit ones against the same code in float64, complex ones as real and imaginary
+            parts (a last axis of 2), integer ones passed on. Tuples, lists and mappings of tensors
+            have them judged by their paths (``state[0]``); anything else is passed on as it is.
         inputs: the inputs by name, instead of ``arguments``.
         parameters: parameter values by name; by default the subject's own.
         wrt: names of the tensors to judge; by default every floating one that gets a gradient.
@@ -68,7 +68,7 @@ def check_gradients(
         exception.
 
     Raises:
-        TypeError: ``f`` cannot be judged, or a floating tensor has less than 32 bits.
+        TypeError: ``f`` cannot be judged, or, on 16-bit tensors, does not run in float64.
         ValueError: a value is not finite; names or arguments do not belong together.
     """
     subject = as_subject(f)
@@ -124,14 +124,16 @@ def _answer(
     tensors = {**inputs, **parameters}
     groups = (tensors, *question.cotangents)
     copies = [{n: t.clone() for n, t in group.items()} for group in groups]
-    point = Point(question, inputs, parameters)
+    narrow = is_narrow(tensors)
+    point = (NarrowPoint if narrow else Point)(question, inputs, parameters)
     complaints = changes(groups, copies) + restless(point) + misfits(point, tensors, wrt)
     judged = [name for name in wrt or tensors if name in point.gradients[0]]
     if not complaints and judged:
         complaints = disagreements(point, first, judged[0])
     if complaints:
         return GradientReport(name, (), tuple(complaints), point.basis, ())
-    exact = exact_point(point, judged, generator, method == "full") if may_move and judged else None
+    exactly = may_move and judged and not narrow  # 16 bits leave no room for exact sums
+    exact = exact_point(point, judged, generator, method == "full") if exactly else None
     verdicts = judge_all(point, exact, judged, method, generator, may_move)
     weakest = max((basis for _, basis in verdicts), key=_STRENGTH.index, default=point.basis)
     others = [n for n, t in tensors.items() if t.is_floating_point() and n not in judged]
@@ -150,10 +152,10 @@ def _require_judgeable(tensors: Tensors, wrt: Sequence[str] | None) -> None:
             raise TypeError(f"{name} is a {type(tensor).__name__}: inputs by name are tensors")
         if not tensor.is_floating_point() and not tensor.is_complex():
             continue
-        if significand_bits(tensor.dtype) < significand_bits(torch.float32):
+        if tensor.is_complex() and is_narrow({name: tensor.real}):
             raise TypeError(
-                f"{name} has dtype {tensor.dtype}: float64 and float32, and complex of these, can"
-                " be judged; convert the inputs and the parameters"
+                f"{name} has dtype {tensor.dtype}: complex64 and complex128 can be judged; convert"
+                " the inputs and the parameters"
             )
         if not bool(tensor.isfinite().all()):
             raise ValueError(
@@ -178,10 +180,12 @@ def draw_cotangents(
         raise TypeError(f"the outputs have dtypes {dtypes}: one floating output is needed")
     if sum(output.numel() for output in floating.values()) == 1:
         return ({name: torch.ones_like(output) for name, output in floating.items()},), 0.0
+    # sums of integers would overflow float16
+    unit = 2.0**-_COTANGENT_BITS if is_narrow(floating) else 1.0
     drawn = [
         {
-            name: signed_integers(tuple(output.shape), _COTANGENT_BITS, generator).to(output)
-            for name, output in floating.items()
+            name: (signed_integers(tuple(o.shape), _COTANGENT_BITS, generator) * unit).to(o)
+            for name, o in floating.items()
         }
         for _ in range(_DRAWN_COTANGENTS)
     ]

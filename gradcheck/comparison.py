@@ -84,7 +84,7 @@ class Point:
         for cotangent in question.cotangents:
             self.outputs.append(question.subject.forward(inputs, parameters))
             self.gradients.append(dict(question.subject.vjp(cotangent)))
-        self._weights = torch.stack([flatten(c) for c in question.cotangents])
+        self.weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
         self._estimated: ErrorBound | None = None
@@ -111,14 +111,17 @@ class Point:
     def prepare(self, name: str) -> Evaluator:
         """The evaluator, which from then on knows the error and the stacking for ``name``."""
         if self._evaluator is None:
-            self._evaluator = Evaluator(
-                self.question.subject, self.inputs, self.parameters, self.question.told_stacked
-            )
+            self._evaluator = self.new_evaluator()
         if name not in self._errors:
             self._errors[name] = self._error_bound(self._evaluator, name)
             base = self._evaluator.base.reshape(1, 1, -1)
             self._evaluator.probe_stacking(name, self._errors[name](0.0, base))
         return self._evaluator
+
+    def new_evaluator(self) -> Evaluator:
+        """The subject at this point, ready to be moved."""
+        asked = self.question
+        return Evaluator(asked.subject, self.inputs, self.parameters, asked.told_stacked)
 
     def error_at_base(self, name: str) -> Tensor:
         """Bound on the error of each output value here, [M]."""
@@ -135,7 +138,7 @@ class Point:
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
         """Both sides along all lines; ``thorough`` tries every step (see ``jacobian_along``)."""
         got = self.analytic(name, lines)
-        outputs = self._weights.shape[1]
+        outputs = self.weights.shape[1]
         if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
             nothing = torch.zeros_like(got)
             return Comparison(nothing, got, nothing, nothing != 0, "derived")
@@ -157,17 +160,17 @@ class Point:
         evaluator = self.prepare(name)
         error = self._errors[name]
         found = jacobian_along(evaluator, name, directions, error, self.basis, thorough)
-        weights, sizes = self._weights, self._weights.abs()
+        weights, sizes = self.weights, self.weights.abs()
         unknown = found.bound.isinf()
         value = torch.where(unknown, 0.0, found.value)
         bound = sizes @ torch.where(unknown, 0.0, found.bound).T
-        bound = bound + self._analytic_rounding(name, found, directions)
+        bound = bound + self.analytic_rounding(name, found, directions)
         bound = bound + self._summation(name, value, directions)
         expected = weights @ value.T
         used = (sizes > 0).to(torch.float64)
         undecided = used @ unknown.to(torch.float64).T > 0
         # where the derivative itself overflows the type, no gradient could hold it
-        undecided |= expected.abs() + bound >= torch.finfo(self.tensor(name).dtype).max
+        undecided |= expected.abs() + bound >= torch.finfo(self.gradients[0][name].dtype).max
         kinked = used @ (found.kind == Kind.KINK).to(torch.float64).T > 0
         smooth = bool((found.kind == Kind.SMOOTH).any())  # its truncation is only estimated
         basis: Basis = "estimated" if smooth else self.basis
@@ -178,11 +181,11 @@ class Point:
         double = unit_roundoff(torch.float64)
         lengths = directions.reshape(len(directions), -1).abs().to(torch.float64)
         terms = (lengths != 0).sum(1)
-        outputs = gamma(value.shape[1], double) * (self._weights.abs() @ value.abs().T)
+        outputs = gamma(value.shape[1], double) * (self.weights.abs() @ value.abs().T)
         finite = self._gradient(name).abs().nan_to_num(0.0, 0.0)  # an infinite one excuses nothing
         return outputs + gamma(terms, double) * (finite @ lengths.T)
 
-    def _analytic_rounding(self, name: str, numerical: Estimate, directions: Tensor) -> Tensor:
+    def analytic_rounding(self, name: str, numerical: Estimate, directions: Tensor) -> Tensor:
         """How far the analytic side may be off by its own rounding, [cotangents, lines].
 
         Given: the bounds of the entries along the line. Otherwise estimated: what the evaluation
@@ -193,7 +196,7 @@ class Point:
             entries = given[name].flatten().to("cpu", torch.float64)
             return (directions.reshape(len(directions), -1).abs().to(torch.float64) @ entries)[None]
         dtype = self.tensor(name).dtype
-        sizes = self._weights.abs()
+        sizes = self.weights.abs()
         counted = (numerical.value != 0).to(torch.float64)
         terms = (sizes > 0).to(torch.float64) @ counted.T + 1
         return (

@@ -70,9 +70,7 @@ class ExactPoint(Point):
     def prepare(self, name: str) -> Evaluator:
         """The evaluator at this point; whether points share a call is not known yet."""
         if self._evaluator is None:
-            self._evaluator = Evaluator(
-                self.question.subject, self.inputs, self.parameters, self.question.told_stacked
-            )
+            self._evaluator = self.new_evaluator()
         return self._evaluator
 
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
@@ -85,16 +83,16 @@ class ExactPoint(Point):
         evaluator = self.prepare(name)
         if len(lines) > _FEW_LINES and not evaluator.is_stacked(name):
             evaluator.probe_stacking(name, torch.zeros(1, dtype=torch.float64))
-        rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + self._weights.shape[1]))
-        parts, reach = [], torch.zeros(len(self._weights), dtype=torch.float64)
+        rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + self.weights.shape[1]))
+        parts, reach = [], torch.zeros(len(self.weights), dtype=torch.float64)
         for _, directions in lines.chunks(rows):
             differences = self._differences(evaluator, name, directions)
             if lines.dense is not None and len(differences) > 1:
                 both = self._differences(evaluator, name, directions[:2].sum(0, keepdim=True))
                 if not torch.equal(differences[:2].sum(0), both[0]):
                     raise NotExact(f"{name} enters nonlinearly, or is rounded")
-            parts.append(self._weights @ differences.T)
-            reach = torch.maximum(reach, (self._weights.abs() @ differences.abs().T).amax(1))
+            parts.append(self.weights @ differences.T)
+            reach = torch.maximum(reach, (self.weights.abs() @ differences.abs().T).amax(1))
         expected, got = torch.cat(parts, 1), self.analytic(name, lines)
         rounding = ANALYTIC_SAFETY * unit_roundoff(self.dtype) * reach
         bound = torch.where(self._rounded, rounding, 0.0)[:, None].expand_as(got)

@@ -39,6 +39,11 @@ carried by rounding. Reverse mode does at most about four operations for one of 
 (Griewank and Walther, *Evaluating Derivatives*, section 4.6); the factor of two is for luck that
 the sampled evaluation had and the gradient did not."""
 
+SPREAD_SAFETY = 4.0
+"""How many times the largest change that eight perturbations by one relative roundoff make in a
+gradient its own intermediate roundings may make: one for the inputs, and as much again for each of
+about three operations between them and the gradient."""
+
 NATURAL_LENGTH = 1.0
 """The length over which an unknown function is taken to be smooth, whatever the size of its input:
 that of sin, exp, tanh and sigmoid. Curvature seen over longer steps may be an alias."""

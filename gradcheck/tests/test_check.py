@@ -295,8 +295,6 @@ def test_what_gets_no_gradient_is_named() -> None:
 
 def test_refusals() -> None:
     x = numbers(3)
-    with pytest.raises(TypeError, match=r"has dtype torch.float16: float64 and float32"):
-        check_gradients(torch.sin, x.half())
     with pytest.raises(ValueError, match="input holds values that are not finite"):
         check_gradients(torch.sin, x / 0)
     with pytest.raises(ValueError, match=r"wrt names \['weight'\]: the tensors are \['input'\]"):
