@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from verification.cases.case import Call, Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
+from verification.cases.size import largest_tensor
 
 SCHEMA_VERSION = 1
 SUFFIX = ".case.json"
@@ -179,6 +180,13 @@ def _require_size(case: Case) -> None:
             raise CaseFileError(
                 f"tensor {spec.name!r} stores {len(stored)} values for its shape {spec.shape}"
             )
+    largest = largest_tensor(case)
+    # Written so that NaN is refused.
+    if not largest <= LARGEST_CASE:
+        raise CaseFileError(
+            f"{case.layer.name} could make a tensor of {largest:.3g} elements here; at most"
+            f" {LARGEST_CASE} are replayed"
+        )
 
 
 # The Case itself, both ways. Written out field by field: dataclasses.asdict copies every leaf and
