@@ -45,7 +45,10 @@ class Decides(StrEnum):
 
 @dataclass(frozen=True)
 class Property:
-    """One thing that must hold. `sentence` says it; `needs` are names that an Entry must have."""
+    """One thing that must hold. `sentence` says it; `needs` are names that an Entry must have.
+
+    `share` multiplies the examples of the profile, for a cheap property whose cases are many.
+    """
 
     name: str
     family: Family
@@ -54,6 +57,7 @@ class Property:
     needs: frozenset[str]
     cases: CaseStrategy
     decides: Decides
+    share: int = 1
 
     def missing(self, entry: Entry) -> tuple[str, ...]:
         """What the entry lacks for this property, in order; empty if the property applies."""
@@ -70,13 +74,16 @@ def property_of(
     cases: CaseStrategy,
     needs: Iterable[str] = (),
     decides: Decides = Decides.CORRECTNESS,
+    share: int = 1,
 ) -> Callable[[Check], Check]:
     """Register check_NAME as the property NAME; its docstring's first paragraph says what holds."""
 
     def register(check: Check) -> Check:
         name = check.__name__.removeprefix("check_")
         sentence = " ".join((check.__doc__ or "").split("\n\n")[0].split())
-        PROPERTIES[name] = Property(name, family, sentence, check, frozenset(needs), cases, decides)
+        PROPERTIES[name] = Property(
+            name, family, sentence, check, frozenset(needs), cases, decides, share
+        )
         return check
 
     return register
@@ -90,6 +97,4 @@ def in_order(properties: Iterable[Property]) -> list[Property]:
 
 def applicable(entry: Entry) -> list[Property]:
     """The properties whose needs the entry meets, in the order of the families."""
-    order = list(Family)
-    met = [p for p in PROPERTIES.values() if not p.missing(entry)]
-    return sorted(met, key=lambda p: order.index(p.family))
+    return in_order(prop for prop in PROPERTIES.values() if not prop.missing(entry))

@@ -109,9 +109,11 @@ def hunt(
     # "explain" traces every line to say which ones fail; the case file says it better.
     phases = [phase for phase in settled.phases if phase is not Phase.explain]
     # Time says nothing of correctness, and the profile may be the caller's, which has a deadline.
-    campaign = hypothesis.settings(settled, phases=phases, deadline=None)(
-        given(_each_drawn_anew(prop.cases(entry, prop.name, device, dtype)))(experiment)
+    wanted = hypothesis.settings(
+        settled, phases=phases, deadline=None, max_examples=settled.max_examples * prop.share
     )
+    cases = _each_drawn_anew(prop.cases(entry, prop.name, device, dtype))
+    campaign = wanted(given(cases)(experiment))
     started = time.perf_counter()
     try:
         found = _failures(campaign, watched)
