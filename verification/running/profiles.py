@@ -11,23 +11,29 @@ import hypothesis
 from hypothesis import HealthCheck
 from hypothesis.errors import InvalidArgument
 
+from verification.running import databases
+
 EXAMPLES = {"dev": 100, "ci": 100, "thorough": 1_000, "nightly": 10_000}
 """Examples per layer, property, device and dtype, by profile."""
 
 
 def register() -> None:
     """Make every profile known to Hypothesis; one that somebody has registered already stays."""
+    database = databases.configured()
     for name, examples in EXAMPLES.items():
         try:
             hypothesis.settings.get_profile(name)
         except InvalidArgument:
             hypothesis.settings.register_profile(
                 name,
+                # Where CI is set, Hypothesis's current profile draws the same on every run.
+                hypothesis.settings.get_profile("default"),
                 max_examples=examples,
                 # One example may build a large tensor or import a kernel: time says nothing of a
                 # layer's correctness.
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow],
+                **({} if database is None else {"database": database}),
             )
 
 

@@ -1,0 +1,209 @@
+"""Example databases: what one machine found fails at once on another, and none turns a verdict."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis.database import (
+    ExampleDatabase,
+    InMemoryExampleDatabase,
+    MultiplexedDatabase,
+)
+
+from verification.running import databases
+from verification.running.databases import SLOW, VARIABLE, BestEffort, configured
+
+ROOT = Path(__file__).parents[2]
+
+CONFTEST = """
+import hypothesis
+from hypothesis import Phase
+from verification.running import profiles
+
+profiles.register()
+found = hypothesis.settings.get_profile("dev")
+hypothesis.settings.register_profile("saved", found, phases=[Phase.reuse], max_examples=5)
+"""
+
+TESTS = """
+import os
+import signal
+import pytest
+from scratch_layers import ReLU
+from verification import catalogue
+from verification.meta.harness import broken
+from verification.properties import PROPERTIES
+from verification.running.selection import Target
+
+class PassesAll(ReLU):
+    def backward(self, grad_output):
+        super().backward(grad_output)
+        return grad_output.clone()
+
+def hunt(campaign, name, layer):
+    entry = broken("ReLU", layer)
+    with catalogue.added(entry):
+        campaign(Target(entry, PROPERTIES[name], "cpu", "float32"))
+
+def test_wrong(campaign):
+    hunt(campaign, "gradients_match_reference", PassesAll)
+
+@pytest.mark.skipif("STOP" not in os.environ, reason="redis goes on")
+def test_stop_redis():
+    os.kill(int(os.environ["STOP"]), signal.SIGKILL)
+
+def test_right(campaign):
+    hunt(campaign, "gradients_match_reference", type("Right", (ReLU,), {}))
+
+def test_wrong_too(campaign):
+    hunt(campaign, "results_are_exact_on_integers", PassesAll)
+"""
+
+
+@pytest.fixture
+def redis() -> Iterator[tuple[str, int]]:
+    """The address of a Redis of our own, and its process."""
+    pytest.importorskip("redis", reason="no Redis client here")
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("no redis-server here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [server, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _await(port)
+        yield f"redis://127.0.0.1:{port}/0", process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _await(port: int) -> None:
+    end = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            assert time.monotonic() < end, "redis-server does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def pytest_in(folder: Path, profile: str, **environment: str) -> str:
+    """The last line of a run in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_mine.py").write_text(TESTS)
+    inherited = {name: value for name, value in os.environ.items() if name != "CI"}
+    command = [sys.executable, "-m", "pytest", "-p", "verification.plugin", "-q", "test_mine.py"]
+    done = subprocess.run(
+        [*command, f"--hypothesis-profile={profile}"],
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_what_one_machine_found_fails_at_once_on_another(
+    redis: tuple[str, int], tmp_path: Path
+) -> None:
+    address, _ = redis
+    assert "2 failed, 1 passed, 1 skipped" in pytest_in(
+        tmp_path / "one", "dev", **{VARIABLE: address}
+    )
+    # The other machine runs nothing but five saved examples.
+    assert "2 failed, 2 skipped" in pytest_in(tmp_path / "two", "saved", **{VARIABLE: address})
+    assert "failed" not in pytest_in(tmp_path / "three", "saved")
+
+
+def test_a_redis_that_stops_half_way_turns_no_verdict(
+    redis: tuple[str, int], tmp_path: Path
+) -> None:
+    address, process = redis
+    first = pytest_in(tmp_path / "one", "dev", **{VARIABLE: address, "STOP": str(process)})
+    assert "2 failed, 2 passed" in first
+    # It is down from the beginning now.
+    assert "2 failed, 1 passed, 1 skipped" in pytest_in(
+        tmp_path / "two", "dev", **{VARIABLE: address}
+    )
+
+
+class Failing(ExampleDatabase):
+    calls = 0
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        self.calls += 1
+        raise ConnectionError("down")
+
+    save = delete = move = fetch  # type: ignore[assignment]
+
+
+class Slow(Failing):
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        self.calls += 1
+        return [b"an example"]
+
+
+class Garbage(Failing):
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        return [None, "text", b"\xff\x00", 3]  # type: ignore[list-item]
+
+
+def test_after_an_error_a_database_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    inner = Failing()
+    database = BestEffort(inner)
+    assert list(database.fetch(b"key")) == []
+    database.save(b"key", b"value")
+    assert inner.calls == 1
+    assert "left alone from here on: ConnectionError('down')" in caplog.text
+
+
+def test_a_slow_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, round(SLOW)))
+    monkeypatch.setattr(databases.time, "perf_counter", lambda: float(next(clock)))
+    inner = Slow()
+    database = BestEffort(inner)
+    assert list(database.fetch(b"key")) == [b"an example"]
+    assert list(database.fetch(b"key")) == []
+    assert inner.calls == 1
+
+
+def test_garbage_is_dropped() -> None:
+    assert list(BestEffort(Garbage()).fetch(b"key")) == [b"\xff\x00"]
+
+
+def test_what_is_kept_is_found_again() -> None:
+    database = BestEffort(InMemoryExampleDatabase())
+    database.save(b"a", b"1")
+    database.move(b"a", b"b", b"1")
+    assert (list(database.fetch(b"a")), list(database.fetch(b"b"))) == ([], [b"1"])
+    database.delete(b"b", b"1")
+    assert list(database.fetch(b"b")) == []
+
+
+def test_addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert configured() is None
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert isinstance(configured(), BestEffort)
+    monkeypatch.setenv(VARIABLE, "github://owner/repository")
+    assert isinstance(configured(), MultiplexedDatabase)
+    for wrong, says in {"github://owner": "OWNER/REPOSITORY", "ftp://x": "a folder"}.items():
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(ValueError, match=says):
+            configured()
