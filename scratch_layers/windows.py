@@ -20,8 +20,9 @@ from scratch_layers.checks import working_dtype
 CHUNK_BYTES = 1 << 21
 # An accelerator launches kernels one by one and has no such cache; there it only bounds the memory.
 ACCELERATOR_CHUNK_BYTES = 1 << 28
-# A network of twenty layers has fewer shapes at a time.
-PLANS_KEPT = 128
+# A network of ten layers has fewer shapes at a time; with the largest memory of each, 64 MB.
+PLANS_KEPT = 64
+PLAN_BYTES = 1 << 20
 
 _kept = threading.local()
 
@@ -48,7 +49,7 @@ class Block(NamedTuple):
     """Some lines of positions: their windows on the ground, and the matrices they are copied to.
 
     `windows` and `target` are (n, C, th, tw, lines, columns); `matrices`, (n G, C/G th tw, lines
-    columns), are the same memory as `target`, and `values` (n G, M, ...) may hold a product.
+    columns), are the same memory as `target`.
     """
 
     lines: slice
@@ -77,6 +78,7 @@ class Windows:
             self.starts.append(start)
             extents.append(end - start)
         self.ground = source.new_zeros((self.samples, channels, *extents), dtype=dtype)
+        self.bytes = self.ground.nbytes
         self.inside = self.ground[:, :, inside[0], inside[1]]
         self.blocks = [self._blocks(*area) for area in areas]
 
@@ -97,7 +99,7 @@ class Windows:
             # A tensor made in inference mode could not be written to outside it.
             with torch.inference_mode(False):
                 plan = cls(source, areas, groups, CHUNK_BYTES)
-            if plan.ground.nbytes <= CHUNK_BYTES:
+            if plan.bytes <= PLAN_BYTES:
                 if len(plans) == PLANS_KEPT:
                     plans.clear()
                 plans[key] = plan
@@ -136,6 +138,7 @@ class Windows:
         """Memory that all plans of this thread write their windows to, one after the other."""
         size = 2 * CHUNK_BYTES // self.ground.itemsize
         if self.ground.device.type != "cpu" or numbers > size:
+            self.bytes += numbers * self.ground.itemsize
             return self.ground.new_empty(numbers)
         name = str(self.ground.dtype)
         shared: Tensor | None = getattr(_kept, name, None)

@@ -101,6 +101,19 @@ def test_few_plans_are_kept(monkeypatch):
     assert len(windows._kept.plans) <= 4
 
 
+def test_large_plans_are_not_kept(monkeypatch):
+    monkeypatch.setattr(windows, "PLAN_BYTES", 1000)
+    windows._kept.__dict__.clear()
+    Conv2d(1, 1, 3)(torch.zeros(1, 1, 9, 9))
+    assert len(windows._kept.plans) == 1
+    Conv2d(1, 1, 3)(torch.zeros(1, 1, 20, 20))
+    assert len(windows._kept.plans) == 1
+    # A single line of positions that does not fit in a chunk has memory of its own.
+    monkeypatch.setattr(windows, "CHUNK_BYTES", 400)
+    Conv2d(1, 1, 3, padding=1)(torch.zeros(1, 1, 1, 30))
+    assert len(windows._kept.plans) == 1
+
+
 def test_threads_do_not_share_their_grounds():
     layers = [Conv2d(3, 4, 3, padding=1, dtype=torch.float64) for _ in range(4)]
     pictures = [integers(6, 3, 12, 12, seed=i) for i in range(4)]
