@@ -1,4 +1,4 @@
-"""The command line: `python -m verification {run,check,replay,script,demo,report}`.
+"""The command line: `python -m verification {run,check,replay,script,demo,report,merge}`.
 
 Exit status of every command: 0 right, 1 wrong, 2 could not run.
 """
@@ -7,9 +7,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from verification.commands import check, demo, replay, report, run, script
+from verification.commands import check, demo, merge, replay, report, run, script
 
-COMMANDS = (run, check, replay, script, demo, report)
+COMMANDS = (run, check, replay, script, demo, report, merge)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

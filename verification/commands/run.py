@@ -21,6 +21,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_selectors(parser, "layer", "property", "device", "dtype")
     parser.add_argument("--examples", metavar="N", help="examples per property")
+    parser.add_argument("--shard", metavar="NUMBER/COUNT", help="only this part, such as 3/8")
     parser.add_argument("--cases", metavar="DIR", help="folder for case files")
     parser.set_defaults(execute=execute)
 
@@ -30,7 +31,7 @@ def execute(options: argparse.Namespace, more: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", "-p", "verification.plugin", str(SUITE)]
     for name in ("layer", "property", "device", "dtype"):
         command += [f"--verify-{name}={value}" for value in getattr(options, name)]
-    for name in ("examples", "cases"):
+    for name in ("examples", "shard", "cases"):
         value = getattr(options, name)
         command += [] if value is None else [f"--verify-{name}={value}"]
     # A process of its own: the suite's settings and pytest's own stay out of this one.

@@ -161,9 +161,11 @@ def test_run_is_pytest_with_the_selectors_translated(monkeypatch: pytest.MonkeyP
         return subprocess.CompletedProcess(command, 5)
 
     monkeypatch.setattr(run_command.subprocess, "run", stand_in)
-    assert main(["run", "--layer", "ReLU", "--examples=3", "-n", "2", "-x"]) == 2
+    asked = ["run", "--layer", "ReLU", "--examples=3", "--shard=1/2", "-n", "2", "-x"]
+    assert main(asked) == 2
     assert seen[0][0] == sys.executable
-    assert seen[0][-5:] == ["--verify-layer=ReLU", "--verify-examples=3", "-n", "2", "-x"]
+    selected = ["--verify-layer=ReLU", "--verify-examples=3", "--verify-shard=1/2"]
+    assert seen[0][-6:] == [*selected, "-n", "2", "-x"]
 
 
 def test_unknown_arguments_are_refused_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,10 @@ class Controller:
                 for pair in chosen.inapplicable()
             ),
             time.perf_counter() - self.started,
-            provenance(profile=hypothesis.settings.get_current_profile_name()),
+            provenance(
+                profile=hypothesis.settings.get_current_profile_name(),
+                **({} if chosen.shard is None else {"shard": str(chosen.shard)}),
+            ),
         )
 
     def _cell(self, target: "Target") -> "Cell":

@@ -34,6 +34,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="examples per layer, property, device and dtype, in the place of the profile's",
     )
     group.addoption(
+        "--verify-shard",
+        metavar="NUMBER/COUNT",
+        help="verify only this part of the layers and properties, such as 3/8",
+    )
+    group.addoption(
         "--verify-cases",
         type=Path,
         default=Path("reports/cases"),
@@ -72,12 +77,14 @@ def require_sensible(config: pytest.Config) -> None:
 
 def selection(config: pytest.Config) -> "Selection":
     """What the options select; UsageError for an unknown name."""
-    from verification.running.selection import Selection
+    from verification.running.selection import Selection, Shard
 
     def names(what: str) -> tuple[str, ...]:
         return tuple(config.getoption(f"--verify-{what}"))
 
+    asked: str | None = config.getoption("--verify-shard")
     try:
-        return Selection(names("layer"), names("property"), names("device"), names("dtype"))
+        shard = None if asked is None else Shard.of(asked)
+        return Selection(names("layer"), names("property"), names("device"), names("dtype"), shard)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None

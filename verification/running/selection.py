@@ -1,5 +1,9 @@
 """What a run is about: the layers, properties, devices and dtypes that were asked for."""
 
+from __future__ import annotations
+
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -46,8 +50,34 @@ class Inapplicable(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Shard:
+    """One of several parts of the suite, for a machine each; `number` counts from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def of(cls, text: str) -> Shard:
+        """From "3/8"; ValueError for anything else."""
+        found = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            raise ValueError(f"shard is {text!r}: write NUMBER/COUNT, such as 3/8, from 1/8 to 8/8")
+        return cls(int(found[1]), int(found[2]))
+
+    def has(self, entry: Entry, prop: Property) -> bool:
+        """Whether a layer and property belong to this part: the same ones on every machine, and in
+        every version that has them.
+        """
+        name = hashlib.sha256(f"{entry.name} {prop.name}".encode()).digest()
+        return int.from_bytes(name) % self.count == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+@dataclass(frozen=True)
 class Selection:
-    """Names that were asked for; empty means all.
+    """Names that were asked for, empty for all; and the shard, None for the whole.
 
     Raises:
         ValueError: a name is unknown; the message lists those that are known.
@@ -57,6 +87,7 @@ class Selection:
     properties: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         layers = [entry.row.name for entry in catalogue.SHIPPED.values()]
@@ -90,6 +121,7 @@ class Selection:
             if not self.layers or entry.row.name in self.layers
             for prop in in_order(PROPERTIES.values())
             if not self.properties or prop.name in self.properties
+            if self.shard is None or self.shard.has(entry, prop)
         ]
 
 

@@ -1,0 +1,39 @@
+"""`merge`: one verdict and one page from the shards of a run."""
+
+import argparse
+from pathlib import Path
+
+from verification.commands import Subparsers, could_not_run
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("merge", help="join the summaries of a run's shards")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="each holds a shard's summary.json"
+    )
+    parser.add_argument("--smoke", type=Path, metavar="FILE", help="the smoke run's JSON")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        default=Path("reports/verify"),
+        metavar="DIR",
+        help="where the whole is written (default: %(default)s)",
+    )
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace, _: list[str]) -> int:
+    """Write summary, report.md and index.html of the whole, print the verdict."""
+    from verification.report import summary
+    from verification.report.gate import Gate
+    from verification.report.merge import merge
+
+    try:
+        merge([summary.read(folder) for folder in options.folders]).write(options.into)
+        gate = Gate.read(options.into, options.smoke)
+    except ValueError as error:
+        return could_not_run(error)
+    gate.write(options.into)
+    print("\n".join(gate.lines()))
+    return gate.status
