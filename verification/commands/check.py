@@ -32,6 +32,12 @@ def add_parser(subparsers: Subparsers) -> None:
         help="folder for case files (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="an earlier report (--json): fail only on what it does not hold",
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -39,11 +45,15 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     """Check the layer and print the report."""
     import torch
 
+    from verification.report.baseline import Baseline
     from verification.running.checking import check
     from verification.subjects.foreign import SubjectError, load
 
     torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
+    baseline = Baseline(options.layer, frozenset())
     try:
+        if options.baseline is not None:
+            baseline = Baseline.read(options.baseline, options.layer)
         report = check(
             load(options.layer),
             like=options.like,
@@ -63,9 +73,13 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
-    if report.failures:
+    for line in baseline.lines(report.summary):
+        print(line)
+    if baseline.new(report.failures):
         return Status.WRONG
-    return Status.RIGHT if report.ok else could_not_run("there is no verdict")
+    if report.undecided or not report.judged:
+        return could_not_run("there is no verdict")
+    return Status.RIGHT
 
 
 def _show(cell: "Cell") -> None:

@@ -29,7 +29,8 @@ def failure_of(discrepancy: Discrepancy, path: Path) -> Failure:
     shown = os.path.relpath(path)
     replay = replay_command(discrepancy.case, shown)
     text, compared = failure_text(discrepancy, replay), _compared(discrepancy)
-    return Failure(discrepancy.finding.sentence, text, shown, replay, compared)
+    cause = " ".join(filter(None, discrepancy.cause[1:]))
+    return Failure(discrepancy.finding.sentence, text, shown, replay, compared, cause)
 
 
 def _compared(discrepancy: Discrepancy) -> dict[str, Any] | None:

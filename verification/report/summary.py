@@ -37,8 +37,8 @@ class Result(StrEnum):
 @dataclass(frozen=True)
 class Failure:
     """One failure of a cell: what is wrong in a sentence and in full, the case file, the command
-    that replays it, and the entries that were compared, as a Compared's dict; a number that is not
-    finite is its name there.
+    that replays it, the entries that were compared, as a Compared's dict (a number that is not
+    finite is its name there), and the cause: "weight gradient value", "died".
     """
 
     sentence: str
@@ -46,6 +46,7 @@ class Failure:
     case: str | None = None
     replay: str = ""
     compared: Mapping[str, Any] | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,22 +149,26 @@ def read(folder: Path) -> Summary:
     """
     path = folder / FILE_NAME
     try:
-        data = json.loads(path.read_text())
-        if data["schema"] != SCHEMA_VERSION:
-            raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA_VERSION}")
-        return Summary(
-            tuple(_cell(cell) for cell in data["cells"]),
-            tuple(
-                NotApplicable(pair["layer"], pair["property"], tuple(pair["missing"]))
-                for pair in data["not_applicable"]
-            ),
-            data["totals"]["seconds"],
-            data["provenance"],
-        )
+        return from_dict(json.loads(path.read_text()))
     except FileNotFoundError:
         raise ValueError(f"{path} is not there: run `python -m verification run` first") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no summary of a run: {error}") from None
+
+
+def from_dict(data: Mapping[str, Any]) -> Summary:
+    """The summary that `to_dict` wrote; KeyError, TypeError or ValueError where it is none."""
+    if data["schema"] != SCHEMA_VERSION:
+        raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA_VERSION}")
+    return Summary(
+        tuple(_cell(cell) for cell in data["cells"]),
+        tuple(
+            NotApplicable(pair["layer"], pair["property"], tuple(pair["missing"]))
+            for pair in data["not_applicable"]
+        ),
+        data["totals"]["seconds"],
+        data["provenance"],
+    )
 
 
 def _cell(data: dict[str, Any]) -> Cell:
