@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -23,6 +24,7 @@ from verification.references import (
     upsampling,
 )
 from verification.references.row import Row
+from verification.subjects.chunked import Chunked
 from verification.subjects.entry import Build, Entry
 from verification.subjects.optimizers import scratch_sgd
 
@@ -39,6 +41,16 @@ def build_layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> sc
 
 def _layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
     return LayerSubject(build_layer(call, dtype, device))
+
+
+def _chunked_layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+    return Chunked(build_layer(call, dtype, device))
+
+
+def _chunked(row: Row) -> Entry:
+    """The same layer in tiny chunks; what the contract asks does not depend on the chunks."""
+    in_chunks = replace(row, name=f"{row.name}InChunks", clauses=frozenset(), refusals=None)
+    return _shipped(in_chunks, _chunked_layer)
 
 
 def _loss(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
@@ -58,6 +70,8 @@ SHIPPED: dict[str, Entry] = {
     for entry in (
         _shipped(convolution.CONV2D),
         _shipped(convolution.CONV_TRANSPOSE2D),
+        _chunked(convolution.CONV2D),
+        _chunked(convolution.CONV_TRANSPOSE2D),
         _shipped(upsampling.NEAREST_UPSAMPLING),
         _shipped(upsampling.UPSAMPLING),
         _shipped(upsampling.FUSED_UPSAMPLING),
