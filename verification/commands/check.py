@@ -45,6 +45,7 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     """Check the layer and print the report."""
     import torch
 
+    from verification.report.annotations import annotation_lines, wanted
     from verification.report.baseline import Baseline
     from verification.running.checking import check
     from verification.subjects.foreign import SubjectError, load
@@ -52,10 +53,11 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
     baseline = Baseline(options.layer, frozenset())
     try:
+        layer = load(options.layer)
         if options.baseline is not None:
             baseline = Baseline.read(options.baseline, options.layer)
         report = check(
-            load(options.layer),
+            layer,
             like=options.like,
             name=options.layer,
             properties=options.property,
@@ -75,7 +77,10 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
         options.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
     for line in baseline.lines(report.summary):
         print(line)
-    if baseline.new(report.failures):
+    new = baseline.new(report.failures)
+    if wanted():
+        print("\n".join(annotation_lines(new, layer)))
+    if new:
         return Status.WRONG
     if report.undecided or not report.judged:
         return could_not_run("there is no verdict")

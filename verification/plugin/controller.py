@@ -5,6 +5,7 @@ Registered once a run: in the process that the user started, never in an xdist w
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 REPORT = Path("reports/verify")
 """Where the summary is written, in the folder that pytest was started in."""
 
+BETWEEN_LINES = 30
+"""Seconds between two lines that say how far a run is."""
+
 LAST_LINES = 20
 """What a report keeps of a traceback."""
 
@@ -32,14 +36,28 @@ class Controller:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.reports: dict[str, pytest.TestReport] = {}
-        self.started = time.perf_counter()
+        self.started = self.told = time.perf_counter()
+        self.planned = 0
         self.summary: Summary | None = None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the report that tells how a suite item ended."""
+        """Keep the report that tells how a suite item ended; on long runs say how far it is."""
         item = SUITE_ITEM.search(report.nodeid)
         if item and (report.when == "call" or not report.passed):
             self.reports[item["target"]] = report
+            if time.perf_counter() - self.told > BETWEEN_LINES:
+                self.told = time.perf_counter()
+                self._tell(item["target"])
+
+    def _tell(self, latest: str) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None:
+            return
+        if not self.planned:
+            self.planned = len(selection(self.config).targets())
+        terminal.ensure_newline()
+        passed = time.perf_counter() - self.started
+        terminal.write_line(progress_line(self.reports, self.planned, passed, latest))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
@@ -78,12 +96,26 @@ class Controller:
             terminalreporter.section("verification")
             for line in summary_lines(self.summary):
                 terminalreporter.write_line(line)
+            self._annotate(terminalreporter)
         failed = terminalreporter.getreports("failed")
         replays = [(r.nodeid, command) for r in failed for command in _properties(r, "replay")]
         if replays:
             terminalreporter.section("replay")
         for nodeid, command in replays:
             terminalreporter.write_line(f"{nodeid}\n    {command}")
+
+    def _annotate(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """On GitHub: show every failure beside the source of its layer."""
+        from verification.report.annotations import annotation_lines, wanted
+
+        if not wanted() or self.summary is None:
+            return
+        import scratch_layers
+
+        for layer in self.summary.layers():
+            cells = [cell for cell in self.summary.cells if cell.layer == layer]
+            for line in annotation_lines(cells, getattr(scratch_layers, layer, None)):
+                terminalreporter.write_line(line)
 
     def _summary(self) -> "Summary":
         import hypothesis
@@ -119,6 +151,20 @@ class Controller:
         if report is not None and report.failed and not failures:
             failures = (_other_failure(report),)
         return Cell(*target.names(), result, reason, failures, **found["tally"])
+
+
+def progress_line(
+    reports: Mapping[str, pytest.TestReport], planned: int, seconds: float, latest: str
+) -> str:
+    """Campaigns and examples done, failures so far, and the time left if it goes on like this."""
+    tallies = [getattr(r, "verification", {"tally": {}})["tally"] for r in reports.values()]
+    examples = sum(tally.get("examples", 0) for tally in tallies)
+    failed = sum(report.failed for report in reports.values())
+    left = seconds / len(reports) * (planned - len(reports))
+    return (
+        f"verification: {len(reports)} of {planned} campaigns, {examples} examples,"
+        f" {failed} failed, about {left:.0f} s left; latest {latest}"
+    )
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

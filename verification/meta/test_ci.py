@@ -1,0 +1,106 @@
+"""What a CI job shows: annotations at the layer's source line, how far a long run is; and that the
+action and the workflow call what is there.
+"""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from scratch_layers import ReLU
+from verification.__main__ import main
+from verification.plugin.controller import progress_line
+from verification.report.annotations import annotation_lines
+from verification.report.summary import Cell, Failure, Result
+
+ROOT = Path(__file__).parents[2]
+
+FAILED = Cell(
+    "ReLU",
+    "gradients_match",
+    "parity",
+    "correctness",
+    "cpu",
+    "float32",
+    Result.FAILED,
+    "",
+    (Failure("100% wrong\nat [0]", replay="pytest --replay-case x"),),
+)
+
+
+def test_an_annotation_is_at_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (line,) = annotation_lines([FAILED], ReLU)
+    found = re.fullmatch(r"::error file=(.*),line=(\d+),title=(.*?)::(.*)", line)
+    assert found is not None
+    assert found[1] == "scratch_layers/activations.py"
+    source = (ROOT / found[1]).read_text().splitlines()
+    assert source[int(found[2]) - 1].startswith("class ReLU")
+    assert found[3] == "ReLU%3A gradients match%2C float32 cpu"
+    assert found[4] == "100%25 wrong%0Aat [0]%0Apytest --replay-case x"
+    (placeless,) = annotation_lines([FAILED], int)
+    assert placeless.startswith("::error title=")
+
+
+LAYER = """
+class Mine:
+    def forward(self, x):
+        return x.clamp(min=1)
+
+    def backward(self, grad_output):
+        return grad_output
+"""
+
+
+@pytest.mark.parametrize("on_github", [True, False])
+def test_a_check_annotates_on_github_only(
+    on_github: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", str(on_github).lower())
+    Path("mine.py").write_text(LAYER)
+    asked = ["check", "mine.py:Mine", "--like=ReLU", "--dtype=float32", "--examples=3"]
+    assert main([*asked, "--property=forward_matches_reference"]) == 1
+    assert ("::error file=mine.py,line=2," in capsys.readouterr().out) is on_github
+
+
+def report(outcome: str, examples: int) -> pytest.TestReport:
+    made = pytest.TestReport("x", ("x", 1, "x"), {}, outcome, None, "call")  # type: ignore[arg-type]
+    made.verification = {"tally": {"examples": examples}}  # type: ignore[attr-defined]
+    return made
+
+
+def test_the_progress_line() -> None:
+    reports = {"a": report("passed", 100), "b": report("failed", 40)}
+    assert progress_line(reports, 10, 30.0, "ReLU-p") == (
+        "verification: 2 of 10 campaigns, 140 examples, 1 failed, about 120 s left; latest ReLU-p"
+    )
+
+
+COMMANDS = re.compile(r"python -m verification (\w+) (.*)")
+
+
+def test_the_action_calls_a_command_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "action.yml").read_text()
+    commands = [match for match in COMMANDS.findall(text) if "`" not in match[1]]
+    assert commands
+    for command, options in commands:
+        with pytest.raises(SystemExit) as left:
+            main([command, "--help"])
+        assert left.value.code == 0
+        shown = capsys.readouterr().out
+        assert all(o in shown for o in shlex.split(options) if o.startswith("--"))
+    for name in re.findall(r"inputs\.([\w-]+)", text):
+        assert f"\n  {name}:\n" in text
+    assert (ROOT / "constraints/cpu.txt").is_file()
+
+
+def test_the_workflow_runs_sessions_that_are_there() -> None:
+    text = (ROOT / ".github/workflows/verify.yml").read_text()
+    sessions = set(re.findall(r"nox -s ((?:[\w]+ ?)+)", text))
+    known = re.findall(r"^def (\w+)\(session", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
+    assert {name for names in sessions for name in names.split()} <= set(known)
