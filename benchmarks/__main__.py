@@ -1,11 +1,11 @@
-"""The command line: `python -m benchmarks {layers,compare} ...`, one module a subcommand."""
+"""The command line: `python -m benchmarks {layers,compare,gradcheck} ...`, a module each."""
 
 import argparse
 import sys
 
-from benchmarks import compare, layers
+from benchmarks import compare, gradcheck, layers
 
-COMMANDS = {"layers": layers, "compare": compare}
+COMMANDS = {"layers": layers, "compare": compare, "gradcheck": gradcheck}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,7 +18,10 @@ _SLOW_UP_TO = 1000  # inputs; beyond, torch's slow mode takes minutes a check
 
 @dataclass(frozen=True)
 class Speed:
-    """Milliseconds for one check; the numbers of one subject were taken in turn."""
+    """Milliseconds of processor time for one check; those of one subject were taken in turn.
+
+    One thread computes, and nothing waits: what others do on the machine does not count.
+    """
 
     subject: str
     inputs: int
@@ -88,10 +91,10 @@ def measure(repeats: int) -> list[dict[str, Any]]:
         taken: dict[str, list[float]] = {checker: [] for checker in calls}
         for _ in range(repeats):
             for checker, call in calls.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 if not call():
                     raise AssertionError(f"{checker} calls {name} wrong")
-                taken[checker].append(1e3 * (time.perf_counter() - start))
+                taken[checker].append(1e3 * (time.process_time() - start))
         rows += [
             asdict(Speed(name, inputs, checker, statistics.median(ms), min(ms), repeats))
             for checker, ms in taken.items()

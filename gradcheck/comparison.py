@@ -82,7 +82,9 @@ class Point:
         self.outputs: list[dict[str, Tensor]] = []
         self.gradients: list[dict[str, Tensor]] = []
         for cotangent in question.cotangents:
-            self.outputs.append(question.subject.forward(inputs, parameters))
+            outputs = question.subject.forward(inputs, parameters)
+            # copies: a layer may write its next result into the same memory
+            self.outputs.append({name: output.clone() for name, output in outputs.items()})
             self.gradients.append(dict(question.subject.vjp(cotangent)))
         self.weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
@@ -121,7 +123,9 @@ class Point:
     def new_evaluator(self) -> Evaluator:
         """The subject at this point, ready to be moved."""
         asked = self.question
-        return Evaluator(asked.subject, self.inputs, self.parameters, asked.told_stacked)
+        tensors = (*self.inputs.values(), *self.parameters.values())
+        known = self.outputs[0] if all(tensor.is_contiguous() for tensor in tensors) else None
+        return Evaluator(asked.subject, self.inputs, self.parameters, asked.told_stacked, known)
 
     def error_at_base(self, name: str) -> Tensor:
         """Bound on the error of each output value here, [M]."""

@@ -42,7 +42,8 @@ class Evaluator:
     """A subject at a base point: values of all outputs where one tensor is moved.
 
     ``inputs`` and ``parameters`` are the base point; they are never written to. ``told_stacked``
-    is the caller's word that every input and output has the samples along axis 0.
+    is the caller's word that every input and output has the samples along axis 0. ``outputs`` are
+    those at the base, if they are known from tensors that lie contiguous in memory.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Evaluator:
         inputs: Mapping[str, Tensor],
         parameters: Mapping[str, Tensor],
         told_stacked: bool,
+        outputs: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.subject = subject
         # plain tensors: how the given ones lie in memory is a matter between forward and vjp
@@ -58,7 +60,7 @@ class Evaluator:
         self.parameters = {name: _plain_copy(t) for name, t in parameters.items()}
         self._told_stacked = told_stacked
         self._stacked: dict[str, frozenset[str]] = {}
-        outputs = judged_outputs(self._forward({}))
+        outputs = judged_outputs(self._forward({}) if outputs is None else outputs)
         self.output_names = tuple(outputs)
         self.output_dtypes = tuple(output.dtype for output in outputs.values())
         self.base = flatten(outputs)

@@ -199,3 +199,21 @@ def test_faults_that_a_fixed_tolerance_misses(method: Any, name: str) -> None:
     f, vjp, x = PEERS_MISS[name]
     for seed in range(5):
         assert not check_gradients((f, vjp), x, method=method, seed=seed).ok
+
+
+class OneBuffer:
+    """Every result in the same memory: right, if each is used before the next call."""
+
+    def __init__(self) -> None:
+        self.memory = torch.empty(12, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x = x
+        return self.memory.copy_(x * x)
+
+    def backward(self, g: Tensor) -> Tensor:
+        return 2 * self.x * g
+
+
+def test_a_layer_that_writes_all_results_into_one_buffer_is_judged_by_its_numbers() -> None:
+    assert check_gradients(OneBuffer(), numbers(12)).ok
