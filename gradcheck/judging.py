@@ -23,11 +23,11 @@ from gradcheck.nearby import confirmed, neighbour
 from gradcheck.patterns import Entries
 from gradcheck.projections import locate
 from gradcheck.report import Method, Mismatch, TensorReport
+from gradcheck.rounding import HIDING
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
 _LOOK_AGAIN = 4  # entries that decide whether the others are looked at again
-_HIDING = 4.0  # errors of so many bounds show in a direction with the probability of exact ones
 _ENTRIES_TO_LIST = 4096  # beyond, one wrong entry is found by bisection
 
 
@@ -108,7 +108,7 @@ def _judge_exactly(
                     mismatches=_mismatches(name, lines, comparison),
                     entries=_entries(tensor, lines, comparison),
                     may_miss=hidden if entries else 2 * hidden,
-                    resolution=_HIDING * comparison.bound.max().item(),
+                    resolution=HIDING * comparison.bound.max().item(),
                     where="integers",
                 ),
                 comparison.basis,
@@ -159,7 +159,7 @@ def _judge_at(
         mismatches=_mismatches(name, lines, comparison),
         entries=_entries(tensor, lines, comparison),
         may_miss=may_miss,
-        resolution=_HIDING * bounds.max().item() if len(bounds) else 0.0,
+        resolution=HIDING * bounds.max().item() if len(bounds) else 0.0,
         where="given",
     )
     return report, comparison

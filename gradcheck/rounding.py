@@ -57,6 +57,11 @@ EXACT_ROOM = 64.0
 sums to be taken as exact: with random signs a partial sum exceeds the largest final one by a small
 factor."""
 
+HIDING = 4.0
+"""How many bounds an error must exceed to show in a random direction about as surely as in exact
+arithmetic, where any error does: below one bound it hides, and the product with the direction
+varies by a factor of about two either way."""
+
 HIDDEN_CUBIC = 4 / 3
 """A t^2 error in a central difference at step h is at most 4/3 of the change from h to h/2."""
 
