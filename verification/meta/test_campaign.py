@@ -3,7 +3,9 @@
 import hypothesis
 from hypothesis import strategies as st
 
+from scratch_layers import ReLU
 from verification import catalogue
+from verification.meta.harness import broken, find_failures
 from verification.properties import PROPERTIES
 from verification.properties.registry import Decides, Family, Property
 from verification.running.campaign import hunt
@@ -53,3 +55,25 @@ def test_two_campaigns_draw_different_cases():
         hunt(entry, prop, dtype=dtype, settings=SETTINGS, run=record)
     shared = [case for case in seen["float32"] if case in seen["float64"]]
     assert len(shared) < 20
+
+
+def test_a_layer_that_is_not_deterministic_is_told_so():
+    class FailsNowAndThen(ReLU):
+        calls = 0
+
+        def forward(self, input):
+            FailsNowAndThen.calls += 1
+            return super().forward(input) + (FailsNowAndThen.calls % 7 == 3)
+
+    (found,) = find_failures(broken("ReLU", FailsNowAndThen), "forward_matches_reference")
+    assert found.finding.kind == "not deterministic"
+    assert found.finding.sentence.endswith("; not so when the same case ran again")
+
+
+def test_a_layer_that_always_fails_is_not():
+    class AlwaysFails(ReLU):
+        def forward(self, input):
+            return super().forward(input) + 1
+
+    found = find_failures(broken("ReLU", AlwaysFails), "forward_matches_reference")
+    assert {failure.finding.kind for failure in found} == {"value"}

@@ -10,7 +10,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypothesis
@@ -137,7 +137,24 @@ def _failures(campaign: Callable[[], None], watched: _Watched) -> list[Discrepan
         failures = list(discrepancies(failure))
         if not failures:
             raise
-    return [*(minimise(failure, watched.run) for failure in failures), *watched.deaths.values()]
+    # A layer that is not deterministic may have failed twice, in two ways, for one cause.
+    confirmed = {failure.cause: _confirmed(failure, watched) for failure in failures}
+    minimised = (minimise(failure, watched.run) for failure in confirmed.values())
+    return [*minimised, *watched.deaths.values()]
+
+
+def _confirmed(failure: Discrepancy, watched: _Watched) -> Discrepancy:
+    """The failure, if its case fails again; otherwise one that says that the layer is at fault: a
+    case draws nothing, so another end is the layer's own doing.
+    """
+    if watched.enough:
+        return failure
+    again = watched.run(failure.case)
+    if isinstance(again, Discrepancy) and again.cause == failure.cause:
+        return failure
+    sentence = f"{failure.finding.sentence}; not so when the same case ran again"
+    finding = replace(failure.finding, kind="not deterministic", sentence=sentence)
+    return Discrepancy.of(failure.property_name, finding, failure.case)
 
 
 class _EnoughDeaths(BaseException):
