@@ -74,6 +74,9 @@ EVERY_SCALE = {
     "fractional scale above 1",
     "scale leaves a remainder",
 }
+IN_CHUNKS = ("Conv2d", "ConvTranspose2d")
+"""Layers that are judged a second time, in tiny chunks and without the contract's empty batch."""
+
 EXPECTED = {
     "Conv2d": EVERY_LAYER | EVERY_WINDOW | EVERY_CORRELATION,
     "ConvTranspose2d": EVERY_LAYER
@@ -81,12 +84,22 @@ EXPECTED = {
     | {"output padding", "output_padding differs per axis"},
     "NearestUpsampling": EVERY_LAYER | EVERY_SCALE | {"long axis"},
     "Upsampling": EVERY_LAYER | EVERY_WINDOW | EVERY_CORRELATION | EVERY_SCALE,
+    # Whole scales and no stride, so nothing is left over.
+    "FusedUpsampling": (EVERY_LAYER | EVERY_WINDOW | EVERY_CORRELATION)
+    - {
+        "padding 'same' with a stride",
+        "stride differs per axis",
+        "stride > kernel",
+        "stride leaves a remainder",
+    }
+    | {"scale_factor differs per axis", "scale 1", "integer scale above 1"},
     "ReLU": EVERY_LAYER,
     "Sigmoid": EVERY_LAYER,
     "Sequential": EVERY_LAYER | {"empty container", "container inside a container"},
     "MSELoss": EVERY_LAYER - {"no sample"} | {"reduction 'mean'", "reduction 'sum'"},
     "SGD": EVERY_TENSOR | {"momentum", "lr differs per step"},
 }
+EXPECTED |= {f"{name}InChunks": EXPECTED[name] - {"no sample"} for name in IN_CHUNKS}
 
 
 CAMPAIGNS = 4

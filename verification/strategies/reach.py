@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from verification.cases import Case, LayerCall, Role
 from verification.strategies.geometry import Shape, per_axis
@@ -16,8 +17,8 @@ _IMAGE_AXES = 4
 _LONG = 32
 """From this size on an axis is called long: indices computed in floating point go wrong there."""
 
-_WINDOW = frozenset({"kernel_size", "stride", "padding", "dilation"})
-"""What the arguments of a window are called, whatever the layer."""
+_PLAIN = {"stride": 1, "dilation": 1, "padding": 0}
+"""What a layer with a kernel has where it does not take these arguments."""
 
 
 def cells(case: Case) -> frozenset[str]:
@@ -69,8 +70,8 @@ def _cells_of_arguments(call: LayerCall) -> Iterator[str]:
     if "reduction" in arguments:
         yield f"reduction {arguments['reduction']!r}"
     yield from _cells_of_groups(arguments.get("groups", 1), arguments.get("in_channels"))
-    if arguments.keys() >= _WINDOW:
-        yield from _cells_of_window(call)
+    if "kernel_size" in arguments:
+        yield from _cells_of_window(_PLAIN | arguments)
     if "scale_factor" in arguments:
         yield from _cells_of_scale(arguments["scale_factor"])
     if any(child.children for child in call.children):
@@ -85,8 +86,7 @@ def _cells_of_groups(groups: int, channels: int | None) -> Iterator[str]:
         yield "depthwise" if groups == channels else "several channels a group"
 
 
-def _cells_of_window(call: LayerCall) -> Iterator[str]:
-    arguments = call.kwargs
+def _cells_of_window(arguments: dict[str, Any]) -> Iterator[str]:
     kernel, stride, dilation = (
         per_axis(arguments[name]) for name in ("kernel_size", "stride", "dilation")
     )
@@ -125,7 +125,7 @@ def _cells_of_scale(argument: float | tuple[float, ...]) -> Iterator[str]:
 
 def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
     """How the kernel and stride of the outermost layer fit the image."""
-    arguments = call.kwargs
+    arguments = _PLAIN | call.kwargs
     if "scale_factor" in arguments:
         scale = arguments["scale_factor"]
         factors = scale if isinstance(scale, tuple) else (scale, scale)
@@ -133,14 +133,14 @@ def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
         if any(product != int(product) for product in products):
             yield "scale leaves a remainder"
         size = tuple(math.floor(product) for product in products)
-    if not arguments.keys() >= _WINDOW or "output_padding" in arguments:
+    if "kernel_size" not in arguments or "output_padding" in arguments:
         return
     axes = zip(
         size,
         per_axis(arguments["kernel_size"]),
         per_axis(arguments["stride"]),
         per_axis(arguments["dilation"]),
-        _both_sides(call),
+        _both_sides(arguments),
         strict=True,
     )
     spare = [(n + p - d * (k - 1) - 1, s) for n, k, s, d, p in axes]
@@ -152,9 +152,8 @@ def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
         yield "kernel as large as the image"
 
 
-def _both_sides(call: LayerCall) -> Shape:
+def _both_sides(arguments: dict[str, Any]) -> Shape:
     """The padding of both sides together, of each axis."""
-    arguments = call.kwargs
     padding = arguments["padding"]
     if padding == "valid":
         return 0, 0
