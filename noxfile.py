@@ -98,9 +98,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed of the layers against torch.nn."""
+    """Speed against torch: `-- layers --quick`, `-- gradcheck --json FILE`; bare, all layers."""
     install(session, "application")
-    session.run("python", "-m", "benchmarks", "layers", *session.posargs)
+    session.run("python", "-m", "benchmarks", *(session.posargs or ["layers"]))
 
 
 @nox.session

@@ -7,7 +7,7 @@ padding 1, and a sigmoid ends in the range of an image.
 
 from typing import Literal, get_args
 
-from scratch_layers import Conv2d, Module, ReLU, Sequential, Sigmoid, FusedUpsampling
+from scratch_layers import Conv2d, FusedUpsampling, Module, ReLU, Sequential, Sigmoid
 
 Form = Literal["one", "two"]
 FORMS: tuple[Form, ...] = get_args(Form)

@@ -153,6 +153,17 @@ def same_shape(name: str, tensor: Tensor, shape: torch.Size, why: str) -> None:
         )
 
 
+def writable(name: str, tensor: Tensor) -> None:
+    """Refuse a tensor that cannot be written to because some of its elements are one number."""
+    if any(
+        size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+    ):
+        raise ValueError(
+            f"{name} is expanded: shape {tuple(tensor.shape)}, strides {tensor.stride()}, "
+            "so elements share memory; to be written to it must not: rebind it to its clone()"
+        )
+
+
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype to compute in: at least float32, so that 16-bit results are rounded only once."""
     return torch.promote_types(dtype, torch.float32)

@@ -17,6 +17,7 @@ from scratch_layers.checks import (
     floating_tensor,
     same_kind,
     same_shape,
+    writable,
 )
 
 
@@ -143,7 +144,8 @@ class Module:
         """Copy values into the parameters in place, rounded to the parameters' dtype.
 
         Raises TypeError if `state` is no mapping to tensors, ValueError for a missing, extra or
-        mis-shaped entry; nothing has been copied then.
+        mis-shaped entry, or where a parameter was rebound to an expanded tensor; nothing has been
+        copied then.
         """
         if not isinstance(state, Mapping):
             raise TypeError(f"state is a {type(state).__name__}; it must map names to tensors")
@@ -158,6 +160,7 @@ class Module:
         for name, parameter in named.items():
             value = floating_tensor(f"state[{name!r}]", state[name])
             same_shape(f"state[{name!r}]", value, parameter.data.shape, "the parameter's shape")
+            writable(f"{name}.data", parameter.data)
         for name, parameter in named.items():
             parameter.data.copy_(state[name].detach())
 

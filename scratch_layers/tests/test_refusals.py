@@ -226,3 +226,13 @@ def test_a_layer_without_its_methods_says_what_to_define():
         Module()(torch.ones(1))
     with pytest.raises(TypeError, match="data"):
         Parameter([1.0])
+
+
+def test_a_state_is_not_loaded_in_part_where_a_parameter_cannot_be_written_to():
+    layer = Conv2d(1, 2, 1)
+    state = {name: value + 1 for name, value in layer.state_dict().items()}
+    before = layer.weight.data.clone()
+    layer.bias.data = torch.zeros(1).expand(2)
+    with pytest.raises(ValueError, match=r"bias\.data is expanded.*clone"):
+        layer.load_state_dict(state)
+    assert torch.equal(layer.weight.data, before)
