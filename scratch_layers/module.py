@@ -160,6 +160,7 @@ class Module:
         for name, parameter in named.items():
             value = floating_tensor(f"state[{name!r}]", state[name])
             same_shape(f"state[{name!r}]", value, parameter.data.shape, "the parameter's shape")
+        for name, parameter in named.items():
             writable(f"{name}.data", parameter.data)
         for name, parameter in named.items():
             parameter.data.copy_(state[name].detach())
