@@ -109,7 +109,7 @@ _SPOILT: dict[str, Callable[[Tensor], object]] = {
 @property_of(
     Family.STATE,
     needs=NEEDS,
-    # torch's own Sigmoid flushes what lies below the normal numbers to zero.
+    # torch.nn flushes a saturated value below the normal numbers to zero.
     cases=dense(TAKEN_BY_TORCH),
     decides=Decides.CONTRACT,
 )
