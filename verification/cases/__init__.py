@@ -1,14 +1,16 @@
 """One experiment as plain data: the currency of the whole suite."""
 
-from verification.cases.case import (
-    Call,
-    Case,
-    LayerCall,
-    Role,
-    Scalar,
-    SubjectSpec,
-    TensorSpec,
-    Values,
-)
+from verification.cases.case import REAL, Call, Case, LayerCall, Role, Scalar, TensorSpec, Values
+from verification.cases.subject_spec import SubjectSpec
 
-__all__ = ["Call", "Case", "LayerCall", "Role", "Scalar", "SubjectSpec", "TensorSpec", "Values"]
+__all__ = [
+    "REAL",
+    "Call",
+    "Case",
+    "LayerCall",
+    "Role",
+    "Scalar",
+    "SubjectSpec",
+    "TensorSpec",
+    "Values",
+]

@@ -11,8 +11,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from verification.cases.subject_spec import SubjectSpec
+
 Scalar = None | bool | int | float | str
 """What an argument is made of; an argument is a Scalar or a (nested) tuple of them."""
+
+
+REAL = "real"
+"""The domain of a tensor that may hold any number."""
 
 
 class Role(StrEnum):
@@ -41,7 +47,8 @@ class TensorSpec:
     """One tensor: name, role, shape, values and memory layout.
 
     `shape` is None for a cotangent: the output it belongs to supplies it. `dtype` is None where it
-    is the Case's.
+    is the Case's. `domain` says which numbers it may hold: the values are drawn by their family and
+    brought into it.
     """
 
     name: str
@@ -50,6 +57,7 @@ class TensorSpec:
     values: Values = Values()
     layout: str = "contiguous"
     dtype: str | None = None
+    domain: str = REAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +103,6 @@ class Call:
 
     kind: str
     tensors: tuple[TensorSpec, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SubjectSpec:
-    """What is judged: a name of the catalogue, or `module:qualname` / `path.py:qualname`, and the
-    row it is judged by.
-
-    `like` is None for a name of the catalogue, which knows its row. `digest` is the SHA-256 of the
-    source file that held a foreign subject when the case was written; `waivers` are clauses of the
-    row that the subject does not claim.
-    """
-
-    name: str
-    like: str | None = None
-    digest: str | None = None
-    waivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from verification.cases.case import Call, Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
+from verification.cases.case import REAL, Call, Case, LayerCall, Role, TensorSpec, Values
 from verification.cases.size import largest_tensor
+from verification.cases.subject_spec import SubjectSpec
 
 SCHEMA_VERSION = 1
 SUFFIX = ".case.json"
@@ -196,12 +197,7 @@ def _require_size(case: Case) -> None:
 def case_to_json(case: Case) -> dict[str, Any]:
     """A Case as JSON-ready data, without loss."""
     return {
-        "subject": {
-            "name": case.subject.name,
-            "like": case.subject.like,
-            "digest": case.subject.digest,
-            "waivers": list(case.subject.waivers),
-        },
+        "subject": subject_to_json(case.subject),
         "layer": _layer_to_json(case.layer),
         "tensors": [_tensor_to_json(spec) for spec in case.tensors],
         "property": case.property,
@@ -217,9 +213,8 @@ def case_to_json(case: Case) -> dict[str, Any]:
 
 def case_from_json(data: Mapping[str, Any]) -> Case:
     """The Case that `case_to_json` wrote."""
-    subject = data["subject"]
     return Case(
-        SubjectSpec(subject["name"], subject["like"], subject["digest"], tuple(subject["waivers"])),
+        subject_from_json(data["subject"]),
         _layer_from_json(data["layer"]),
         tuple(_tensor_from_json(spec) for spec in data["tensors"]),
         data["property"],
@@ -230,6 +225,30 @@ def case_from_json(data: Mapping[str, Any]) -> Case:
             for call in data["calls"]
         ),
         tuple((name, _from_json(value)) for name, value in data["options"].items()),
+    )
+
+
+def subject_to_json(subject: SubjectSpec) -> dict[str, Any]:
+    """A SubjectSpec as JSON-ready data; what its user did not say is left out."""
+    told = {"inputs": subject.inputs, "adapter": subject.adapter, "declared": subject.declared}
+    return {
+        "name": subject.name,
+        "like": subject.like,
+        "digest": subject.digest,
+        "waivers": list(subject.waivers),
+        **{name: _to_json(dict(said)) for name, said in told.items() if said},
+    }
+
+
+def subject_from_json(data: Mapping[str, Any]) -> SubjectSpec:
+    """The SubjectSpec that `subject_to_json` wrote."""
+    told = (data.get(name, {}) for name in ("inputs", "adapter", "declared"))
+    return SubjectSpec(
+        data["name"],
+        data["like"],
+        data["digest"],
+        tuple(data["waivers"]),
+        *(tuple((name, _from_json(value)) for name, value in said.items()) for said in told),
     )
 
 
@@ -258,6 +277,7 @@ def _tensor_to_json(spec: TensorSpec) -> dict[str, Any]:
         "values": values,
         "layout": spec.layout,
         "dtype": spec.dtype,
+        **({} if spec.domain == REAL else {"domain": spec.domain}),
     }
 
 
@@ -276,6 +296,7 @@ def _tensor_from_json(data: Mapping[str, Any]) -> TensorSpec:
         ),
         data["layout"],
         data["dtype"],
+        data.get("domain", REAL),
     )
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from verification.__main__ import main
+from verification.cases import SubjectSpec
 from verification.cases.case_file import CaseFile, read
 from verification.running.journal import Journal, case_in_flight
 from verification.running.replay import changed_since, replay
@@ -137,7 +138,7 @@ def test_the_case_of_a_dying_layer_is_kept(run: Run) -> None:
 
 def test_replayed_ten_times_the_verdict_is_the_same(in_folder: Run) -> None:
     file = read(in_folder.case_of("Wrong"))
-    with Supervisor("layers.py:Wrong", "ReLU") as child:
+    with Supervisor(SubjectSpec("layers.py:Wrong", "ReLU")) as child:
         found = [replay(file, ["layers.py:Wrong"]), *(child.run(file.case) for _ in range(9))]
     facts = [f.finding.to_dict() for f in found if isinstance(f, Discrepancy)]
     assert len(facts) == 10

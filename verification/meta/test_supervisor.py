@@ -111,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def child(folder: Path) -> Iterator[Supervisor]:
-    with Supervisor(NAME, "ReLU", seconds=5, memory=2**28) as child:
+    with Supervisor(SubjectSpec(NAME, "ReLU"), seconds=5, memory=2**28) as child:
         yield child
 
 
@@ -228,14 +228,14 @@ def test_three_deaths_end_a_property() -> None:
 
 def test_what_cannot_be_loaded_is_no_verdict(folder: Path) -> None:
     with (
-        Supervisor("layers.py:Nothing", "ReLU") as child,
+        Supervisor(SubjectSpec("layers.py:Nothing", "ReLU")) as child,
         pytest.raises(ChildError, match=r"layers\.py has no 'Nothing'"),
     ):
         child.run(case_of(1, "layers.py:Nothing"))
 
 
 def test_a_child_is_ended_with_its_supervisor(folder: Path) -> None:
-    with Supervisor(NAME, "ReLU") as child:
+    with Supervisor(SubjectSpec(NAME, "ReLU")) as child:
         child.run(case_of(1))
         assert child._process is not None
         process = child._process

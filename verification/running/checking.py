@@ -85,7 +85,7 @@ def check(
     with ExitStack() as stack:
         run: Run = run_case
         if not unsupervised:
-            run = stack.enter_context(Supervisor(entry.name, entry.row.name)).run
+            run = stack.enter_context(Supervisor(entry.spec)).run
         for target in _targets(entry, chosen, devices, dtypes, contract):
             found.append(_judge(target, settings, cases, run))
             if progress is not None:

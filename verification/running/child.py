@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from verification import catalogue
-from verification.cases.case_file import case_from_json
-from verification.subjects.foreign import foreign_entry, load
+from verification.cases.case_file import case_from_json, subject_from_json
+from verification.subjects.resolve import foreign
 from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.outcome import outcome_to_json
 from verification.trials.run_case import run_case
@@ -36,7 +36,7 @@ def main(descriptor: int) -> None:
     asked = json.loads(connection.recv_bytes())
     try:
         torch.set_num_threads(asked["threads"])
-        entry = foreign_entry(load(asked["name"]), asked["like"], name=asked["name"])
+        entry = foreign(subject_from_json(asked["subject"]))
         _limit_memory(asked["memory"])
     except Exception as error:
         _send(connection, {"error": f"{type(error).__name__}: {error}"})

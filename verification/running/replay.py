@@ -35,10 +35,10 @@ def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = 
     if reason is not None:
         return NotExercised(reason)
     try:
-        if entry.like is None or not supervised:
+        if not entry.spec.foreign or not supervised:
             with catalogue.added(entry):
                 return run_case(case)
-        with Supervisor(entry.name, entry.like) as child:
+        with Supervisor(case.subject) as child:
             outcome = child.run(case)
         return outcome.discrepancy(case) if isinstance(outcome, Died) else outcome
     except ChildError as error:

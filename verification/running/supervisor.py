@@ -18,8 +18,8 @@ from typing import Any, Self
 
 import torch
 
-from verification.cases import Case
-from verification.cases.case_file import case_to_json
+from verification.cases import Case, SubjectSpec
+from verification.cases.case_file import case_to_json, subject_to_json
 from verification.trials.outcome import Died, Outcome, outcome_from_json
 
 SECONDS = 60
@@ -39,13 +39,18 @@ class ChildError(RuntimeError):
 class Supervisor:
     """The child of one layer, started when the first case comes and again after each death.
 
-    name, like: by which the child finds the layer and its row, as in a SubjectSpec.
+    subject: by which the child finds the layer and its row.
     """
 
     def __init__(
-        self, name: str, like: str, *, seconds: int = SECONDS, memory: int = MEMORY
+        self, subject: SubjectSpec, *, seconds: int = SECONDS, memory: int = MEMORY
     ) -> None:
-        self._asked = {"name": name, "like": like, "seconds": seconds, "memory": memory}
+        self._name = subject.name
+        self._asked = {
+            "subject": subject_to_json(subject),
+            "seconds": seconds,
+            "memory": memory,
+        }
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
@@ -88,9 +93,7 @@ class Supervisor:
         asked = {**self._asked, "threads": torch.get_num_threads()}
         answer = self._ask(ours, json.dumps(asked).encode(), SECONDS_TO_START)
         if isinstance(answer, Died):
-            raise ChildError(
-                f"{self._asked['name']} ends its process when imported: {answer.reason}"
-            )
+            raise ChildError(f"{self._name} ends its process when imported: {answer.reason}")
         return ours
 
     def _ask(

@@ -10,8 +10,7 @@ from typing import Any, Protocol
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from verification.cases import Case, Role, TensorSpec, Values
-from verification.references.laws import OUTPUT
+from verification.cases import REAL, Case, Role, TensorSpec, Values
 from verification.references.row import Clause, Trait
 from verification.strategies.geometry import SMALL, Geometry, Limits
 from verification.strategies.tensors import (
@@ -103,7 +102,7 @@ def tensor_specs(
         *((name, Role.PARAMETER, shape) for name, shape in geometry.parameters),
     ]
     if Trait.DIFFERENTIABLE in entry.have:
-        wanted.append((OUTPUT, Role.COTANGENT, None))
+        wanted += [(name, Role.COTANGENT, None) for name in geometry.outputs]
     names = tuple(name for name, _, _ in wanted)
     chosen = draw(families(names, integers=integers, reals=reals))
     if Clause.SATURATION in entry.waivers:
@@ -111,8 +110,9 @@ def tensor_specs(
     places = draw(layouts_of(len(names), claimed_layouts(entry, layouts)))
     # One seed serves all: each tensor's name is mixed into its own numbers.
     seed = draw(SEEDS)
+    domains = dict(geometry.domains)
     return tuple(
-        TensorSpec(name, role, shape, Values(family, seed), layout)
+        TensorSpec(name, role, shape, Values(family, seed), layout, domain=domains.get(name, REAL))
         for (name, role, shape), family, layout in zip(wanted, chosen, places, strict=True)
     )
 

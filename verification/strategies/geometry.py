@@ -24,11 +24,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Geometry:
-    """A layer's call with the shapes of its inputs and parameters, by name and in order."""
+    """A layer's call with the shapes of its inputs and parameters, by name and in order.
+
+    `outputs` are the names of what forward returns. `domains` says, by name, which numbers a tensor
+    may hold; those that are not named may hold any.
+    """
 
     layer: LayerCall
     inputs: NamedShapes
     parameters: NamedShapes = ()
+    outputs: tuple[str, ...] = ("output",)
+    domains: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

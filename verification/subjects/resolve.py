@@ -20,11 +20,20 @@ def resolve(spec: SubjectSpec, allowed: Collection[str] = ()) -> Entry:
     try:
         return catalogue.find(spec.name)
     except KeyError as unknown:
-        if ":" not in spec.name or spec.like is None:
+        if ":" not in spec.name or not spec.foreign:
             raise SubjectError(str(unknown.args[0])) from None
     if spec.name not in allowed:
         raise SubjectError(
             f"the case runs code outside the catalogue, {spec.name}:"
             f" if you trust it, allow it with --allow-layer {spec.name}"
         )
+    return foreign(spec)
+
+
+def foreign(spec: SubjectSpec) -> Entry:
+    """The entry of a subject outside the catalogue. Runs its code.
+
+    Raises:
+        SubjectError: it cannot be imported, built, or judged as the spec says.
+    """
     return foreign_entry(load(spec.name), spec.like, name=spec.name)
