@@ -117,7 +117,7 @@ def check_weights_travel_to_torch_and_back(trial: Trial) -> None:
     """The twin in torch.nn loads the layer's state and computes the same, and so does a layer the
     twin's.
     """
-    if any(call.name not in torch_nn.MODULES for call in trial.case.layer.walk()):
+    if not torch_nn.has_twin(trial.case.layer):
         trial.unjudged("torch.nn has no twin of this kind")
     ours, fresh = RawLayer(trial.subject), RawLayer(trial.build())
     ours.set_parameters(trial.parameters)

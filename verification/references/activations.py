@@ -3,10 +3,10 @@
 import functools
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from verification.references.laws import Elementwise
-from verification.references.row import Row, Trait
+from verification.references.row import Clause, Row, Trait
 from verification.strategies import geometry
 
 
@@ -39,6 +39,8 @@ def _step_change(x: Tensor, error: Tensor) -> Tensor:
     return ((x.abs() <= error) & (error > 0)).double()
 
 
+_KEPT_OUTPUT = {Clause.FRESH_OUTPUTS: "the output is kept, and writing to it changes the backward"}
+
 _TRAITS = frozenset({Trait.ELEMENTWISE, Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE})
 
 RELU = Row(
@@ -55,6 +57,8 @@ RELU = Row(
     ),
     geometries=functools.partial(geometry.elementwise, name="ReLU"),
     traits=_TRAITS,
+    twin=nn.ReLU,
+    departures=_KEPT_OUTPUT,
 )
 
 SIGMOID = Row(
@@ -72,4 +76,9 @@ SIGMOID = Row(
     ),
     geometries=functools.partial(geometry.elementwise, name="Sigmoid"),
     traits=_TRAITS,
+    twin=nn.Sigmoid,
+    departures=_KEPT_OUTPUT
+    | {Clause.SATURATION: "the backward is s (1 - s), which cancels for large inputs"},
 )
+
+ROWS = (RELU, SIGMOID)

@@ -2,12 +2,13 @@
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from torch import nn
 
 from verification.cases import LayerCall
 from verification.references.activations import RELU, SIGMOID
 from verification.references.convolution import CONV2D, CONV_TRANSPOSE2D
 from verification.references.laws import Chain, Law
-from verification.references.row import Refusal, Row, Trait
+from verification.references.row import Clause, Refusal, Row, Trait
 from verification.references.upsampling import NEAREST_UPSAMPLING, UPSAMPLING
 from verification.strategies import containers, refusals
 
@@ -32,4 +33,14 @@ SEQUENTIAL = Row(
     geometries=containers.sequentials,
     traits=frozenset({Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE}),
     refusals=_refusals,
+    twin=nn.Sequential,
+    # What its links do not keep, a chain of them does not.
+    departures={
+        **CONV_TRANSPOSE2D.departures,
+        **SIGMOID.departures,
+        Clause.FRESH_OUTPUTS: "an empty Sequential returns its input, and activations keep"
+        " their output",
+    },
 )
+
+ROWS = (SEQUENTIAL,)

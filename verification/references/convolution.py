@@ -7,10 +7,10 @@ from typing import Any
 
 import torch.nn.functional as F
 from hypothesis.strategies import SearchStrategy
-from torch import Tensor
+from torch import Tensor, nn
 
 from verification.references.laws import Multilinear, Tensors
-from verification.references.row import Refusal, Row, Trait
+from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
 from verification.strategies.geometry import per_axis
 
@@ -102,12 +102,22 @@ def _transposed_refusals() -> SearchStrategy[Refusal]:
     )
 
 
+STRIDED_SAME = {Clause.STRIDED_SAME: "torch.nn.Conv2d refuses padding='same' with a stride"}
+AXIS_ORDER = {
+    Clause.AXIS_ORDER: "float32 convolutions are wrong on some channels_last tensors on the CPU"
+}
+PADDED_INFINITY = {
+    Clause.NON_FINITE: "whether infinity meets a zero of the padding differs between kernels"
+}
+
 CONV2D = Row(
     name="Conv2d",
     law=Multilinear(conv2d),
     geometries=images.convolutions,
     traits=_TRAITS,
     refusals=_refusals,
+    twin=nn.Conv2d,
+    departures=STRIDED_SAME | AXIS_ORDER,
 )
 
 CONV_TRANSPOSE2D = Row(
@@ -116,4 +126,8 @@ CONV_TRANSPOSE2D = Row(
     geometries=images.transposed_convolutions,
     traits=_TRAITS,
     refusals=_transposed_refusals,
+    twin=nn.ConvTranspose2d,
+    departures=AXIS_ORDER | PADDED_INFINITY,
 )
+
+ROWS = (CONV2D, CONV_TRANSPOSE2D)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from hypothesis.strategies import SearchStrategy
-from torch import Tensor
+from torch import Tensor, nn
 
 from verification.cases import LayerCall
 from verification.references.enclosure import Enclosure, Precision
@@ -80,4 +80,7 @@ MSE_LOSS = Row(
     # The mean of nothing is refused; a loss holds no state and no parameters.
     clauses=frozenset(Clause) - {Clause.EMPTY_BATCH, Clause.ACCUMULATION, Clause.STATE},
     refusals=_refusals,
+    twin=nn.MSELoss,
 )
+
+ROWS = (MSE_LOSS,)

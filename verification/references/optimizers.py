@@ -117,4 +117,10 @@ SGD = Row(
         }
     ),
     refusals=_refusals,
+    twin=torch.optim.SGD,
+    departures={
+        Clause.CHANGING_RATE: "the learning rate multiplies the momentum too, as it is in each step"
+    },
 )
+
+ROWS = (SGD,)

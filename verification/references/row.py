@@ -4,17 +4,23 @@ Row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from hypothesis.strategies import SearchStrategy
 
+import scratch_layers
 from verification.references.clauses import Clause
 from verification.references.laws import Law
 from verification.strategies.geometry import Geometry, Limits
 
 __all__ = ["Clause", "Refusal", "Row", "Trait"]
+
+_NOT_OF_THE_KIND = frozenset({"device", "dtype", "inplace", "size_average", "reduce"})
+"""Arguments in torch.nn's constructors that say where a layer stands, or are deprecated there."""
 
 
 class Trait(StrEnum):
@@ -49,6 +55,10 @@ class Refusal:
 class Row:
     """One kind of layer: strategies for its cases, its law, its traits, and the clauses that a
     right one keeps.
+
+    twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
+    there is none. departures: the clauses that the twin does not keep, each with the reason;
+    docs/findings.md reproduces them.
     """
 
     name: str
@@ -57,3 +67,16 @@ class Row:
     traits: frozenset[Trait]
     clauses: frozenset[Clause] = frozenset(Clause)
     refusals: Callable[[], SearchStrategy[Refusal]] | None = None
+    twin: Callable[..., Any] | None = None
+    departures: Mapping[Clause, str] = field(default_factory=dict)
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """The arguments that a layer of this kind is built from, with their defaults: those of the
+        shipped layer, or else of the twin. Empty where there is neither.
+        """
+        make = getattr(scratch_layers, self.name, self.twin)
+        if make is None:
+            return inspect.Signature()
+        known = inspect.signature(make).parameters.values()
+        return inspect.Signature([p for p in known if p.name not in _NOT_OF_THE_KIND])

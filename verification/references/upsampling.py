@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from hypothesis.strategies import SearchStrategy
-from torch import Tensor
+from torch import Tensor, nn
 
-from verification.references.convolution import WINDOW_ARGUMENTS, conv2d
+from verification.references.convolution import AXIS_ORDER, STRIDED_SAME, WINDOW_ARGUMENTS, conv2d
 from verification.references.laws import INPUT, Multilinear, Tensors
 from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
@@ -55,6 +55,23 @@ def fused(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     return upsampled_conv2d({**arguments, "stride": 1}, tensors)
 
 
+class UpsampledConv2d(nn.Conv2d):
+    """torch.nn.Upsample, then torch.nn.Conv2d; the parameters are weight and bias."""
+
+    def __init__(self, *, scale_factor: float | tuple[float, ...], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.enlarge = enlarging(scale_factor)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the enlarged images."""
+        return super().forward(self.enlarge(input))
+
+
+def enlarging(scale_factor: float | tuple[float, ...]) -> nn.Module:
+    """torch.nn.Upsample by nearest neighbour."""
+    return nn.Upsample(scale_factor=scale_factor, mode="nearest")
+
+
 def _refusals() -> SearchStrategy[Refusal]:
     draw = images.nearest_upsamplings
     return refusals.half_arguments(
@@ -90,12 +107,18 @@ def _refusals_when_fused() -> SearchStrategy[Refusal]:
 
 _TRAITS = frozenset({Trait.LINEAR_IN_INPUT, Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE})
 
+LARGE_NEAREST = {
+    Clause.LARGE_NEAREST: "the forward of large images gathers by another index than the backward"
+}
+
 NEAREST_UPSAMPLING = Row(
     name="NearestUpsampling",
     law=Multilinear(nearest, degree_of_terms=1),
     geometries=images.nearest_upsamplings,
     traits=_TRAITS,
     refusals=_refusals,
+    twin=enlarging,
+    departures=LARGE_NEAREST,
 )
 
 UPSAMPLING = Row(
@@ -104,6 +127,8 @@ UPSAMPLING = Row(
     geometries=images.upsamplings,
     traits=_TRAITS | {Trait.LINEAR_IN_PARAMETERS},
     refusals=_refusals_before_convolution,
+    twin=UpsampledConv2d,
+    departures=STRIDED_SAME | LARGE_NEAREST | AXIS_ORDER,
 )
 
 FUSED_UPSAMPLING = Row(
@@ -115,3 +140,5 @@ FUSED_UPSAMPLING = Row(
     clauses=UPSAMPLING.clauses - {Clause.NON_FINITE},
     refusals=_refusals_when_fused,
 )
+
+ROWS = (NEAREST_UPSAMPLING, UPSAMPLING, FUSED_UPSAMPLING)

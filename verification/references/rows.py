@@ -1,0 +1,18 @@
+"""The index of the rows: every kind of layer that the suite knows, by name. A new family of rows is
+one more module here.
+"""
+
+from verification.references import (
+    activations,
+    containers,
+    convolution,
+    losses,
+    optimizers,
+    upsampling,
+)
+from verification.references.row import Row
+
+_FAMILIES = (convolution, upsampling, activations, containers, losses, optimizers)
+
+ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}
+"""Every row by the name of its kind."""
