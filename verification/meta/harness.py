@@ -1,21 +1,26 @@
-"""Put a broken layer before a property: the Entry with the fault, the hunt, and what it found."""
+"""Put a layer before a property: the Entry with the fault, the hunt, and what it found or how
+long it took.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis
+from hypothesis import HealthCheck, Phase
 
 from gradcheck.subjects import LayerSubject, Subject
 from verification import catalogue
-from verification.cases import LayerCall
+from verification.cases import Case, LayerCall
 from verification.properties import PROPERTIES
-from verification.running.campaign import hunt
+from verification.running.campaign import Tally, hunt
 from verification.subjects.entry import Entry
 from verification.subjects.optimizers import scratch_sgd
 from verification.trials.discrepancy import Discrepancy
+from verification.trials.outcome import Outcome
+from verification.trials.run_case import run_case
 
 
 def broken(kind: str, layer_class: Callable[..., Any], name: str = "") -> Entry:
@@ -51,3 +56,66 @@ def find_failures(
         except ExceptionGroup as group:
             return [e for e in group.exceptions if isinstance(e, Discrepancy)]
     return []
+
+
+@dataclass(frozen=True)
+class Found:
+    """The first failure of a campaign, the examples that it took, itself among them, and the
+    seconds.
+    """
+
+    discrepancy: Discrepancy
+    examples: int
+    seconds: float
+
+
+class _Stop(BaseException):
+    """Carries the first failure past Hypothesis, which would look for more and shrink them."""
+
+    def __init__(self, discrepancy: Discrepancy) -> None:
+        self.discrepancy = discrepancy
+
+
+def first_failure(
+    entry: Entry,
+    property_name: str,
+    *,
+    dtype: str = "float32",
+    examples: int = 100,
+    seed: int | None = None,
+) -> Found | None:
+    """Hunt until something fails, and leave it as large as it is; None if nothing does.
+
+    Without a seed the examples are those of the `ci` profile.
+    """
+    settings = hypothesis.settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    tally = Tally()
+
+    def run(case: Case) -> Outcome:
+        outcome = run_case(case)
+        if isinstance(outcome, Discrepancy):
+            tally.examples += 1
+            raise _Stop(outcome)
+        return outcome
+
+    with catalogue.added(entry):
+        try:
+            hunt(
+                entry,
+                PROPERTIES[property_name],
+                dtype=dtype,
+                tally=tally,
+                settings=settings,
+                run=run,
+                seed=seed,
+            )
+        except _Stop as stop:
+            return Found(stop.discrepancy, tally.examples, tally.seconds)
+    return None

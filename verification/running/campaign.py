@@ -81,9 +81,10 @@ def hunt(
     tally: Tally | None = None,
     settings: hypothesis.settings | None = None,
     run: Run = run_case,
+    seed: int | None = None,
 ) -> Tally:
     """Draw, run and judge Cases, under the settings of Hypothesis's current profile unless others
-    are given; `run` runs each of them.
+    are given; `run` runs each of them. A seed draws the same Cases in every run.
 
     Raises:
         Discrepancy: the property fails; its `case` is shrunk and its values are simplified, unless
@@ -114,6 +115,8 @@ def hunt(
     )
     cases = _each_drawn_anew(prop.cases(entry, prop.name, device, dtype))
     campaign = wanted(given(cases)(experiment))
+    if seed is not None:
+        campaign = hypothesis.seed(seed)(campaign)
     started = time.perf_counter()
     try:
         found = _failures(campaign, watched)
