@@ -146,7 +146,7 @@ def _correlate(
     windows = Windows.of(source, areas, groups)
     shift = None
     if bias is not None:
-        shift = bias.to(working_dtype(bias.dtype)).view(groups, -1, 1).repeat(windows.samples, 1, 1)
+        shift = _for_each_sample(bias.view(groups, -1, 1), windows)
     lefts = [_stack(taps, windows) for taps, _ in products]
     for first, count in windows.lay(source):
         for left, blocks, (_, result) in zip(lefts, windows.blocks, products, strict=True):
@@ -157,8 +157,13 @@ def _correlate(
 
 def _stack(taps: Tensor, windows: Windows) -> Tensor:
     """The taps (G, M/G, C/G, th, tw) as one wide matrix for each sample and group."""
-    matrix = taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
-    return matrix.expand(windows.samples, -1, -1, -1).reshape(-1, *matrix.shape[1:])
+    return _for_each_sample(taps.reshape(*taps.shape[:2], -1), windows)
+
+
+def _for_each_sample(matrices: Tensor, windows: Windows) -> Tensor:
+    """One wide matrix a group (G, ...) as one for each sample and group, a view where G is 1."""
+    wide = matrices.to(working_dtype(matrices.dtype))
+    return wide.expand(windows.samples, -1, -1, -1).flatten(0, 1)
 
 
 def _multiply(left: Tensor, right: Tensor, shift: Tensor | None, result: Tensor) -> None:

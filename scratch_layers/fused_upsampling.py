@@ -60,15 +60,15 @@ class FusedUpsampling(Conv2d):
         """The transposed convolution's backward; a tap of w collects from all sums it is in."""
         record, dy = self._recall(grad_output)
         dx, dv = spread_gradients(dy, self._v, record.tensors["input"], self._small)
-        dw = _swap_channels(dv, self.groups).flatten(2) @ self._sums.t()
+        dw = _swap_channels(dv, self.groups).reshape(-1, self._sums.shape[1]) @ self._sums.t()
         self._accumulate(dw.view(self.weight.grad.shape), dy)
         return dx
 
     def _kernel(self, weight: Tensor) -> Tensor:
         """The kernel v (in_channels, out_channels / groups, ...) from w (out_channels, ...)."""
         self._sums = self._sums.to(weight.device, working_dtype(weight.dtype))
-        v = weight.to(self._sums.dtype).flatten(2) @ self._sums
-        return _swap_channels(v.view(*v.shape[:2], *self._size), self.groups)
+        v = weight.to(self._sums.dtype).reshape(-1, self._sums.shape[0]) @ self._sums
+        return _swap_channels(v.view(*weight.shape[:2], *self._size), self.groups)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, scale_factor={self.scale_factor})"
