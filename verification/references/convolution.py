@@ -1,7 +1,8 @@
-"""Rows of the convolutions. Source of the output size: torch.nn.Conv2d's documentation, each axis
-with its own numbers.
+"""Rows of the convolutions over one to three axes. Source of the output size: torch.nn.Conv2d's
+documentation, each axis with its own numbers.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,13 +15,17 @@ from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
 from verification.strategies.geometry import per_axis
 
+CORRELATE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+"""torch's functions, by the number of axes that a kernel slides over."""
 
-def conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+
+def correlation(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     """Cross-correlation as torch has it; 'same' is padded explicitly, so that it takes a stride."""
-    x, padding = tensors["input"], arguments["padding"]
+    x, padding, dims = tensors["input"], arguments["padding"], tensors["input"].ndim - 2
     if padding == "same":
         x, padding = _pad_same(x, arguments), 0
-    return F.conv2d(
+    return CORRELATE[dims](
         x,
         tensors["weight"],
         tensors.get("bias"),
@@ -31,9 +36,9 @@ def conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     )
 
 
-def conv_transpose2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
+def transposed_correlation(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     """The transpose of cross-correlation as torch has it."""
-    return F.conv_transpose2d(
+    return TRANSPOSE[tensors["input"].ndim - 2](
         tensors["input"],
         tensors["weight"],
         tensors.get("bias"),
@@ -50,9 +55,8 @@ def _pad_same(x: Tensor, arguments: Mapping[str, Any]) -> Tensor:
     last.
     """
     amounts: list[int] = []
-    for kernel, dilation in zip(
-        per_axis(arguments["kernel_size"]), per_axis(arguments["dilation"]), strict=True
-    ):
+    windows = (per_axis(arguments[name], x.ndim - 2) for name in ("kernel_size", "dilation"))
+    for kernel, dilation in zip(*windows, strict=True):
         total = dilation * (kernel - 1)
         amounts = [total // 2, total - total // 2, *amounts]
     return F.pad(x, amounts)
@@ -112,7 +116,7 @@ PADDED_INFINITY = {
 
 CONV2D = Row(
     name="Conv2d",
-    law=Multilinear(conv2d),
+    law=Multilinear(correlation),
     geometries=images.convolutions,
     traits=_TRAITS,
     refusals=_refusals,
@@ -122,7 +126,7 @@ CONV2D = Row(
 
 CONV_TRANSPOSE2D = Row(
     name="ConvTranspose2d",
-    law=Multilinear(conv_transpose2d),
+    law=Multilinear(transposed_correlation),
     geometries=images.transposed_convolutions,
     traits=_TRAITS,
     refusals=_transposed_refusals,
@@ -130,4 +134,26 @@ CONV_TRANSPOSE2D = Row(
     departures=AXIS_ORDER | PADDED_INFINITY,
 )
 
-ROWS = (CONV2D, CONV_TRANSPOSE2D)
+
+def _over(dims: int) -> tuple[Row, Row]:
+    """The rows of both convolutions over another number of axes; no shipped layer refuses uses."""
+    plain = Row(
+        name=f"Conv{dims}d",
+        law=Multilinear(correlation),
+        geometries=functools.partial(images.convolutions, dims=dims),
+        traits=_TRAITS,
+        twin=getattr(nn, f"Conv{dims}d"),
+        departures=CONV2D.departures,
+    )
+    transposed = Row(
+        name=f"ConvTranspose{dims}d",
+        law=Multilinear(transposed_correlation),
+        geometries=functools.partial(images.transposed_convolutions, dims=dims),
+        traits=_TRAITS,
+        twin=getattr(nn, f"ConvTranspose{dims}d"),
+        departures=CONV_TRANSPOSE2D.departures,
+    )
+    return plain, transposed
+
+
+ROWS = (CONV2D, CONV_TRANSPOSE2D, *_over(1), *_over(3))

@@ -6,13 +6,14 @@ from verification.references import (
     activations,
     containers,
     convolution,
+    linear,
     losses,
     optimizers,
     upsampling,
 )
 from verification.references.row import Row
 
-_FAMILIES = (convolution, upsampling, activations, containers, losses, optimizers)
+_FAMILIES = (linear, convolution, upsampling, activations, containers, losses, optimizers)
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}
 """Every row by the name of its kind."""

@@ -13,7 +13,12 @@ import torch
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
-from verification.references.convolution import AXIS_ORDER, STRIDED_SAME, WINDOW_ARGUMENTS, conv2d
+from verification.references.convolution import (
+    AXIS_ORDER,
+    STRIDED_SAME,
+    WINDOW_ARGUMENTS,
+    correlation,
+)
 from verification.references.laws import INPUT, Multilinear, Tensors
 from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
@@ -47,7 +52,7 @@ def nearest(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
 
 def upsampled_conv2d(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     """The cross-correlation of the enlarged image."""
-    return conv2d(arguments, {**tensors, INPUT: nearest(arguments, tensors)})
+    return correlation(arguments, {**tensors, INPUT: nearest(arguments, tensors)})
 
 
 def fused(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:

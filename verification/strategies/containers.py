@@ -28,13 +28,12 @@ from verification.strategies.geometry import (
 from verification.strategies.images import (
     CLEAR_SCALES,
     Channels,
-    Window,
-    draw_window,
     enlarged_size,
     enough_padding,
     output_paddings,
     transposed_size,
 )
+from verification.strategies.windows import Window, draw_window
 
 LARGEST = 9
 """Longest side of an image between two layers."""

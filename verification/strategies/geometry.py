@@ -8,6 +8,8 @@ purpose.
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -90,19 +92,19 @@ def choices(options: tuple[T, ...]) -> SearchStrategy[T]:
     return st.sampled_from(options)
 
 
-def amounts(low: int, high: int) -> tuple[Amount, ...]:
-    """Every number from low to high for both axes, then every pair of different ones: most draws
-    are pairs, which can tell the axes apart.
+def amounts(low: int, high: int, dims: int = 2) -> tuple[Amount, ...]:
+    """Every number from low to high for all axes, then every tuple of unequal ones: most draws are
+    tuples, which can tell the axes apart.
     """
     span = range(low, high + 1)
-    unequal = sorted(((m, n) for m in span for n in span if m != n), key=sum)
-    return (*span, *unequal)
+    unequal = (each for each in itertools.product(span, repeat=dims) if len(set(each)) > 1)
+    return (*span, *sorted(unequal, key=sum))
 
 
 @functools.cache
-def pairs(low: int, high: int) -> SearchStrategy[Amount]:
-    """One number for both axes, or one per axis."""
-    return st.sampled_from(amounts(low, high))
+def per_axis_amounts(low: int, high: int, dims: int = 2) -> SearchStrategy[Amount]:
+    """One number for all axes, or one per axis."""
+    return st.sampled_from(amounts(low, high, dims))
 
 
 def per_axis(argument: Amount, dims: int = 2) -> tuple[int, ...]:
@@ -124,6 +126,19 @@ def draw_shape(draw: DrawFn, limits: Limits) -> Shape:
 def elementwise(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     """An elementwise layer on a tensor of any shape."""
     return Geometry(LayerCall.of(name), (("input", draw_shape(draw, limits)),))
+
+
+@st.composite
+def linear_maps(draw: DrawFn, limits: Limits) -> Geometry:
+    """Linear: a batch, up to two more axes, and features in and out of different numbers."""
+    batch = draw(choices(limits.batches))
+    leading = [draw(numbers(1, 3)) for _ in range(draw(choices((0, 1, 2))))]
+    room = max(1, limits.elements // math.prod((max(1, batch), *leading)))
+    features, outputs = draw(numbers(1, min(8, room))), draw(numbers(1, 5))
+    bias = draw(limits.choose("bias", choices((True, False))))
+    layer = LayerCall.of("Linear", in_features=features, out_features=outputs, bias=bias)
+    weights = (("weight", (outputs, features)), *((("bias", (outputs,)),) if bias else ()))
+    return Geometry(layer, (("input", (batch, *leading, features)),), weights)
 
 
 @st.composite

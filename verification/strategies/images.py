@@ -1,7 +1,6 @@
-"""Geometry of the layers that look at images: convolutions and upsampling.
+"""Geometry of the layers that look at images: convolutions over one to three axes, and upsampling.
 
-Each axis gets its own kernel, stride, padding, dilation and scale. Sizes start at the smallest that
-the kernel fits, so kernel = image is common, and leave every remainder of the stride.
+Each axis gets its own padding and scale beside its own window.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ from verification.strategies.geometry import (
     amounts,
     choices,
     numbers,
-    pairs,
     per_axis,
+    per_axis_amounts,
 )
+from verification.strategies.windows import Window, draw_image, draw_window, reach_of
 
 Padding = Amount | str
 """An amount, 'same' or 'valid'."""
@@ -36,40 +36,6 @@ Scale = float | tuple[float, ...]
 """One scale factor, or one for each axis."""
 
 BOOLEANS = st.booleans()
-
-FREE = Limits()
-"""Nothing held."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """The arguments that convolutions share: kernel_size, stride and dilation, one number or a
-    pair.
-    """
-
-    kernel: Amount
-    stride: Amount
-    dilation: Amount
-
-    @property
-    def extents(self) -> tuple[int, ...]:
-        """How many pixels the dilated kernel spans on each axis."""
-        both = zip(per_axis(self.kernel), per_axis(self.dilation), strict=True)
-        return tuple(d * (k - 1) + 1 for k, d in both)
-
-    @property
-    def arguments(self) -> dict[str, Amount]:
-        """The arguments by name."""
-        return {"kernel_size": self.kernel, "stride": self.stride, "dilation": self.dilation}
-
-
-def draw_window(draw: DrawFn, reach: int, largest_stride: int = 4, limits: Limits = FREE) -> Window:
-    """A kernel of at most 4, dilated by at most 3, that spans at most `reach` pixels an axis."""
-    kernel = draw(limits.choose("kernel_size", pairs(1, min(4, reach))))
-    stride = draw(limits.choose("stride", pairs(1, largest_stride)))
-    steps = max(1, max(per_axis(kernel)) - 1)
-    dilations = pairs(1, max(1, min(3, (reach - 1) // steps)))
-    return Window(kernel, stride, draw(limits.choose("dilation", dilations)))
 
 
 @dataclass(frozen=True)
@@ -110,28 +76,6 @@ def grouped_channels(most: int, groups: tuple[int, ...]) -> SearchStrategy[Chann
     return st.sampled_from([c for c in every if c.inputs <= max(groups[0], most)])
 
 
-def _reach(limits: Limits) -> int:
-    """The largest kernel extent whose square leaves room for two channels."""
-    return max(2, math.isqrt(limits.elements // 2))
-
-
-def _draw_size(draw: DrawFn, smallest: int, stride: int, room: int) -> int:
-    """A size of one axis from the smallest that fits, up to 3 strides more and with every remainder
-    that the stride can leave, as far as there is room.
-    """
-    return draw(numbers(smallest, max(smallest, min(room, smallest + 4 * stride - 1))))
-
-
-def _draw_image(
-    draw: DrawFn, limits: Limits, batch: int, channels: int, smallest: Shape, strides: Shape
-) -> Shape:
-    """(batch, channels, height, width) with at least the smallest size."""
-    area = limits.elements // (max(1, batch) * channels)
-    height = _draw_size(draw, smallest[0], strides[0], area // smallest[1])
-    width = _draw_size(draw, smallest[1], strides[1], area // height)
-    return batch, channels, height, width
-
-
 def _draw_channels(draw: DrawFn, limits: Limits, most: int) -> Channels:
     """At most that many input channels, in 1 to 3 groups unless the number is held."""
     groups = limits.held("groups")
@@ -139,51 +83,52 @@ def _draw_channels(draw: DrawFn, limits: Limits, most: int) -> Channels:
 
 
 @functools.cache
-def paddings(same: bool) -> SearchStrategy[Padding]:
+def paddings(same: bool, dims: int = 2) -> SearchStrategy[Padding]:
     """Padding by number or by name, 'same' among the names if it may be."""
     named = st.sampled_from(["valid", "same"] if same else ["valid"])
-    return st.one_of(st.sampled_from(amounts(0, 3)), named)
+    return st.one_of(per_axis_amounts(0, 3, dims), named)
 
 
 def same_is_claimed(limits: Limits, window: Window) -> bool:
     """Whether 'same' may be drawn: with a stride only where that clause is not waived."""
-    return Clause.STRIDED_SAME not in limits.waived or max(per_axis(window.stride)) == 1
+    return Clause.STRIDED_SAME not in limits.waived or max(window.strides) == 1
 
 
 def smallest_size(window: Window, padding: Padding) -> Shape:
     """The smallest input that the padded kernel fits; 'same' pads by the extent less one."""
     if padding == "same":
-        return 1, 1
-    amounts = (0, 0) if isinstance(padding, str) else per_axis(padding)
+        return (1,) * window.dims
+    amounts = per_axis(0 if isinstance(padding, str) else padding, window.dims)
     return tuple(max(1, e - 2 * p) for e, p in zip(window.extents, amounts, strict=True))
 
 
 @st.composite
-def convolutions(draw: DrawFn, limits: Limits) -> Geometry:
-    """Conv2d: kernel, stride, padding ('same' and 'valid' too), dilation, groups, bias, channels,
-    batch, size.
+def convolutions(draw: DrawFn, limits: Limits, dims: int = 2) -> Geometry:
+    """Conv1d, Conv2d or Conv3d: kernel, stride, padding ('same' and 'valid' too), dilation, groups,
+    bias, channels, batch, size.
     """
-    window = draw_window(draw, _reach(limits), limits=limits)
-    padding = draw(limits.choose("padding", paddings(same_is_claimed(limits, window))))
+    window = draw_window(draw, reach_of(limits, dims), limits=limits, dims=dims)
+    padding = draw(limits.choose("padding", paddings(same_is_claimed(limits, window), dims)))
     smallest = smallest_size(window, padding)
     batch = draw(choices(limits.batches))
     channels = _draw_channels(
         draw, limits, limits.elements // (max(1, batch) * math.prod(smallest))
     )
     bias = draw(limits.choose("bias", BOOLEANS))
-    image = _draw_image(draw, limits, batch, channels.inputs, smallest, per_axis(window.stride))
+    image = draw_image(draw, limits, batch, channels.inputs, smallest, window.strides)
     layer = LayerCall.of(
-        "Conv2d", **channels.arguments, **window.arguments, padding=padding, bias=bias
+        f"Conv{dims}d", **channels.arguments, **window.arguments, padding=padding, bias=bias
     )
-    weights = channels.weights(per_axis(window.kernel), bias)
+    weights = channels.weights(per_axis(window.kernel, dims), bias)
     return Geometry(layer, (("input", image),), weights)
 
 
 def output_paddings(window: Window) -> SearchStrategy[Amount]:
     """Output padding smaller than stride or dilation, on each axis."""
-    both = zip(per_axis(window.stride), per_axis(window.dilation), strict=True)
-    rows, columns = (max(s, d) for s, d in both)
-    return choices((*range(min(rows, columns)), *itertools.product(range(rows), range(columns))))
+    both = zip(window.strides, per_axis(window.dilation, window.dims), strict=True)
+    limits = [max(s, d) for s, d in both]
+    per_axis_too = itertools.product(*map(range, limits)) if window.dims > 1 else ()
+    return choices((*range(min(limits)), *per_axis_too))
 
 
 def transposed_size(size: Shape, window: Window, padding: Amount, extra: Amount) -> Shape:
@@ -192,41 +137,42 @@ def transposed_size(size: Shape, window: Window, padding: Amount, extra: Amount)
     """
     axes = zip(
         size,
-        per_axis(window.stride),
-        per_axis(padding),
+        window.strides,
+        per_axis(padding, window.dims),
         window.extents,
-        per_axis(extra),
+        per_axis(extra, window.dims),
         strict=True,
     )
     return tuple((n - 1) * s - 2 * p + e + x for n, s, p, e, x in axes)
 
 
 @st.composite
-def transposed_convolutions(draw: DrawFn, limits: Limits) -> Geometry:
-    """ConvTranspose2d: as convolutions, with padding that takes output away, and output padding."""
-    window = draw_window(draw, _reach(limits), limits=limits)
-    padding = draw(limits.choose("padding", pairs(0, 3)))
+def transposed_convolutions(draw: DrawFn, limits: Limits, dims: int = 2) -> Geometry:
+    """ConvTranspose1d, 2d or 3d: as convolutions, with padding that takes output away, and output
+    padding.
+    """
+    window = draw_window(draw, reach_of(limits, dims), limits=limits, dims=dims)
+    padding = draw(limits.choose("padding", per_axis_amounts(0, 3, dims)))
     extra = draw(limits.choose("output_padding", output_paddings(window)))
-    single = transposed_size((1, 1), window, padding, extra)
+    single = transposed_size((1,) * dims, window, padding, extra)
     # Each further input pixel adds a stride of output; start where at least one pixel is left.
     smallest = tuple(
-        1 + max(0, math.ceil((1 - n) / s))
-        for n, s in zip(single, per_axis(window.stride), strict=True)
+        1 + max(0, math.ceil((1 - n) / s)) for n, s in zip(single, window.strides, strict=True)
     )
     batch = draw(choices(limits.batches))
     area = math.prod(max(*axis) for axis in zip(smallest, window.extents, strict=True))
     channels = _draw_channels(draw, limits, limits.elements // (max(1, batch) * area))
     bias = draw(limits.choose("bias", BOOLEANS))
-    image = _draw_image(draw, limits, batch, channels.inputs, smallest, (1, 1))
+    image = draw_image(draw, limits, batch, channels.inputs, smallest, (1,) * dims)
     layer = LayerCall.of(
-        "ConvTranspose2d",
+        f"ConvTranspose{dims}d",
         **channels.arguments,
         **window.arguments,
         padding=padding,
         output_padding=extra,
         bias=bias,
     )
-    weights = channels.transposed_weights(per_axis(window.kernel), bias)
+    weights = channels.transposed_weights(per_axis(window.kernel, dims), bias)
     return Geometry(layer, (("input", image),), weights)
 
 

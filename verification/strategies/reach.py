@@ -86,9 +86,15 @@ def _cells_of_groups(groups: int, channels: int | None) -> Iterator[str]:
         yield "depthwise" if groups == channels else "several channels a group"
 
 
+def _axes(arguments: dict[str, Any]) -> int:
+    """How many axes a window has: as many as its longest tuple, and two where none tells."""
+    return max((len(value) for value in arguments.values() if isinstance(value, tuple)), default=2)
+
+
 def _cells_of_window(arguments: dict[str, Any]) -> Iterator[str]:
+    dims = _axes(arguments)
     kernel, stride, dilation = (
-        per_axis(arguments[name]) for name in ("kernel_size", "stride", "dilation")
+        per_axis(arguments[name], dims) for name in ("kernel_size", "stride", "dilation")
     )
     padding = arguments["padding"]
     if any(k > 1 and d > 1 for k, d in zip(kernel, dilation, strict=True)):
@@ -105,9 +111,9 @@ def _cells_of_window(arguments: dict[str, Any]) -> Iterator[str]:
             d * (k - 1) % 2 for k, d in zip(kernel, dilation, strict=True)
         ):
             yield "padding 'same' of an odd total"
-    elif any(p >= k for p, k in zip(per_axis(padding), kernel, strict=True)):
+    elif any(p >= k for p, k in zip(per_axis(padding, dims), kernel, strict=True)):
         yield "padding >= kernel"
-    if any(per_axis(arguments.get("output_padding", 0))):
+    if any(per_axis(arguments.get("output_padding", 0), dims)):
         yield "output padding"
 
 

@@ -17,7 +17,8 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from verification.cases import LayerCall
 from verification.references.row import Refusal
 from verification.strategies.geometry import SMALL, Geometry, Limits, NamedShapes, Shape, per_axis
-from verification.strategies.images import Window, enlarged_size, transposed_size
+from verification.strategies.images import enlarged_size, transposed_size
+from verification.strategies.windows import Window
 
 Geometries = Callable[[Limits], SearchStrategy[Geometry]]
 
