@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,16 +47,16 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     import torch
 
     from verification.report.annotations import annotation_lines, wanted
-    from verification.report.baseline import Baseline
+    from verification.report.baseline import Baseline, baseline_lines
     from verification.running.checking import check
     from verification.subjects.foreign import SubjectError, load
 
     torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
-    baseline = Baseline(options.layer, frozenset())
+    baseline = Baseline()
     try:
         layer = load(options.layer)
         if options.baseline is not None:
-            baseline = Baseline.read(options.baseline, options.layer)
+            baseline = Baseline.read(options.baseline)
         report = check(
             layer,
             like=options.like,
@@ -75,9 +76,10 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
-    for line in baseline.lines(report.summary):
+    held = baseline.applied(report.summary)
+    for line in baseline_lines(held):
         print(line)
-    new = baseline.new(report.failures)
+    new = replace(report, summary=held).failures
     if wanted():
         print("\n".join(annotation_lines(new, layer)))
     if new:

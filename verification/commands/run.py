@@ -23,6 +23,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--examples", metavar="N", help="examples per property")
     parser.add_argument("--shard", metavar="NUMBER/COUNT", help="only this part, such as 3/8")
     parser.add_argument("--cases", metavar="DIR", help="folder for case files")
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        help="an earlier run's summary.json: fail only on what is not in it",
+    )
     parser.set_defaults(execute=execute)
 
 
@@ -31,7 +36,7 @@ def execute(options: argparse.Namespace, more: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", "-p", "verification.plugin", str(SUITE)]
     for name in ("layer", "property", "device", "dtype"):
         command += [f"--verify-{name}={value}" for value in getattr(options, name)]
-    for name in ("examples", "shard", "cases"):
+    for name in ("examples", "shard", "cases", "baseline"):
         value = getattr(options, name)
         command += [] if value is None else [f"--verify-{name}={value}"]
     # A process of its own: the suite's settings and pytest's own stay out of this one.

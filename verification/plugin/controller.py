@@ -3,16 +3,17 @@
 Registered once a run: in the process that the user started, never in an xdist worker.
 """
 
+import functools
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from verification.plugin.campaigns import journal_path
-from verification.plugin.options import selection
+from verification.plugin.options import baseline, selection
 
 if TYPE_CHECKING:
     from verification.report.summary import Cell, Failure, Summary
@@ -35,29 +36,43 @@ class Controller:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self.baseline = baseline(config)
         self.reports: dict[str, pytest.TestReport] = {}
         self.started = self.told = time.perf_counter()
-        self.planned = 0
         self.summary: Summary | None = None
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep the report that tells how a suite item ended; on long runs say how far it is."""
+    @functools.cached_property
+    def targets(self) -> "dict[str, Target]":
+        """The campaigns of the run, by the names of their items."""
+        return {str(target): target for target in selection(self.config).targets()}
+
+    @pytest.hookimpl(wrapper=True)  # before pytest counts the report
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
+        """Keep the report that tells how a suite item ended; on long runs say how far it is. What
+        fails as the baseline says is an expected failure to pytest.
+        """
         item = SUITE_ITEM.search(report.nodeid)
         if item and (report.when == "call" or not report.passed):
-            self.reports[item["target"]] = report
+            name = item["target"]
+            self.reports[name] = report
+            if report.failed and self._is_known(self.targets[name], report):
+                report.outcome, report.wasxfail = "skipped", "known by the baseline"
             if time.perf_counter() - self.told > BETWEEN_LINES:
                 self.told = time.perf_counter()
-                self._tell(item["target"])
+                self._tell(name)
+        yield
+
+    def _is_known(self, target: "Target", report: pytest.TestReport) -> bool:
+        layer, prop = target.entry.row.name, target.prop.name
+        return self.baseline.excuses(layer, prop, _failures(report))
 
     def _tell(self, latest: str) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is None:
             return
-        if not self.planned:
-            self.planned = len(selection(self.config).targets())
         terminal.ensure_newline()
         passed = time.perf_counter() - self.started
-        terminal.write_line(progress_line(self.reports, self.planned, passed, latest))
+        terminal.write_line(progress_line(self.reports, len(self.targets), passed, latest))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
@@ -107,13 +122,14 @@ class Controller:
     def _annotate(self, terminalreporter: pytest.TerminalReporter) -> None:
         """On GitHub: show every failure beside the source of its layer."""
         from verification.report.annotations import annotation_lines, wanted
+        from verification.report.summary import Result
 
         if not wanted() or self.summary is None:
             return
         import scratch_layers
 
         for layer in self.summary.layers():
-            cells = [cell for cell in self.summary.cells if cell.layer == layer]
+            cells = [cell for cell in self.summary.of(Result.FAILED) if cell.layer == layer]
             for line in annotation_lines(cells, getattr(scratch_layers, layer, None)):
                 terminalreporter.write_line(line)
 
@@ -124,8 +140,8 @@ class Controller:
         from verification.report.summary import NotApplicable, Summary
 
         chosen = selection(self.config)
-        return Summary(
-            tuple(self._cell(target) for target in chosen.targets()),
+        found = Summary(
+            tuple(self._cell(target) for target in self.targets.values()),
             tuple(
                 NotApplicable(pair.entry.row.name, pair.prop.name, pair.missing)
                 for pair in chosen.inapplicable()
@@ -136,29 +152,27 @@ class Controller:
                 **({} if chosen.shard is None else {"shard": str(chosen.shard)}),
             ),
         )
+        return self.baseline.applied(found)
 
     def _cell(self, target: "Target") -> "Cell":
-        from verification.report.summary import Cell, Failure, Result
+        from verification.report.summary import Cell, Result
 
         report = self.reports.get(str(target))
-        found: dict[str, Any] = getattr(report, "verification", {"tally": {}, "failures": []})
-        result, reason = Result.NO_VERDICT, ""
-        failures = tuple(Failure(**failure) for failure in found["failures"])
-        if report is not None and report.skipped:
+        if report is None:
+            return Cell(*target.names(), Result.NO_VERDICT)
+        result, reason, failures = Result.PASSED, "", _failures(report)
+        if failures:
+            result = Result.FAILED
+        elif report.skipped:
             result, reason = Result.NOT_EXERCISED, _skip_reason(report)
-        elif report is not None:
-            result = Result.PASSED if report.passed else Result.FAILED
-        if report is not None and report.failed and not failures:
-            failures = (_other_failure(report),)
-        return Cell(*target.names(), result, reason, failures, **found["tally"])
+        return Cell(*target.names(), result, reason, failures, **_tally(report))
 
 
 def progress_line(
     reports: Mapping[str, pytest.TestReport], planned: int, seconds: float, latest: str
 ) -> str:
     """Campaigns and examples done, failures so far, and the time left if it goes on like this."""
-    tallies = [getattr(r, "verification", {"tally": {}})["tally"] for r in reports.values()]
-    examples = sum(tally.get("examples", 0) for tally in tallies)
+    examples = sum(_tally(report).get("examples", 0) for report in reports.values())
     failed = sum(report.failed for report in reports.values())
     left = seconds / len(reports) * (planned - len(reports))
     return (
@@ -177,11 +191,29 @@ def _properties(report: pytest.TestReport, wanted: str) -> list[str]:
     return [str(value) for name, value in report.user_properties if name == wanted]
 
 
+def _tally(report: pytest.TestReport) -> dict[str, Any]:
+    tally: dict[str, Any] = getattr(report, "verification", {"tally": {}})["tally"]
+    return tally
+
+
+def _failures(report: pytest.TestReport) -> "tuple[Failure, ...]":
+    """What a failed report shows, even if the baseline took it for an expected failure since."""
+    from verification.report.summary import Failure
+
+    found = getattr(report, "verification", {"failures": []})["failures"]
+    if found or not (report.failed or hasattr(report, "wasxfail")):
+        return tuple(Failure(**failure) for failure in found)
+    return (_other_failure(report),)
+
+
 def _other_failure(report: pytest.TestReport) -> "Failure":
-    """An error that is no discrepancy: a crash, or a fault of the suite itself."""
+    """An error that is no discrepancy: a layer that ended its process, for which a case was kept,
+    or a fault of the suite itself, which has no cause that a baseline could know.
+    """
     from verification.report.summary import Failure
 
     lines = str(report.longrepr).strip().splitlines()
     files, commands = _properties(report, "case_file"), _properties(report, "replay")
     file, command = next(iter(files), None), next(iter(commands), "")
-    return Failure(lines[-1], "\n".join(lines[-LAST_LINES:]), file, command)
+    cause = "" if file is None else "died"
+    return Failure(lines[-1], "\n".join(lines[-LAST_LINES:]), file, command, cause=cause)

@@ -8,6 +8,7 @@ import pytest
 from verification.cases.case_file import SUFFIX
 
 if TYPE_CHECKING:
+    from verification.report.baseline import Baseline
     from verification.running.selection import Selection
 
 
@@ -44,6 +45,12 @@ def add_options(parser: pytest.Parser) -> None:
         default=Path("reports/cases"),
         metavar="DIR",
         help="folder for the case files of failures (default: %(default)s)",
+    )
+    group.addoption(
+        "--verify-baseline",
+        type=Path,
+        metavar="FILE",
+        help="an earlier run's summary.json: fail only on what is not in it",
     )
     group.addoption(
         "--verify-allow-layer",
@@ -86,5 +93,16 @@ def selection(config: pytest.Config) -> "Selection":
     try:
         shard = None if asked is None else Shard.of(asked)
         return Selection(names("layer"), names("property"), names("device"), names("dtype"), shard)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def baseline(config: pytest.Config) -> "Baseline":
+    """What is known to fail, nothing where no file is given; UsageError for one that is none."""
+    from verification.report.baseline import Baseline
+
+    path: Path | None = config.getoption("--verify-baseline")
+    try:
+        return Baseline() if path is None else Baseline.read(path)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None

@@ -1,75 +1,76 @@
 """A baseline: the failures that are known already, so that a gate fails on new ones only.
 
-It is the report that an earlier `check --json` wrote. A failure is known by its property and its
-cause, which is the tensor that was wrong and how; not by device, dtype or case.
+It is what an earlier run left: the suite's summary.json, or the report of `check --json`. A failure
+is known by its subject, its property and its cause, which is the tensor that was wrong and how; not
+by device, dtype or case. What has no cause, such as a fault of the suite itself, is always new.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from verification.report import summary
-from verification.report.summary import Cell, Result, Summary
-
-
-class Known(NamedTuple):
-    """A failure of the baseline."""
-
-    property: str
-    cause: str
-
-    def __str__(self) -> str:
-        return f"{self.property.replace('_', ' ')}, {self.cause}"
+from verification.report.summary import Cell, Failure, Known, Result, Summary
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The known failures of one layer."""
+    """The known failures."""
 
-    layer: str
-    known: frozenset[Known]
+    known: frozenset[Known] = frozenset()
 
     @classmethod
-    def read(cls, path: Path, layer: str) -> Baseline:
+    def read(cls, path: Path) -> Baseline:
         """The baseline in a file.
 
         Raises:
-            ValueError: there is none, it is no report, or one of another layer.
+            ValueError: there is none, or it is no report of a run.
         """
         try:
-            data = json.loads(path.read_text())
-            of, cells = data["layer"], summary.from_dict(data).cells
+            found = summary.from_dict(json.loads(path.read_text()))
         except FileNotFoundError:
             raise ValueError(
-                f"baseline {path} is not there: `check --json {path}` writes it"
+                f"baseline {path} is not there: it is a run's summary.json, or what"
+                " `check --json` writes"
             ) from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"baseline {path} is no report of a check: {error!r}") from None
-        if of != layer:
-            raise ValueError(f"baseline {path} is of {of}, not of {layer}")
-        return cls(of, frozenset(_causes(cells)))
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise ValueError(f"baseline {path} is no report of a run: {error!r}") from None
+        causes = (cause for cell in found.cells for cause in _causes(found, cell))
+        return cls(frozenset(known for known in causes if known.cause))
 
-    def new(self, cells: Sequence[Cell]) -> list[Cell]:
-        """The failing cells among these that show something not known."""
-        return [cell for cell in cells if not self.known.issuperset(_causes([cell]))]
+    def excuses(self, subject: str, name: str, failures: Iterable[Failure]) -> bool:
+        """Whether all failures of a subject's property are known, and there are some."""
+        causes = {Known(subject, name, failure.cause) for failure in failures}
+        return bool(causes) and self.known.issuperset(causes)
 
-    def lines(self, found: Summary) -> Iterator[str]:
-        """What is known, and which of it is gone, or was not looked at this time."""
-        failing = set(_causes(found.of(Result.FAILED)))
-        judged = {c.property for c in found.cells if c.result in (Result.PASSED, Result.FAILED)}
-        for known in sorted(self.known):
-            if known in failing:
-                yield f"known: {known}"
-            elif known.property in judged:
-                yield f"gone: {known}; take it out of the baseline"
-            else:
-                yield f"known, not exercised: {known}"
+    def applied(self, found: Summary) -> Summary:
+        """The same run: a cell that shows only what is known has the result `known`."""
+        cells = tuple(
+            replace(cell, result=Result.KNOWN)
+            if self.excuses(found.subject(cell), cell.property, cell.failures)
+            else cell
+            for cell in found.cells
+        )
+        return replace(found, cells=cells, known=tuple(sorted(self.known)))
 
 
-def _causes(cells: Sequence[Cell]) -> Iterator[Known]:
-    for cell in cells:
-        yield from (Known(cell.property, failure.cause) for failure in cell.failures)
+def baseline_lines(found: Summary) -> Iterator[str]:
+    """What the run's baseline knew, and which of it is gone, or was not looked at this time."""
+    failing = {cause for cell in found.cells for cause in _causes(found, cell)}
+    decided = (Result.PASSED, Result.FAILED, Result.KNOWN)
+    judged = {(found.subject(c), c.property) for c in found.cells if c.result in decided}
+    for known in found.known:
+        if known in failing:
+            yield f"known: {known}"
+        elif (known.subject, known.property) in judged:
+            yield f"gone: {known}; take it out of the baseline"
+        else:
+            yield f"known, not exercised: {known}"
+
+
+def _causes(found: Summary, cell: Cell) -> Iterator[Known]:
+    for failure in cell.failures:
+        yield Known(found.subject(cell), cell.property, failure.cause)

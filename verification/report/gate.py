@@ -59,19 +59,24 @@ class Gate:
 
     @property
     def status(self) -> Status:
-        """0: everything that was planned passed. 1: something failed. 2: something has no verdict,
-        or nothing passed.
+        """0: everything that was planned passed, or fails as the baseline says. 1: something else
+        failed. 2: something has no verdict, or nothing was judged.
         """
         results = self.suite.results()
         if results[Result.FAILED] or (self.smoke is not None and not self.smoke.ok):
             return Status.WRONG
-        if results[Result.NO_VERDICT] or not results[Result.PASSED]:
+        if results[Result.NO_VERDICT] or not results[Result.PASSED] + results[Result.KNOWN]:
             return Status.COULD_NOT_RUN
         return Status.RIGHT
 
     def verdict(self) -> str:
         """The verdict in a sentence."""
         results = self.suite.results()
+        if self.status == Status.RIGHT and results[Result.KNOWN]:
+            return (
+                f"verdict: NOTHING NEW, {results[Result.PASSED]} campaigns passed and"
+                f" {results[Result.KNOWN]} failed as the baseline says"
+            )
         if self.status == Status.RIGHT:
             return f"verdict: RIGHT, {results[Result.PASSED]} campaigns passed and none failed"
         if self.status == Status.WRONG:

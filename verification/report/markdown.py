@@ -3,24 +3,30 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from verification.report.baseline import baseline_lines
 from verification.report.summary import Cell, Result, Summary
 from verification.report.terminal import not_exercised_lines, totals_line
 
 MARKS = {
     Result.PASSED: "passed",
     Result.FAILED: "**FAILED**",
+    Result.KNOWN: "known",
     Result.NOT_EXERCISED: "–",
     Result.NO_VERDICT: "**no verdict**",
 }
 
 
 def page(summary: Summary, verdict: str, smoke: str) -> Iterator[str]:
-    """Verdict, failures, the matrix, what was not exercised, what the geometry reached."""
+    """Verdict, failures, the matrix, what a baseline knew, what was not exercised, what the
+    geometry reached.
+    """
     yield f"# {verdict}"
     yield ""
     yield f"{totals_line(summary)}. {smoke}."
     yield from _failures(summary.of(Result.FAILED))
     yield from _matrix(summary)
+    if summary.known:
+        yield from _section("Baseline", baseline_lines(summary))
     yield from _section("Not exercised", not_exercised_lines(summary))
     yield from _section("Where the time goes", _time(summary))
     yield from _section("Reached, in examples", _reach(summary))

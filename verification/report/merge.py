@@ -34,6 +34,7 @@ def merge(shards: Sequence[Summary]) -> Summary:
         tuple(sorted((p for s in shards for p in s.not_applicable), key=lambda p: p.layer)),
         max(summary.seconds for summary in shards),
         provenance | {"shards": str(count)},
+        tuple(sorted({known for s in shards for known in s.known})),
     )
 
 

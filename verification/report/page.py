@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from verification.report.baseline import baseline_lines
 from verification.report.pictures import pictures
 from verification.report.summary import Cell, Result, Summary
 from verification.report.terminal import not_exercised_lines, totals_line
@@ -15,6 +16,7 @@ from verification.report.terminal import not_exercised_lines, totals_line
 MARKS = {
     Result.PASSED: "✓",
     Result.FAILED: "✗",
+    Result.KNOWN: "≈",
     Result.NOT_EXERCISED: "–",
     Result.NO_VERDICT: "?",
 }
@@ -28,12 +30,13 @@ def html(summary: Summary, verdict: str, smoke: str, images: Path) -> str:
             verdict=verdict,
             totals=totals_line(summary),
             smoke=smoke,
-            marks={result.value: mark for result, mark in MARKS.items()},
+            marks={result.value: MARKS[result] for result in summary.possible_results()},
             layers=summary.layers(),
             spent={layer: _spent(summary, layer) for layer in summary.layers()},
             rows=list(_rows(summary)),
             columns=list(dict.fromkeys(f"{c.device} {c.dtype}" for c in summary.cells)),
             failures=list(_failures(summary)),
+            baseline=list(baseline_lines(summary)),
             not_exercised=list(not_exercised_lines(summary)),
             reach=list(_reach(summary)),
             images=list(_images(images)),

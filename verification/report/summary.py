@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
 FILE_NAME = "summary.json"
@@ -30,6 +30,7 @@ class Result(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    KNOWN = "known"  # failed, in no other way than the baseline says
     NOT_EXERCISED = "not exercised"
     NO_VERDICT = "no verdict"  # planned, and nothing came back
 
@@ -83,18 +84,40 @@ class NotApplicable:
     missing: tuple[str, ...]
 
 
+class Known(NamedTuple):
+    """A failure of a baseline: whose it is, of which property, and what was wrong in which way."""
+
+    subject: str
+    property: str
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}, {self.property.replace('_', ' ')}, {self.cause}"
+
+
 @dataclass(frozen=True)
 class Summary:
-    """A whole run. seconds: wall time. provenance: versions, platform, commit, profile."""
+    """A whole run. seconds: wall time. provenance: versions, platform, commit, profile. known: the
+    baseline that the run was held to.
+    """
 
     cells: tuple[Cell, ...]
     not_applicable: tuple[NotApplicable, ...] = ()
     seconds: float = 0.0
     provenance: Mapping[str, str | None] = field(default_factory=dict)
+    known: tuple[Known, ...] = ()
+
+    def subject(self, cell: Cell) -> str:
+        """Whose cell it is: the one layer that `check` judged, else a layer of the catalogue."""
+        return self.provenance.get("layer") or cell.layer
 
     def results(self) -> Counter[Result]:
         """How many cells ended in each way."""
         return Counter(cell.result for cell in self.cells)
+
+    def possible_results(self) -> list[Result]:
+        """The ways in which a cell may end: `known` only where there is a baseline."""
+        return [result for result in Result if result is not Result.KNOWN or self.known]
 
     def of(self, result: Result) -> list[Cell]:
         """The cells that ended in one way."""
@@ -131,6 +154,7 @@ class Summary:
             "provenance": dict(self.provenance),
             "cells": [asdict(cell) for cell in self.cells],
             "not_applicable": [asdict(pair) for pair in self.not_applicable],
+            "known": [known._asdict() for known in self.known],
         }
 
     def write(self, folder: Path) -> Path:
@@ -168,6 +192,7 @@ def from_dict(data: Mapping[str, Any]) -> Summary:
         ),
         data["totals"]["seconds"],
         data["provenance"],
+        tuple(Known(**known) for known in data["known"]),
     )
 
 

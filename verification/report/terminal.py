@@ -3,23 +3,28 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from verification.report.baseline import baseline_lines
 from verification.report.summary import Result, Summary
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
-    """A table of the layers, the totals, and what was not exercised with its reason."""
+    """A table of the layers, the totals, what a baseline knew, and what was not exercised with its
+    reason.
+    """
     yield from _table(summary)
     yield totals_line(summary)
+    yield from baseline_lines(summary)
     yield from not_exercised_lines(summary)
 
 
 def _table(summary: Summary) -> Iterator[str]:
     width = max(len(layer) for layer in summary.layers())
-    columns = [*Result, "examples", "seconds"]
+    results = summary.possible_results()
+    columns = [*results, "examples", "seconds"]
     yield f"{'layer':<{width}}" + "".join(f"  {name:>{max(8, len(name))}}" for name in columns)
     for layer in summary.layers():
         cells = [cell for cell in summary.cells if cell.layer == layer]
-        numbers = [f"{sum(cell.result is result for cell in cells)}" for result in Result]
+        numbers = [f"{sum(cell.result is result for cell in cells)}" for result in results]
         numbers.append(f"{sum(cell.examples for cell in cells)}")
         numbers.append(f"{sum(cell.seconds for cell in cells):.1f}")
         row = zip(columns, numbers, strict=True)
