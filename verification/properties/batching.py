@@ -45,8 +45,8 @@ def check_samples_do_not_see_each_other(trial: Trial) -> None:
 
     def among_others(tensor: Tensor) -> Tensor:
         # From -1 to 1: differences between neighbours must not cancel either.
-        others = torch.linspace(-1, 1, tensor.numel(), dtype=tensor.dtype, device=tensor.device)
-        others = (LOUD * others).reshape(tensor.shape)
+        others = LOUD * torch.linspace(-1, 1, tensor.numel(), dtype=trial.dtype)
+        others = others.to(tensor.device).reshape(tensor.shape)
         others[sample] = tensor[sample]
         return others
 
@@ -102,10 +102,8 @@ def check_empty_batch_gives_empty_results(trial: Trial) -> None:
 
 def _results(trial: Trial, change: Callable[[Tensor], Tensor] = torch.clone) -> dict[str, Tensor]:
     """Copies of the results after a change of every tensor that holds samples."""
-    inputs, cotangents = (
-        {name: change(tensor) for name, tensor in tensors.items()}
-        for tensors in (trial.inputs, trial.cotangents)
-    )
+    inputs = {name: trial.member(name, change(t)) for name, t in trial.inputs.items()}
+    cotangents = {name: change(tensor) for name, tensor in trial.cotangents.items()}
     batch = len(next(iter(inputs.values())))
     results = trial.results(inputs, None, cotangents)
     for name, truth in trial.true_results.items():

@@ -42,7 +42,7 @@ def check_results_are_independent(trial: Trial) -> None:
     """What a call returned changes with no later call, and writing to it changes no later call."""
     first = trial.results()
     kept = first.copies()
-    trial.results({name: -2 * tensor for name, tensor in trial.inputs.items()})
+    trial.results({name: trial.member(name, t * -2) for name, t in trial.inputs.items()})
     for name, result in first.items():
         trial.require_same(name, result, kept[name], "a later call has changed it")
     outputs = trial.forward()

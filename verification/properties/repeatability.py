@@ -27,7 +27,7 @@ def check_calls_between_change_nothing(trial: Trial) -> None:
     """
     first = trial.results().copies()
     other = [
-        {name: torch.cat([tensor, -2 * tensor, tensor]) for name, tensor in tensors.items()}
+        {n: trial.member(n, torch.cat([t, t * -2, t])) for n, t in tensors.items()}
         for tensors in (trial.inputs, trial.cotangents)
     ]
     between = trial.results(other[0], None, other[1]).copies()

@@ -75,6 +75,8 @@ class Enclosure:
 
 def integers(tensor: Tensor) -> bool:
     """Whether every element is a finite integer."""
+    if not tensor.is_floating_point():
+        return True
     return bool((torch.isfinite(tensor) & (tensor == tensor.round())).all())
 
 

@@ -12,11 +12,13 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from verification.cases import REAL, Case, Role, TensorSpec, Values
 from verification.references.row import Clause, Trait
-from verification.strategies.geometry import SMALL, Geometry, Limits
+from verification.strategies.domains import parse
+from verification.strategies.geometry import SMALL, Geometry, Limits, Shape
 from verification.strategies.tensors import (
     DENSE,
     IN_ORDER,
     LAYOUTS,
+    REPEATING,
     SEEDS,
     SPECIAL,
     WITHIN_ONE,
@@ -112,9 +114,19 @@ def tensor_specs(
     seed = draw(SEEDS)
     domains = dict(geometry.domains)
     return tuple(
-        TensorSpec(name, role, shape, Values(family, seed), layout, domain=domains.get(name, REAL))
+        _tensor_spec(name, role, shape, Values(family, seed), layout, domains.get(name, REAL))
         for (name, role, shape), family, layout in zip(wanted, chosen, places, strict=True)
     )
+
+
+def _tensor_spec(
+    name: str, role: Role, shape: Shape | None, values: Values, layout: str, text: str
+) -> TensorSpec:
+    """The spec of a tensor of that domain, which may have a dtype of its own."""
+    domain = parse(text)
+    # A repeated element makes no simplex and no permutation.
+    layout = "strided" if domain.joint and layout in REPEATING else layout
+    return TensorSpec(name, role, shape, values, layout, domain.dtype, text)
 
 
 def claimed_layouts(entry: Entry, layouts: tuple[str, ...]) -> tuple[str, ...]:

@@ -47,10 +47,13 @@ LAYOUTS = (
 sum().backward() gives).
 """
 
+REPEATING = ("expanded", "broadcast")
+"""Layouts in which elements share a place."""
+
 IN_ORDER = ("contiguous", "strided", "offset", "expanded", "broadcast")
 """Layouts in which the axes stand in memory in their own order."""
 
-DISTINCT = tuple(layout for layout in LAYOUTS if layout not in ("expanded", "broadcast"))
+DISTINCT = tuple(layout for layout in LAYOUTS if layout not in REPEATING)
 """Layouts in which every element has a place of its own, so that it can be changed in place."""
 
 SEEDS = st.integers(0, 2**16 - 1)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gradcheck import rounding
 from verification.cases import TensorSpec
+from verification.strategies import domains
 
 MARGIN = 8
 """Canaries on each side of a tensor, in elements."""
@@ -73,22 +74,27 @@ def materialise(
 ) -> Placed:
     """The tensor of that spec: `shape` is the spec's own, or the one that its output supplies.
 
-    `budget` is asked for only by the families that use it: it takes the law two evaluations.
+    `dtype` is the Case's; a domain of whole numbers or of truth values has its own. `budget` is
+    asked for only by the families that use it: it takes the law two evaluations.
     """
-    return place(elements(spec, shape, budget, dtype), spec.layout, dtype, device)
+    own = domains.parse(spec.domain).dtype or spec.dtype
+    values = elements(spec, shape, budget, dtype)
+    return place(values, spec.layout, dtype if own is None else getattr(torch, own), device)
 
 
 def elements(
     spec: TensorSpec, shape: tuple[int, ...], budget: Callable[[], Budget], dtype: torch.dtype
 ) -> Tensor:
-    """The elements as a contiguous float64 tensor, before they are laid out (and rounded to the
-    dtype).
+    """The elements as a contiguous float64 tensor, members of the spec's domain, before they are
+    laid out (and rounded to the dtype).
     """
+    domain = domains.parse(spec.domain)
+    domain.require_fits(shape)
     if spec.values.stored is not None:
-        return torch.tensor(spec.values.stored, dtype=torch.float64).reshape(shape)
+        return domain.member(torch.tensor(spec.values.stored, dtype=torch.float64).reshape(shape))
     # The name is mixed in: two tensors of one seed must not hold the same numbers.
     generator = torch.Generator().manual_seed(spec.values.seed ^ zlib.crc32(spec.name.encode()))
-    return FAMILIES[spec.values.family](_Source(shape, generator, budget, dtype))
+    return domain.sample(FAMILIES[spec.values.family](_Source(shape, generator, budget, dtype)))
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,8 @@ def place(values: Tensor, layout: str, dtype: torch.dtype, device: torch.device)
     strides, offset = _strides(values.shape, layout)
     span = 1 + sum((size - 1) * step for size, step in zip(values.shape, strides, strict=True))
     length = 2 * MARGIN + offset + (span if values.numel() else 0)
-    buffer = torch.full((length,), math.nan, dtype=dtype, device=device)
+    canary = math.nan if dtype.is_floating_point else 1
+    buffer = torch.full((length,), canary, dtype=dtype, device=device)
     tensor = buffer.as_strided(values.shape, strides, MARGIN + offset)
     if values.numel():
         first = tuple(slice(0, 1) if step == 0 else slice(None) for step in strides)

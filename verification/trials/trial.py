@@ -14,9 +14,10 @@ from torch import Tensor
 
 from gradcheck import rounding
 from gradcheck.subjects import Subject
-from verification.cases import Case, Role, TensorSpec
+from verification.cases import REAL, Case, Role, TensorSpec
 from verification.references.enclosure import Enclosure, Precision, integers
 from verification.references.laws import OUTPUT, Enclosures
+from verification.strategies import domains
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import MOST_COMPARED, Compared, Discrepancy, Finding
 from verification.trials.guards import globals_restored
@@ -99,15 +100,24 @@ class Trial:
         sizes = spec.shape if spec.shape is not None else shape
         if sizes is None:
             raise ValueError(f"tensor {spec.name!r} has no shape, and nothing supplies one")
-        dtype = self.dtype if spec.dtype is None else getattr(torch, spec.dtype)
-        return materialise(spec, sizes, lambda: self.budget, dtype, self.device)
+        return materialise(spec, sizes, lambda: self.budget, self.dtype, self.device)
+
+    def member(self, name: str, numbers: Tensor) -> Tensor:
+        """Numbers of a property's own, brought into the domain of the tensor of that name."""
+        spec = next(spec for spec in self.case.tensors if spec.name == name)
+        if spec.domain == REAL:
+            return numbers
+        brought = domains.parse(spec.domain).member(numbers.double())
+        return brought.to(self.placed[name].tensor.dtype)
 
     @cached_property
     def budget(self) -> Budget:
         """How large integers may be: the law counts the terms of every sum on tensors of ones."""
         law, call = self.entry.row.law, self.case.layer
         ones = {
-            spec.name: Enclosure.of(torch.ones(spec.shape or ()), exact=True)
+            spec.name: Enclosure.of(
+                domains.parse(spec.domain).member(torch.ones(spec.shape or ())), exact=True
+            )
             for spec in self.case.tensors
             if spec.role is not Role.COTANGENT
         }

@@ -1,0 +1,426 @@
+"""Domains: which numbers a tensor may hold, as a text that a Case carries and that runs no code.
+
+A domain brings any float64 numbers into itself by `member`, which leaves its members as they are
+and is differentiable at them; it folds back what lies beyond a boundary, so that a boundary is a
+kink and a perturbed tensor never leaves the domain. `tangent` is the vector-Jacobian product of
+`member`: what of a gradient can be seen from inside the domain. Discrete domains hold constants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+_SCATTER = 1_000_003
+"""A prime: drawn numbers times this, cut to whole ones, are spread over every residue class."""
+
+_DOMINANCE = 1.25
+"""A diagonal at least so many times the rest of its row: positive definite also once rounded."""
+
+
+class DomainError(ValueError):
+    """A domain that is unknown, or whose arguments or shape do not fit; the message says which."""
+
+
+class Domain:
+    """All real numbers; the others depart from it.
+
+    dtype: the name of the only dtype that its tensors have; None where they have the Case's.
+    discrete: no member has a derivative. joint: elements depend on each other, so that none may be
+    repeated by a stride of 0.
+    """
+
+    dtype: str | None = None
+    discrete: bool = False
+    joint: bool = False
+
+    @property
+    def words(self) -> str:
+        """The words that its text begins with."""
+        return next(words for words, kind in KINDS.items() if kind is type(self))
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        """A member made of the numbers that a value family drew, both float64 of one shape."""
+        return self.member(drawn)
+
+    def member(self, values: Tensor) -> Tensor:
+        """The member that any numbers stand for; members stand for themselves. float64."""
+        return values
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        """The vector-Jacobian product of `member` at `values`, both of one shape and dtype.
+
+        At a member two gradients that differ by something that is normal to the domain become
+        equal.
+        """
+        return gradient
+
+    def retract(self, x: Tensor, step: Tensor) -> Tensor:
+        """The member reached from x by a step."""
+        return self.member(x + step)
+
+    def require_fits(self, shape: tuple[int, ...]) -> None:
+        """Raise DomainError if a tensor of that shape has no member."""
+
+
+@dataclass(frozen=True)
+class Real(Domain):
+    """Numbers of about the size `scale`."""
+
+    scale: float = 1.0
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return drawn * self.scale
+
+
+@dataclass(frozen=True)
+class Positive(Domain):
+    """Numbers above 0."""
+
+    def member(self, values: Tensor) -> Tensor:
+        return torch.where(values == 0, 1.0, values.abs())
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return gradient * _sign(values)
+
+
+@dataclass(frozen=True)
+class Unit(Domain):
+    """Numbers from 0 to 1, both included."""
+
+    def member(self, values: Tensor) -> Tensor:
+        folded = values.remainder(2)
+        return torch.where(folded > 1, 2 - folded, folded)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return torch.where(values.remainder(2) > 1, -gradient, gradient)
+
+
+@dataclass(frozen=True)
+class Simplex(Domain):
+    """Numbers that are not negative and sum to 1 along the last axis."""
+
+    joint = True
+
+    def member(self, values: Tensor) -> Tensor:
+        if not values.numel():
+            return values
+        if not values.dim():
+            return torch.ones_like(values)
+        sizes = values.abs()
+        total = sizes.sum(-1, keepdim=True)
+        return torch.where(total == 0, 1 / values.shape[-1], sizes / total)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        if not values.numel() or not values.dim():
+            return torch.zeros_like(gradient)
+        mean = (gradient * self.member(values)).sum(-1, keepdim=True)
+        return _sign(values) * (gradient - mean) / values.abs().sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Sorted(Domain):
+    """Numbers that ascend along the last axis, no two of them equal."""
+
+    joint = True
+
+    def member(self, values: Tensor) -> Tensor:
+        if values.dim() == 0 or values.shape[-1] < 2:
+            return values
+        ascending = values.sort(-1).values
+        gaps = ascending.diff(dim=-1)
+        if bool((gaps > 0).all()):
+            return ascending
+        gaps = torch.where(gaps > 0, gaps, 1.0)
+        first = ascending[..., :1]
+        return torch.cat([first, first + gaps.cumsum(-1)], -1)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        if values.dim() == 0:
+            return gradient
+        return gradient.gather(-1, values.argsort(dim=-1, stable=True).argsort(-1))
+
+
+class _Square(Domain):
+    """Square matrices in the last two axes."""
+
+    joint = True
+
+    def require_fits(self, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2 or shape[-1] != shape[-2]:
+            raise DomainError(
+                f"{self.words!r} holds square matrices, and the shape is {shape}: end it with one"
+                " extent twice, as in 'b k k'"
+            )
+
+
+@dataclass(frozen=True)
+class Symmetric(_Square):
+    """Symmetric matrices; the lower triangle counts."""
+
+    def member(self, values: Tensor) -> Tensor:
+        return values.tril() + values.tril(-1).mT
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return gradient.tril() + gradient.triu(1).mT
+
+
+@dataclass(frozen=True)
+class PositiveDefinite(_Square):
+    """Symmetric matrices whose diagonal outweighs the rest of its row, which makes them positive
+    definite and well-conditioned.
+    """
+
+    def member(self, values: Tensor) -> Tensor:
+        whole, least = self._parts(values)
+        beyond = (whole.diagonal(dim1=-2, dim2=-1) - least).abs()
+        diagonal = least + torch.where((beyond == 0) & (least == 0), 1.0, beyond)
+        return whole.diagonal_scatter(diagonal, dim1=-2, dim2=-1)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        # Off the members, where a diagonal is folded back, the least diagonal depends on the row.
+        whole, least = self._parts(values)
+        folded = whole.diagonal(dim1=-2, dim2=-1) < least
+        along = gradient.diagonal(dim1=-2, dim2=-1)
+        gradient = gradient.diagonal_scatter(torch.where(folded, -along, along), dim1=-2, dim2=-1)
+        through = torch.where(folded, 2 * _DOMINANCE * along, 0.0).unsqueeze(-1) * whole.sign()
+        off = ~torch.eye(values.shape[-1], dtype=torch.bool, device=values.device)
+        gradient = gradient + through * off
+        return gradient.tril() + gradient.triu(1).mT
+
+    def _parts(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The symmetric matrix, and the least diagonal that it must have."""
+        whole = values.tril() + values.tril(-1).mT
+        beside = whole.abs().sum(-1) - whole.diagonal(dim1=-2, dim2=-1).abs()
+        return whole, _DOMINANCE * beside.clamp(min=0)
+
+
+@dataclass(frozen=True)
+class Diagonal(_Square):
+    """Diagonal matrices."""
+
+    def member(self, values: Tensor) -> Tensor:
+        return values.tril().triu()
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return gradient.tril().triu()
+
+
+@dataclass(frozen=True)
+class UnitNorm(Domain):
+    """Vectors of length 1 along the last axis."""
+
+    joint = True
+
+    def member(self, values: Tensor) -> Tensor:
+        if not values.numel():
+            return values
+        if not values.dim():
+            return torch.where(values < 0, -1.0, torch.ones_like(values))
+        length = values.square().sum(-1, keepdim=True).sqrt()
+        first = torch.zeros_like(values)
+        first[..., 0] = 1
+        return torch.where(length == 0, first, values / length)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        if not values.numel() or not values.dim():
+            return torch.zeros_like(gradient)
+        x = self.member(values)
+        across = gradient - x * (x * gradient).sum(-1, keepdim=True)
+        return across / values.square().sum(-1, keepdim=True).sqrt()
+
+
+class _Discrete(Domain):
+    """Constants: there is nothing between two members."""
+
+    discrete = True
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        return torch.zeros_like(gradient)
+
+
+@dataclass(frozen=True)
+class Indices(_Discrete):
+    """Whole numbers from 0 to extent - 1."""
+
+    extent: int
+
+    dtype = "int64"
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return _scattered(drawn).remainder(max(1, self.extent))
+
+    def member(self, values: Tensor) -> Tensor:
+        return _whole(values).clamp(0, max(0, self.extent - 1))
+
+    def require_fits(self, shape: tuple[int, ...]) -> None:
+        if self.extent < 1 and 0 not in shape:
+            raise DomainError(
+                f"{self.words!r} of {self.extent} has no member, and the shape {shape} wants some"
+            )
+
+
+@dataclass(frozen=True)
+class Labels(Indices):
+    """Class labels from 0 to extent - 1; about one in four is `ignored`, if that is a label."""
+
+    ignored: int | None = None
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        labels = super().sample(drawn)
+        if self.ignored is None:
+            return labels
+        others = (_scattered(drawn) / max(1, self.extent)).floor().remainder(4)
+        return torch.where(others == 3, float(self.ignored), labels)
+
+    def member(self, values: Tensor) -> Tensor:
+        labels = super().member(values)
+        if self.ignored is None:
+            return labels
+        return torch.where(values == self.ignored, values, labels)
+
+    def require_fits(self, shape: tuple[int, ...]) -> None:
+        if self.ignored is None:
+            super().require_fits(shape)
+
+
+@dataclass(frozen=True)
+class Groups(Indices):
+    """Group ids from 0 to extent - 1 that never descend along the last axis."""
+
+    joint = True
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return self.member(super().sample(drawn))
+
+    def member(self, values: Tensor) -> Tensor:
+        ids = super().member(values)
+        return ids.sort(-1).values if ids.dim() else ids
+
+
+@dataclass(frozen=True)
+class Permutation(_Discrete):
+    """The whole numbers from 0 on along the last axis, in any order."""
+
+    dtype = "int64"
+    joint = True
+
+    def member(self, values: Tensor) -> Tensor:
+        if not values.dim():
+            return torch.zeros_like(values)
+        return values.argsort(dim=-1, stable=True).argsort(-1).to(values.dtype)
+
+
+class Binary(_Discrete):
+    """0 and 1, as floating numbers."""
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return _scattered(drawn).remainder(2)
+
+    def member(self, values: Tensor) -> Tensor:
+        return (values != 0).to(values.dtype)
+
+
+class Mask(Binary):
+    """True and False."""
+
+    dtype = "bool"
+
+
+class OneOf(_Discrete):
+    """Some numbers; whole ones are int64."""
+
+    def __init__(self, *numbers: float) -> None:
+        if not numbers:
+            raise DomainError("'one of ()' has no member: write at least one number")
+        self.numbers = numbers
+        if all(isinstance(number, int) for number in numbers):
+            self.dtype = "int64"
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return self._table(drawn)[_scattered(drawn).remainder(len(self.numbers)).long()]
+
+    def member(self, values: Tensor) -> Tensor:
+        table = self._table(values)
+        return table[(values.nan_to_num()[..., None] - table).abs().argmin(-1)]
+
+    def _table(self, like: Tensor) -> Tensor:
+        return torch.tensor([float(n) for n in self.numbers], dtype=like.dtype, device=like.device)
+
+
+KINDS: dict[str, Callable[..., Domain]] = {
+    "real": Real,
+    "positive": Positive,
+    "unit": Unit,
+    "simplex": Simplex,
+    "sorted": Sorted,
+    "symmetric": Symmetric,
+    "positive definite": PositiveDefinite,
+    "diagonal": Diagonal,
+    "unit norm": UnitNorm,
+    "labels": Labels,
+    "indices": Indices,
+    "groups": Groups,
+    "permutation": Permutation,
+    "mask": Mask,
+    "binary": Binary,
+    "one of": OneOf,
+}
+"""Every kind of domain by the words that a text begins with."""
+
+
+_TEXT = re.compile(r"\s*(?P<words>[a-z]+(?: [a-z]+)*)\s*(?:\((?P<arguments>[^()]*)\)\s*)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
+
+
+@cache
+def parse(text: str) -> Domain:
+    """The domain that a text names: "real", "labels(5, ignored=-100)", "one of (1, 2.5)".
+
+    Raises:
+        DomainError: there is no such domain, or its arguments are not numbers that it takes.
+    """
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        raise DomainError(f"domain {text!r}: write words and, in parentheses, numbers")
+    kind = KINDS.get(match["words"])
+    if kind is None:
+        raise DomainError(f"domain {text!r} is unknown; choose from {', '.join(KINDS)}")
+    positional: list[float] = []
+    named: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in (match["arguments"] or "").split(","))):
+        name, equals, digits = (piece.strip() for piece in part.rpartition("="))
+        number = _number(digits, text)
+        if equals:
+            named[name] = number
+        else:
+            positional.append(number)
+    try:
+        return kind(*positional, **named)
+    except TypeError as error:
+        raise DomainError(f"domain {text!r}: {str(error).partition('()')[2].strip()}") from None
+
+
+def _number(digits: str, text: str) -> float:
+    if not _NUMBER.fullmatch(digits):
+        raise DomainError(f"domain {text!r}: {digits!r} is no number")
+    return float(digits) if re.search("[.e]", digits) else int(digits)
+
+
+def _sign(values: Tensor) -> Tensor:
+    """1 or -1 of the values' dtype: 0 lies on the side of what is positive."""
+    return torch.where(values < 0, -1.0, torch.ones_like(values))
+
+
+def _whole(values: Tensor) -> Tensor:
+    return values.nan_to_num().round()
+
+
+def _scattered(drawn: Tensor) -> Tensor:
+    """Whole numbers, equal where the drawn ones are, that seem random where those are dense."""
+    return (drawn.nan_to_num() * _SCATTER).floor()
