@@ -33,10 +33,13 @@ def hunt_simulated(
     The same examples are drawn in every run.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as child:
-        return child.submit(_hunt_all, names, examples, find).result()
+        return child.submit(hunt_here, names, examples, find).result()
 
 
-def _hunt_all(names: Sequence[str], examples: int, find: Find) -> dict[str, list[str]]:
+def hunt_here(
+    names: Sequence[str], examples: int, find: Find = catalogue.find
+) -> dict[str, list[str]]:
+    """The same in this process, which then has the simulated device for as long as it lives."""
     torch.set_num_threads(1)
     register()
     settings = hypothesis.settings(

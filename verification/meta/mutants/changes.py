@@ -1,0 +1,159 @@
+"""What a mutant is: one place of a source, and what stands there instead."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitAnd: ast.BitOr,
+    ast.MatMult: ast.Add,
+}
+"""No `|`: here it stands between types. Where both are wrong, one mutant is enough."""
+
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+
+Key = tuple[str, str, str]
+"""File, the text of the line, and the change: what stays the same while other lines move."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """The `site`-th change of a file, and how it is told from all others."""
+
+    file: str
+    line: str
+    change: str
+    number: int
+    site: int
+
+    @property
+    def key(self) -> Key:
+        """A name that survives edits elsewhere in the file."""
+        return self.file, self.line, self.change
+
+
+def mutants(file: str, source: str) -> list[Mutant]:
+    """Every mutant of a source, in the order of its lines."""
+    lines, seen = source.splitlines(), Counter[tuple[str, str]]()
+    found = []
+    for site, (node, _, change) in enumerate(_sites(ast.parse(source))):
+        number = node.lineno
+        line = lines[number - 1].strip()
+        seen[line, change] += 1
+        again = seen[line, change]
+        name = change if again == 1 else f"{change} (place {again})"
+        found.append(Mutant(file, line, name, number, site))
+    return sorted(found, key=lambda mutant: (mutant.number, mutant.site))
+
+
+def mutated(source: str, site: int) -> ast.Module:
+    """The module with that change made."""
+    tree = ast.parse(source)
+    for i, (node, new, _) in enumerate(_sites(tree)):
+        if i == site:
+            return ast.fix_missing_locations(_Put(node, new).visit(tree))
+    raise IndexError(f"site {site}: the source has no such place")
+
+
+class _Put(ast.NodeTransformer):
+    """Puts a node in another's place."""
+
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return self.new if node is self.old else self.generic_visit(node)
+
+
+def _sites(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, ast.AST, str]]:
+    """Every node that can be changed, what may stand in its place, and the change in words."""
+    left_out = {id(inner) for node in ast.walk(tree) for inner in _no_behaviour(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr | ast.stmt) and id(node) not in left_out:
+            for new, change in _changes(node):
+                yield node, ast.copy_location(new, node), change
+
+
+def _no_behaviour(node: ast.AST) -> Iterator[ast.AST]:
+    """Inside a node, what nothing depends on: types, a message's words, the order of options."""
+    parts: list[ast.AST | None] = []
+    match node:
+        case ast.FunctionDef(returns=returns):
+            parts = [returns]
+        case ast.arg(annotation=annotation) | ast.AnnAssign(annotation=annotation):
+            parts = [annotation]
+        case ast.Raise() | ast.JoinedStr():
+            parts = [node]
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Tuple() as options]):
+            parts = [options]
+        case ast.keyword(arg="strict", value=value):
+            # Of zip: an assertion, which no right code ever meets.
+            parts = [value]
+    for part in parts:
+        if part is not None:
+            yield from ast.walk(part)
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """What may stand in a node's place, each with the change in words."""
+    match node:
+        case ast.BinOp(op=op) | ast.AugAssign(op=op) if type(op) in OPERATORS:
+            yield _said(node, _with(node, op=OPERATORS[type(op)]()))
+        case ast.Compare(ops=[op]) if type(op) in COMPARISONS:
+            yield _said(node, _with(node, ops=[COMPARISONS[type(op)]()]))
+        case ast.Compare(ops=[first, second]):
+            for ops in ([COMPARISONS[type(first)](), second], [first, COMPARISONS[type(second)]()]):
+                yield _said(node, _with(node, ops=ops))
+        case ast.BoolOp(op=op):
+            yield _said(node, _with(node, op=ast.And() if isinstance(op, ast.Or) else ast.Or()))
+        case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
+            yield _said(node, operand)
+        case ast.Constant(value=bool() as value):
+            yield _said(node, ast.Constant(not value))
+        case ast.Constant(value=int() | float() as value):
+            yield _said(node, ast.Constant(value + 1))
+            yield _said(node, ast.Constant(value - 1))
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
+            # A comparison or a `not` is turned by its own change.
+            if not isinstance(test, ast.Compare | ast.UnaryOp):
+                turned = ast.UnaryOp(ast.Not(), test)
+                yield _with(node, test=turned), f"the other way: {ast.unparse(test)}"
+        case ast.Expr(value=ast.Call() as call):
+            yield ast.Pass(), f"left out: {ast.unparse(call)}"
+        case ast.Tuple(elts=[first, second], ctx=ast.Load()):
+            yield _said(node, _with(node, elts=[second, first]))
+
+
+def _with(node: ast.AST, **fields: object) -> ast.AST:
+    new = copy.copy(node)
+    for name, value in fields.items():
+        setattr(new, name, value)
+    return new
+
+
+def _said(old: ast.AST, new: ast.AST) -> tuple[ast.AST, str]:
+    return new, f"{ast.unparse(old)} -> {ast.unparse(new)}"

@@ -1,0 +1,129 @@
+"""One child process for each mutant: it puts the mutant in its place, judges, and says what came of
+it. A mutant that loops, exits or breaks the interpreter takes only its child along.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.abc
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import NamedTuple
+
+from verification.meta.mutants.changes import Mutant, mutated
+
+ROOT = Path(__file__).parents[3]
+
+_FORK = get_context("fork")
+"""A fork has torch and Hypothesis already, and nothing of the project."""
+
+
+class Verdict(NamedTuple):
+    """What became of a mutant: "killed", "survived" or "too slow", what did it, the seconds."""
+
+    mutant: Mutant | None
+    outcome: str
+    by: str
+    seconds: float
+
+
+@dataclass
+class _Child:
+    mutant: Mutant | None
+    process: BaseProcess
+    answer: Connection
+    started: float
+
+    def verdict(self, limit: float) -> Verdict | None:
+        """The verdict if there is one by now; a child past its time is ended."""
+        seconds = time.monotonic() - self.started
+        if self.answer.poll():
+            outcome, by = self._received()
+        elif seconds > limit:
+            self.process.kill()
+            outcome, by = "too slow", f"ended after {limit:.0f} s"
+        else:
+            return None
+        self.process.join()
+        self.answer.close()
+        return Verdict(self.mutant, outcome, by, round(seconds, 2))
+
+    def _received(self) -> tuple[str, str]:
+        try:
+            by: str | None = self.answer.recv()
+        except EOFError:
+            self.process.join()
+            return "killed", f"the process ended with {self.process.exitcode}"
+        return ("survived", "") if by is None else ("killed", by)
+
+
+def run(file: str, mutants: Sequence[Mutant | None], jobs: int, limit: float) -> Iterator[Verdict]:
+    """The verdict of every mutant of a file as it comes, at most `jobs` at a time; None stands for
+    the file as it is.
+    """
+    waiting, running = list(mutants), list[_Child]()
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            running.append(_start(file, waiting.pop(0)))
+        wait([child.answer for child in running], timeout=1)
+        for child in list(running):
+            verdict = child.verdict(limit)
+            if verdict is not None:
+                running.remove(child)
+                yield verdict
+
+
+def _start(file: str, mutant: Mutant | None) -> _Child:
+    receiver, sender = _FORK.Pipe(duplex=False)
+    process = _FORK.Process(target=_judge, args=(file, mutant, sender))
+    process.start()
+    # Only the child may hold this end, or its death would not be seen.
+    sender.close()
+    return _Child(mutant, process, receiver, time.monotonic())
+
+
+def _judge(file: str, mutant: Mutant | None, answer: Connection) -> None:
+    """Runs in the child."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    path = ROOT / file
+    if mutant is not None:
+        source = path.read_text(encoding="utf-8")
+        module = file.removesuffix(".py").replace("/", ".")
+        sys.meta_path.insert(0, _Instead(module, path, mutated(source, mutant.site)))
+    try:
+        from verification.meta.mutants import judges
+
+        by = judges.judge(path)
+    except BaseException as error:
+        by = f"{type(error).__name__}: {error}"
+    answer.send(by)
+    answer.close()
+
+
+class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives one module the mutant's code."""
+
+    def __init__(self, module: str, path: Path, tree: ast.Module) -> None:
+        self.module, self.path = module, path
+        self.code: CodeType = compile(tree, str(path), "exec")
+
+    def find_spec(
+        self, fullname: str, path: object, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self.module:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self.code, vars(module))
