@@ -46,13 +46,17 @@ class Limits:
     `elements` bounds the input's number of elements softly (sizes are chosen to stay below it, and
     the smallest that a layer takes is always allowed); `batches` are the batch sizes to choose
     from, the simplest first; `waived` are the clauses whose cases are left out; `fixed` are
-    arguments held at one value, because the layer under judgement does not take them.
+    arguments held at one value, because the layer under judgement does not take them; `one_number`
+    are those that it takes as one number and not as one for each axis, `unnamed` those that it
+    takes as numbers and not by a name ("same").
     """
 
     elements: int = 500
     batches: tuple[int, ...] = (1, 2, 3)
     waived: frozenset[Clause] = frozenset()
     fixed: tuple[tuple[str, Any], ...] = ()
+    one_number: frozenset[str] = frozenset()
+    unnamed: frozenset[str] = frozenset()
 
     def held(self, argument: str) -> Any:
         """The value that an argument is held at, or None where it is free."""
@@ -61,11 +65,25 @@ class Limits:
     def choose(self, argument: str, choices: SearchStrategy[T]) -> SearchStrategy[T]:
         """The choices for an argument of the layer, or the one value that it is held at."""
         held = dict(self.fixed)
-        return st.just(held[argument]) if argument in held else choices
+        if argument in held:
+            return st.just(held[argument])
+        return _restricted(choices, argument in self.one_number, argument in self.unnamed)
 
     def with_empty_batch(self) -> Limits:
         """The same limits with batch size 0 among the choices."""
         return replace(self, batches=(*self.batches, 0))
+
+
+@functools.cache
+def _restricted(
+    choices: SearchStrategy[T], one_number: bool, unnamed: bool
+) -> SearchStrategy[T]:
+    """The choices of numbers alone, or of one number for all axes, as far as that is wanted."""
+    if unnamed:
+        choices = choices.filter(lambda value: not isinstance(value, str))
+    if one_number:
+        choices = choices.map(lambda value: value[0] if isinstance(value, tuple) else value)
+    return choices
 
 
 SMALL = Limits(elements=60, batches=(1, 2))
