@@ -75,9 +75,7 @@ class Limits:
 
 
 @functools.cache
-def _restricted(
-    choices: SearchStrategy[T], one_number: bool, unnamed: bool
-) -> SearchStrategy[T]:
+def _restricted(choices: SearchStrategy[T], one_number: bool, unnamed: bool) -> SearchStrategy[T]:
     """The choices of numbers alone, or of one number for all axes, as far as that is wanted."""
     if unnamed:
         choices = choices.filter(lambda value: not isinstance(value, str))
