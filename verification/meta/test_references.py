@@ -60,6 +60,8 @@ def test_every_departure_is_shown_below():
         Clause.LARGE_NEAREST,
         Clause.NON_FINITE,
         Clause.SATURATION,
+        Clause.SIXTEEN_BITS,
+        Clause.SMALL_IMAGE,
         Clause.STRIDED_SAME,
     }
 
@@ -95,6 +97,23 @@ def test_an_infinity_beside_the_padding_counts_in_one_dtype_and_not_in_another()
     if first_gradient(torch.float32).isnan():
         pytest.skip("the kernel for this CPU multiplies the padding's zeros in float32 too")
     assert first_gradient(torch.float64).isnan()
+
+
+def test_a_padded_image_smaller_than_the_kernel_is_refused_over_three_axes_alone():
+    arguments = {"kernel_size": 2, "stride": 1, "padding": 1}
+    assert nn.AvgPool2d(**arguments)(torch.ones(1, 1, 1, 1)).shape == (1, 1, 2, 2)
+    with pytest.raises(RuntimeError, match="smaller than kernel size"):
+        nn.AvgPool3d(**arguments)(torch.ones(1, 1, 1, 1, 1))
+    with pytest.raises(NotImplementedError, match="Half"):
+        nn.AvgPool3d(1)(torch.ones(1, 1, 1, 1, 1, dtype=torch.float16))
+
+
+def test_a_window_of_padding_alone_sends_its_gradient_to_another_line():
+    image = torch.zeros(1, 1, 3, 2, requires_grad=True)
+    pooled = F.max_pool2d(image, (1, 2), stride=1, padding=(0, 1), dilation=(1, 3))
+    assert pooled.flatten().tolist() == [-math.inf] * 3
+    (gradient,) = torch.autograd.grad(pooled.sum(), image)
+    assert gradient.flatten().tolist() == [0, 0, 1, 0, 1, 0]
 
 
 def test_same_padding_with_a_stride_is_refused():

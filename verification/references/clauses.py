@@ -24,5 +24,6 @@ class Clause(StrEnum):
     AXIS_ORDER = "memory that holds the axes in another order"
     STRIDED_SAME = "padding 'same' with a stride"
     LARGE_NEAREST = "nearest upsampling to more than 128 rows and columns together"
+    SMALL_IMAGE = "an image smaller than the kernel, which padding makes large enough"
     SATURATION = "derivative where the function saturates"
     CHANGING_RATE = "learning rate that changes between steps"

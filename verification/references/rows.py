@@ -9,11 +9,12 @@ from verification.references import (
     linear,
     losses,
     optimizers,
+    pooling,
     upsampling,
 )
 from verification.references.row import Row
 
-_FAMILIES = (linear, convolution, upsampling, activations, containers, losses, optimizers)
+_FAMILIES = (linear, convolution, upsampling, activations, containers, losses, optimizers, pooling)
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}
 """Every row by the name of its kind."""

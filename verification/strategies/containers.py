@@ -175,5 +175,5 @@ def _correlated_size(size: Shape, window: Window, padding: Amount) -> Shape:
     """floor((n + 2 padding - extent) / stride) + 1 of each axis (torch.nn.Conv2d's
     documentation).
     """
-    axes = zip(size, per_axis(padding), window.extents, per_axis(window.stride), strict=True)
+    axes = zip(size, per_axis(padding), window.extents, window.strides, strict=True)
     return tuple((n + 2 * p - e) // s + 1 for n, p, e, s in axes)

@@ -71,7 +71,7 @@ def _cells_of_arguments(call: LayerCall) -> Iterator[str]:
         yield f"reduction {arguments['reduction']!r}"
     yield from _cells_of_groups(arguments.get("groups", 1), arguments.get("in_channels"))
     if "kernel_size" in arguments:
-        yield from _cells_of_window(_PLAIN | arguments)
+        yield from _cells_of_window(_window(arguments))
     if "scale_factor" in arguments:
         yield from _cells_of_scale(arguments["scale_factor"])
     if any(child.children for child in call.children):
@@ -84,6 +84,13 @@ def _cells_of_groups(groups: int, channels: int | None) -> Iterator[str]:
     if groups > 1:
         yield "groups > 1"
         yield "depthwise" if groups == channels else "several channels a group"
+
+
+def _window(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a layer with a kernel, those that it does not take or leaves open too."""
+    stride = arguments.get("stride", _PLAIN["stride"])
+    stride = arguments["kernel_size"] if stride is None else stride
+    return _PLAIN | arguments | {"stride": stride}
 
 
 def _axes(arguments: dict[str, Any]) -> int:
@@ -131,7 +138,7 @@ def _cells_of_scale(argument: float | tuple[float, ...]) -> Iterator[str]:
 
 def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
     """How the kernel and stride of the outermost layer fit the image."""
-    arguments = _PLAIN | call.kwargs
+    arguments = call.kwargs
     if "scale_factor" in arguments:
         scale = arguments["scale_factor"]
         factors = scale if isinstance(scale, tuple) else (scale, scale)
@@ -141,6 +148,7 @@ def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
         size = tuple(math.floor(product) for product in products)
     if "kernel_size" not in arguments or "output_padding" in arguments:
         return
+    arguments = _window(arguments)
     axes = zip(
         size,
         per_axis(arguments["kernel_size"]),

@@ -28,11 +28,11 @@ FREE = Limits()
 @dataclass(frozen=True)
 class Window:
     """The arguments that convolutions share: kernel_size, stride and dilation, one number or one
-    per axis.
+    per axis. A stride of None is the kernel's size.
     """
 
     kernel: Amount
-    stride: Amount
+    stride: Amount | None
     dilation: Amount
     dims: int = 2
 
@@ -47,10 +47,10 @@ class Window:
     @property
     def strides(self) -> Shape:
         """The stride of each axis."""
-        return per_axis(self.stride, self.dims)
+        return per_axis(self.kernel if self.stride is None else self.stride, self.dims)
 
     @property
-    def arguments(self) -> dict[str, Amount]:
+    def arguments(self) -> dict[str, Amount | None]:
         """The arguments by name."""
         return {"kernel_size": self.kernel, "stride": self.stride, "dilation": self.dilation}
 

@@ -1,0 +1,43 @@
+"""The law of a map that is linear in what it is given, and in weights that the layer computes for
+itself: averages and interpolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from verification.cases import LayerCall
+from verification.references.enclosure import Precision
+from verification.references.laws import INPUT, Enclosures, Function, Multilinear
+
+Weights = Callable[[Mapping[str, Any], tuple[int, ...], Precision], Enclosures]
+"""(arguments, shape of the input, precision) -> the weights by name, enclosed."""
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """`function` is multilinear in the tensors and in the weights; the weights' errors, which the
+    layer's way to compute them may make, count like those of any operand.
+    """
+
+    function: Function
+    weights: Weights
+
+    def degree(self, call: LayerCall) -> int:
+        return Multilinear(self.function).degree(call)
+
+    def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
+        weights = self._weights(call, tensors, precision)
+        return Multilinear(self.function).forward(call, tensors | weights, precision)
+
+    def backward(
+        self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
+    ) -> Enclosures:
+        given = tensors | self._weights(call, tensors, precision)
+        found = Multilinear(self.function).backward(call, given, cotangents, precision)
+        return {name: gradient for name, gradient in found.items() if name in tensors}
+
+    def _weights(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
+        return self.weights(call.kwargs, tuple(tensors[INPUT].value.shape), precision)
