@@ -1,10 +1,11 @@
 """Laws: the truth of a layer's forward and backward in float64, with the rounding error of a right
 layer.
 
-Three laws cover every shipped layer. A Multilinear map's own reference, run on absolute values and
-on ones, yields the sums of absolute values and the numbers of terms that its error bound needs, so
-no layer writes an error analysis of its own. An Elementwise map states its derivative and how many
-roundings a careful evaluation takes. A Chain composes.
+Four laws cover most layers. A Multilinear map's own reference, run on absolute values and on ones,
+yields the sums of absolute values and the numbers of terms that its error bound needs, so no layer
+writes an error analysis of its own. An Elementwise map states its derivative and how many roundings
+a careful evaluation takes. A Computed function is composed of the primitives of running_error.py,
+which know how they round. A Chain composes.
 
 Source of the bounds: N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section
 3.1 and (3.11): a sum of n products computed in any order is off by at most γ_n Σ|terms|.
@@ -22,6 +23,7 @@ from torch import Tensor
 from gradcheck import rounding
 from verification.cases import LayerCall
 from verification.references.enclosure import Enclosure, Precision
+from verification.references.running_error import Number, pulled_back
 
 Tensors = Mapping[str, Tensor]
 Enclosures = dict[str, Enclosure]
@@ -176,6 +178,42 @@ class Elementwise:
             error = error.where(slope + change != 0, 0.0)
         exact = x.exact and cotangent.exact and self.derivative_roundings == 0
         return {name: Enclosure(value, error, cotangent.magnitude, exact)}
+
+
+Composed = Callable[[Mapping[str, Any], Mapping[str, Number]], "Number | dict[str, Number]"]
+"""(arguments of the layer, its tensors by name) -> its output, or its outputs by name, composed of
+the primitives of running_error.py.
+"""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A function that is not linear, with the bounds of running error analysis.
+
+    Tensors that no gradient reaches (labels, running statistics) have none in the truth.
+    """
+
+    function: Composed
+    degree_of_terms: int = 2
+
+    def degree(self, call: LayerCall) -> int:
+        return self.degree_of_terms
+
+    def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
+        given = {name: Number(e, precision) for name, e in tensors.items()}
+        return {name: number.enclosure for name, number in self._outputs(call, given).items()}
+
+    def backward(
+        self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
+    ) -> Enclosures:
+        given = {name: Number(e, precision, tracked=True) for name, e in tensors.items()}
+        arriving = {name: Number(e, precision) for name, e in cotangents.items()}
+        found = pulled_back(self._outputs(call, given), arriving)
+        return {name: found[number].enclosure for name, number in given.items() if number in found}
+
+    def _outputs(self, call: LayerCall, given: Mapping[str, Number]) -> dict[str, Number]:
+        result = self.function(call.kwargs, given)
+        return {OUTPUT: result} if isinstance(result, Number) else result
 
 
 def pull_back(
