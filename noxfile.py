@@ -78,7 +78,7 @@ def verify(session: nox.Session) -> None:
 @nox.session(tags=["gate"])
 def tests(session: nox.Session) -> None:
     """Every test but the slow ones, the tests of the tests included: `pytest -n auto`."""
-    install(session, "application", "databases")
+    install(session, "application", "databases", "reportlog")
     session.run("pytest", "-n", "auto", *session.posargs, env=ONE_THREAD)
 
 
@@ -129,7 +129,7 @@ def references(session: nox.Session) -> None:
 @nox.session(tags=["night"])
 def nightly(session: nox.Session) -> None:
     """Everything, the slow tests too, with ten thousand examples a property."""
-    install(session, "application", "databases")
+    install(session, "application", "databases", "reportlog")
     session.run(
         "pytest",
         "-n",

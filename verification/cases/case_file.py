@@ -5,18 +5,17 @@ the same float (-0.0 keeps its sign), the others as {"float": "nan"}. `case.sche
 file is the format; docs/case-file.md explains it.
 """
 
-import functools
 import hashlib
 import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
 from verification.cases.case import REAL, Call, Case, LayerCall, Role, TensorSpec, Values
+from verification.cases.schemas import misfit
 from verification.cases.size import largest_tensor
 from verification.cases.subject_spec import SubjectSpec
 
@@ -149,20 +148,9 @@ def _require_schema(content: object) -> None:
             f"schema is {version!r}, this version reads {SCHEMA_VERSION};"
             " use the version of scratch-layers named under provenance"
         )
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_validator().iter_errors(content))
-    if error is not None:
-        message = error.message if len(error.message) < 200 else error.message[:200] + " ..."
-        raise CaseFileError(f"{error.json_path.replace('$', 'the file', 1)}: {message}")
-
-
-@functools.cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    schema = resources.files("verification.cases").joinpath("case.schema.json").read_text()
-    return Draft202012Validator(json.loads(schema))
+    wrong = misfit(content, "verification.cases", "case.schema.json")
+    if wrong is not None:
+        raise CaseFileError(wrong)
 
 
 def _require_size(case: Case) -> None:

@@ -4,7 +4,7 @@ python    runs, with the names of the blocks before it; a block that begins with
           names a file, `# my_layer.py`, is written to that file instead
 text      right after a python block: what it prints
 console   lines that begin with "$ " run in bash; the lines after each are what it prints
-json      is JSON; a case file among them is one that can be read
+json      is JSON; a case file or a summary among them is one that can be read
 sh        sets up an environment: not run, but every session and file that it names is there
 
 "..." in what is printed stands for anything. Documents run in a folder of their own.
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from verification.cases import case_file
+from verification.report import summary
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("python", "text", "console", "json", "sh")
@@ -139,7 +140,9 @@ def _compare(expected: str, printed: str | None) -> None:
 
 def _json(code: str) -> None:
     data = json.loads(code)
-    if isinstance(data, dict) and "schema" in data:
+    if isinstance(data, dict) and "cells" in data:
+        summary.from_dict(data)
+    elif isinstance(data, dict) and "schema" in data:
         case_file.parse(code)
 
 

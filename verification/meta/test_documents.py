@@ -35,6 +35,7 @@ WRONG = {
     "another output": ("```console\n$ echo a\nb\n```", "expected:\nb\n\nprinted:\na"),
     "output of nothing": ("```text\n3\n```", "what the python block before it prints"),
     "no JSON": ("```json\n{\n```", "JSONDecodeError"),
+    "no summary": ('```json\n{"schema": 1, "cells": []}\n```', "'totals' is a required property"),
     "no case file": ('```json\n{"schema": 2}\n```', "this version reads 1"),
     "no session": ("```sh\nnox -s fly\n```", "nox has no session 'fly'"),
     "no constraints": ("```sh\npip install -c gone.txt nox\n```", "there is no file gone.txt"),

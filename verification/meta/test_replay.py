@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,7 +98,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("run")
     (folder / "layers.py").write_text(LAYERS)
     (folder / "test_mine.py").write_text(TESTS)
-    return pytest_in(folder, "-n", "2", "-q", "--junitxml=junit.xml", "test_mine.py")
+    logged = ["--report-log=log.jsonl"] if find_spec("pytest_reportlog") else []
+    return pytest_in(folder, "-n", "2", "-q", "--junitxml=junit.xml", *logged, "test_mine.py")
 
 
 @pytest.fixture
@@ -115,6 +117,17 @@ def test_the_failure_is_told_and_filed(run: Run) -> None:
     assert f"pytest --replay-case {path} --verify-allow-layer layers.py:Wrong" in run.output
     assert "Traceback" not in run.output
     assert str(path) in (run.folder / "junit.xml").read_text()
+
+
+def test_the_report_log_names_the_case(run: Run) -> None:
+    pytest.importorskip("pytest_reportlog", reason="no pytest-reportlog here")
+    lines = map(json.loads, (run.folder / "log.jsonl").read_text().splitlines())
+    calls = [line for line in lines if line.get("outcome") == "failed"]
+    told = {line["nodeid"].partition("[")[2]: dict(line["user_properties"]) for line in calls}
+    for layer in ("Wrong", "Dies"):
+        path = run.case_of(layer).relative_to(run.folder)
+        assert told[f"{layer}]"]["case_file"] == str(path)
+        assert f"--replay-case {path}" in told[f"{layer}]"]["replay"]
 
 
 def test_the_case_is_shrunk_and_says_where_it_is_from(run: Run) -> None:

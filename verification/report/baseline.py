@@ -36,8 +36,8 @@ class Baseline:
                 f"baseline {path} is not there: it is a run's summary.json, or what"
                 " `check --json` writes"
             ) from None
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise ValueError(f"baseline {path} is no report of a run: {error!r}") from None
+        except (ValueError, OSError) as error:
+            raise ValueError(f"baseline {path} is no report of a run: {error}") from None
         causes = (cause for cell in found.cells for cause in _causes(found, cell))
         return cls(frozenset(known for known in causes if known.cause))
 

@@ -1,6 +1,7 @@
 """What a run of the suite found, as plain data: the matrix layer x property x device x dtype.
 
-`summary.json` holds it; the terminal, the Markdown page and the verdict are made from it.
+`summary.json` holds it; the terminal, the pages and the verdict are made from it.
+`summary.schema.json` beside this file is the format; docs/report.md explains it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from verification.cases.schemas import misfit
 
 SCHEMA_VERSION = 1
 FILE_NAME = "summary.json"
@@ -176,14 +179,15 @@ def read(folder: Path) -> Summary:
         return from_dict(json.loads(path.read_text()))
     except FileNotFoundError:
         raise ValueError(f"{path} is not there: run `python -m verification run` first") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is no summary of a run: {error}") from None
 
 
 def from_dict(data: Mapping[str, Any]) -> Summary:
-    """The summary that `to_dict` wrote; KeyError, TypeError or ValueError where it is none."""
-    if data["schema"] != SCHEMA_VERSION:
-        raise ValueError(f"schema {data['schema']!r}, this version reads {SCHEMA_VERSION}")
+    """The summary that `to_dict` wrote; ValueError names the field of what is none."""
+    wrong = misfit(data, "verification.report", "summary.schema.json")
+    if wrong is not None:
+        raise ValueError(wrong)
     return Summary(
         tuple(_cell(cell) for cell in data["cells"]),
         tuple(

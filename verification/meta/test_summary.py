@@ -1,0 +1,85 @@
+"""summary.json: its schema fits what runs write, refuses what they do not, and is explained."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import verification
+from verification.meta.test_page import SUMMARY
+from verification.report.summary import Known, Result, from_dict, read
+
+ROOT = Path(__file__).parents[2]
+
+
+def schema() -> dict[str, Any]:
+    text = resources.files("verification.report").joinpath("summary.schema.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    whole = replace(SUMMARY, known=(Known("ReLU", "gradients_match", "input gradient value"),))
+    whole.write(tmp_path)
+    assert read(tmp_path) == whole
+
+
+class PassesAll:
+    def forward(self, x: Any) -> Any:
+        return x.clamp(min=0)
+
+    def backward(self, grad_output: Any) -> Any:
+        return grad_output
+
+
+def test_the_report_of_a_check_is_a_summary(tmp_path: Path) -> None:
+    report = verification.check(
+        PassesAll,
+        like="ReLU",
+        properties=["gradients_match_reference", "forward_matches_reference"],
+        examples=20,
+        supervised=False,
+        cases=tmp_path,
+    )
+    found = from_dict(json.loads(json.dumps(report.to_dict())))
+    assert found.results()[Result.FAILED] == 2
+    assert found == report.summary
+
+
+WRONG = {
+    "cells[0].result: 'fine' is not one of": lambda data: data["cells"][0].update(result="fine"),
+    "cells[0].examples: -1 is less than": lambda data: data["cells"][0].update(examples=-1),
+    "cells[1]: Additional properties": lambda data: data["cells"][1].update(more=1),
+    "the file: 'known' is a required": lambda data: data.pop("known"),
+    "the file.schema: 1 was expected": lambda data: data.update(schema=2),
+    "totals: 'seconds' is a required": lambda data: data["totals"].pop("seconds"),
+}
+
+
+@pytest.mark.parametrize("says", WRONG)
+def test_what_is_no_summary_is_refused(says: str, tmp_path: Path) -> None:
+    data = json.loads(json.dumps(SUMMARY.to_dict()))
+    WRONG[says](data)
+    (tmp_path / "summary.json").write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=f"is no summary of a run: .*{re.escape(says)}"):
+        read(tmp_path)
+
+
+def names_of(part: Any) -> Iterator[str]:
+    """Every field that a schema names."""
+    if isinstance(part, dict):
+        yield from part.get("properties", {})
+        for inner in part.values():
+            yield from names_of(inner)
+
+
+def test_every_field_is_explained() -> None:
+    explained = re.findall(r"`([^`\n]+)`", (ROOT / "docs/report.md").read_text())
+    fields = set(names_of(schema()))
+    assert len(fields) > 30
+    assert fields - set(explained) == set()
