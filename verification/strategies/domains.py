@@ -375,7 +375,7 @@ KINDS: dict[str, Callable[..., Domain]] = {
 
 
 _TEXT = re.compile(r"\s*(?P<words>[a-z]+(?: [a-z]+)*)\s*(?:\((?P<arguments>[^()]*)\)\s*)?")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 
 
 @cache
@@ -407,7 +407,7 @@ def parse(text: str) -> Domain:
 
 
 def _number(digits: str, text: str) -> float:
-    if not _NUMBER.fullmatch(digits):
+    if not NUMBER.fullmatch(digits):
         raise DomainError(f"domain {text!r}: {digits!r} is no number")
     return float(digits) if re.search("[.e]", digits) else int(digits)
 
