@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis.database import (
     ExampleDatabase,
+    GitHubArtifactDatabase,
     InMemoryExampleDatabase,
     MultiplexedDatabase,
 )
@@ -141,6 +143,28 @@ def test_a_redis_that_stops_half_way_turns_no_verdict(
     assert "2 failed, 1 passed, 1 skipped" in pytest_in(
         tmp_path / "two", "dev", **{VARIABLE: address}
     )
+
+
+def now() -> str:
+    """The name of an archive that was downloaded just now."""
+    return datetime.now(UTC).isoformat().replace(":", "_")
+
+
+def test_what_a_job_uploaded_fails_at_once_at_the_desk(tmp_path: Path) -> None:
+    """The archive lies where a download of today would: the network is left out, and no more."""
+    job, desk = tmp_path / "job", tmp_path / "desk"
+    assert "2 failed, 1 passed, 1 skipped" in pytest_in(job, "dev")
+    cache = desk / ".hypothesis/github-artifacts/hypothesis-example-db"
+    shutil.make_archive(str(cache / now()), "zip", job / ".hypothesis/examples")
+    address = "github://owner/repository"
+    assert "2 failed, 2 skipped" in pytest_in(desk, "saved", **{VARIABLE: address})
+
+
+@pytest.mark.filterwarnings("ignore:The downloaded artifact")
+def test_an_upload_that_is_no_archive_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / f"{now()}.zip").write_bytes(b"no archive")
+    database = BestEffort(GitHubArtifactDatabase("owner", "repository", path=tmp_path))
+    assert list(database.fetch(b"key")) == []
 
 
 class Failing(ExampleDatabase):
