@@ -56,6 +56,7 @@ def test_every_departure_is_shown_below():
     assert waived - OTHER_CONTRACT.keys() == {
         Clause.AXIS_ORDER,
         Clause.CHANGING_RATE,
+        Clause.EMPTY_BATCH,
         Clause.FRESH_OUTPUTS,
         Clause.LARGE_NEAREST,
         Clause.NON_FINITE,
@@ -106,6 +107,13 @@ def test_a_padded_image_smaller_than_the_kernel_is_refused_over_three_axes_alone
         nn.AvgPool3d(**arguments)(torch.ones(1, 1, 1, 1, 1))
     with pytest.raises(NotImplementedError, match="Half"):
         nn.AvgPool3d(1)(torch.ones(1, 1, 1, 1, 1, dtype=torch.float16))
+
+
+@pytest.mark.parametrize("shuffle", [nn.PixelShuffle(2), nn.PixelUnshuffle(2)], ids=str)
+def test_the_backward_of_an_empty_shuffle_raises(shuffle):
+    image = torch.ones(0, 4, 2, 2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"invalid gradient|divisible"):
+        torch.autograd.grad(shuffle(image).sum(), image)
 
 
 def test_a_window_of_padding_alone_has_its_maximum_outside_the_image():

@@ -10,11 +10,22 @@ from verification.references import (
     losses,
     optimizers,
     pooling,
+    rearranging,
     upsampling,
 )
 from verification.references.row import Row
 
-_FAMILIES = (linear, convolution, upsampling, activations, containers, losses, optimizers, pooling)
+_FAMILIES = (
+    linear,
+    convolution,
+    upsampling,
+    activations,
+    containers,
+    losses,
+    optimizers,
+    pooling,
+    rearranging,
+)
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}
 """Every row by the name of its kind."""

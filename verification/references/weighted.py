@@ -24,20 +24,25 @@ class Weighted:
 
     function: Function
     weights: Weights
+    degree_of_terms: int = 2
 
     def degree(self, call: LayerCall) -> int:
-        return Multilinear(self.function).degree(call)
+        return self._multilinear.degree(call)
 
     def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
         weights = self._weights(call, tensors, precision)
-        return Multilinear(self.function).forward(call, tensors | weights, precision)
+        return self._multilinear.forward(call, tensors | weights, precision)
 
     def backward(
         self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
     ) -> Enclosures:
         given = tensors | self._weights(call, tensors, precision)
-        found = Multilinear(self.function).backward(call, given, cotangents, precision)
+        found = self._multilinear.backward(call, given, cotangents, precision)
         return {name: gradient for name, gradient in found.items() if name in tensors}
+
+    @property
+    def _multilinear(self) -> Multilinear:
+        return Multilinear(self.function, self.degree_of_terms)
 
     def _weights(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
         return self.weights(call.kwargs, tuple(tensors[INPUT].value.shape), precision)
