@@ -24,7 +24,12 @@ from verification.trials.run_case import run_case
 
 
 def broken(kind: str, layer_class: Callable[..., Any], name: str = "") -> Entry:
-    """The entry of a shipped kind with another class in the place of the right one.
+    """The entry of a wrong layer of a shipped kind."""
+    return stand_in(kind, layer_class, f"broken.{name or layer_class.__name__}")
+
+
+def stand_in(kind: str, layer_class: Callable[..., Any], name: str) -> Entry:
+    """The entry of a shipped kind with another class in the place of its own.
 
     `kind` is a row's name ("Conv2d"); `layer_class` takes the same arguments as the right class.
     """
@@ -38,7 +43,7 @@ def broken(kind: str, layer_class: Callable[..., Any], name: str = "") -> Entry:
         # A loss has no parameters, and so no place to be moved to.
         return LayerSubject(layer.to(device, dtype) if hasattr(layer, "to") else layer)
 
-    return replace(right, name=f"broken.{name or layer_class.__name__}", build=build)
+    return replace(right, name=name, build=build)
 
 
 def find_failures(

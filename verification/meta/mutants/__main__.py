@@ -37,14 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     console = Console()
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    scores = []
+    files = options.files or _every_file()
+    for room in () if options.unchecked else sorted({file.split("/")[0] for file in files}):
+        console.print(f"{room} as it is ...")
+        (verdict,) = run(f"{room}/__init__.py", [None], 1)
+        if verdict.by:
+            console.print(f"does not pass: {verdict.by}; nothing can be said of its mutants")
+            return 2
+        console.print(f"passes, in {verdict.seconds:.0f} s")
     with Progress(console=console) as progress:
-        for file in options.files or _every_file():
-            verdicts = _verdicts(file, options, progress)
-            if verdicts is None:
-                console.print(f"{file} as it is does not pass: nothing can be said of its mutants")
-                return 2
-            scores.append(Score.of(file, verdicts))
+        scores = [Score.of(file, _verdicts(file, options, progress)) for file in files]
     console.print(table(scores))
     for mutant in (mutant for score in scores for mutant in score.unexplained):
         print(f"survived: {mutant.file}:{mutant.number}: {mutant.line}\n    {mutant.change}")
@@ -58,6 +60,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m verification.meta.mutants")
     parser.add_argument("files", nargs="*", metavar="FILE", help="such as scratch_layers/losses.py")
     parser.add_argument("--jobs", type=int, default=1, help="child processes at a time")
+    parser.add_argument(
+        "--unchecked", action="store_true", help="take it that the files as they are pass"
+    )
     parser.add_argument("--sample", type=int, help="so many mutants of each file, always the same")
     parser.add_argument(
         "--results", type=Path, default=Path("reports/mutants.jsonl"), help="verdicts so far"
@@ -72,8 +77,8 @@ def _every_file() -> list[str]:
 
 def _verdicts(
     file: str, options: argparse.Namespace, progress: Progress
-) -> dict[Mutant, dict[str, str]] | None:
-    """The outcome of every mutant of a file; None if the file as it is does not pass."""
+) -> dict[Mutant, dict[str, str]]:
+    """The outcome of every mutant of a file."""
     source = (ROOT / file).read_text(encoding="utf-8")
     digest = hashlib.sha256(source.encode()).hexdigest()
     every = mutants(file, source)
@@ -83,16 +88,9 @@ def _verdicts(
     known = _known(options.results, file, digest)
     waiting = [mutant for mutant in every if mutant.key not in known]
     task = progress.add_task(file, total=len(every), completed=len(every) - len(waiting))
-    if waiting:
-        (unmutated,) = run(file, [None], 1, limit=3600)
-        if unmutated.outcome != "survived":
-            progress.console.print(unmutated.by)
-            return None
-        # A busy machine may be several times slower than it just was.
-        limit = 60 + 5 * unmutated.seconds
-        for verdict in run(file, waiting, options.jobs, limit):
-            known[_key(verdict)] = _keep(options.results, digest, verdict)
-            progress.advance(task)
+    for verdict in run(file, waiting, options.jobs):
+        known[_key(verdict)] = _keep(options.results, digest, verdict)
+        progress.advance(task)
     return {mutant: known[mutant.key] for mutant in every}
 
 

@@ -8,6 +8,7 @@ import ast
 import importlib.abc
 import importlib.util
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,12 +24,15 @@ from verification.meta.mutants.changes import Mutant, mutated
 
 ROOT = Path(__file__).parents[3]
 
+MEMORY = 8 << 30
+"""Bytes of address space of a child; torch alone maps 1 GiB."""
+
 _FORK = get_context("fork")
 """A fork has torch and Hypothesis already, and nothing of the project."""
 
 
 class Verdict(NamedTuple):
-    """What became of a mutant: "killed", "survived" or "too slow", what did it, the seconds."""
+    """What became of a mutant: "killed" or "survived", what did it, the seconds."""
 
     mutant: Mutant | None
     outcome: str
@@ -43,27 +47,19 @@ class _Child:
     answer: Connection
     started: float
 
-    def verdict(self, limit: float) -> Verdict | None:
-        """The verdict if there is one by now; a child past its time is ended."""
-        seconds = time.monotonic() - self.started
-        if self.answer.poll():
-            outcome, by = self._received()
-        elif seconds > limit:
-            self.process.kill()
-            outcome, by = "too slow", f"ended after {limit:.0f} s"
-        else:
+    def verdict(self) -> Verdict | None:
+        """The verdict if there is one by now."""
+        if not self.answer.poll():
             return None
-        self.process.join()
-        self.answer.close()
-        return Verdict(self.mutant, outcome, by, round(seconds, 2))
-
-    def _received(self) -> tuple[str, str]:
         try:
             by: str | None = self.answer.recv()
         except EOFError:
             self.process.join()
-            return "killed", f"the process ended with {self.process.exitcode}"
-        return ("survived", "") if by is None else ("killed", by)
+            by = f"the process ended with {self.process.exitcode}"
+        self.process.join()
+        self.answer.close()
+        seconds = round(time.monotonic() - self.started, 2)
+        return Verdict(self.mutant, "survived" if by is None else "killed", by or "", seconds)
 
 
 def run(file: str, mutants: Sequence[Mutant | None], jobs: int, limit: float) -> Iterator[Verdict]:
@@ -74,9 +70,9 @@ def run(file: str, mutants: Sequence[Mutant | None], jobs: int, limit: float) ->
     while waiting or running:
         while waiting and len(running) < jobs:
             running.append(_start(file, waiting.pop(0)))
-        wait([child.answer for child in running], timeout=1)
+        wait([child.answer for child in running])
         for child in list(running):
-            verdict = child.verdict(limit)
+            verdict = child.verdict()
             if verdict is not None:
                 running.remove(child)
                 yield verdict
@@ -96,6 +92,8 @@ def _judge(file: str, mutant: Mutant | None, answer: Connection) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
+    # A mutant that asks for all memory must not take others along.
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     path = ROOT / file
     if mutant is not None:
         source = path.read_text(encoding="utf-8")
