@@ -182,9 +182,14 @@ def absolute(x: Number) -> Number:
     return where(zero, 0 * x, where(above(x, 0), x, -x))
 
 
-def clamp(x: Number, low: float = -math.inf, high: float = math.inf) -> Number:
-    """Bring x between two limits; at a limit the slope is 1, and a NaN stays."""
-    return where(below(x, low), x.like(low), where(above(x, high), x.like(high), x))
+def at_least(x: Number, low: float) -> Number:
+    """The larger of x and a limit, at which the slope is 1; a NaN stays."""
+    return where(below(x, low), x.like(low), x)
+
+
+def at_most(x: Number, high: float) -> Number:
+    """The smaller of x and a limit, at which the slope is 1; a NaN stays."""
+    return where(above(x, high), x.like(high), x)
 
 
 # Functions along an axis
