@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from verification.commands import Subparsers, could_not_run
+from verification.commands.report import conclude
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -26,14 +27,10 @@ def add_parser(subparsers: Subparsers) -> None:
 def execute(options: argparse.Namespace, _: list[str]) -> int:
     """Write summary, report.md and index.html of the whole, print the verdict."""
     from verification.report import summary
-    from verification.report.gate import Gate
     from verification.report.merge import merge
 
     try:
         merge([summary.read(folder) for folder in options.folders]).write(options.into)
-        gate = Gate.read(options.into, options.smoke)
     except ValueError as error:
         return could_not_run(error)
-    gate.write(options.into)
-    print("\n".join(gate.lines()))
-    return gate.status
+    return conclude(options.into, options.smoke)

@@ -18,12 +18,17 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def execute(options: argparse.Namespace, _: list[str]) -> int:
     """Print the verdict, write report.md and index.html beside the summary."""
+    return conclude(options.folder, options.smoke)
+
+
+def conclude(folder: Path, smoke: Path | None) -> int:
+    """The verdict on the summary in a folder, and its pages; the exit status."""
     from verification.report.gate import Gate
 
     try:
-        gate = Gate.read(options.folder, options.smoke)
+        gate = Gate.read(folder, smoke)
     except ValueError as error:
         return could_not_run(error)
-    gate.write(options.folder)
+    gate.write(folder)
     print("\n".join(gate.lines()))
     return gate.status
