@@ -62,7 +62,7 @@ class _Child:
         return Verdict(self.mutant, "survived" if by is None else "killed", by or "", seconds)
 
 
-def run(file: str, mutants: Sequence[Mutant | None], jobs: int, limit: float) -> Iterator[Verdict]:
+def run(file: str, mutants: Sequence[Mutant | None], jobs: int) -> Iterator[Verdict]:
     """The verdict of every mutant of a file as it comes, at most `jobs` at a time; None stands for
     the file as it is.
     """
