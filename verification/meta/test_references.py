@@ -75,6 +75,13 @@ def test_nearest_upsampling_gathers_by_one_index_and_scatters_by_another():
     assert not torch.equal(gathered, counts)
 
 
+def test_nearest_upsampling_over_one_axis_reads_other_pixels_than_it_sends_gradients_to():
+    x = torch.tensor([[[0.0, 1.0]]], requires_grad=True)
+    enlarged = F.interpolate(x, scale_factor=1.1, mode="nearest")
+    assert enlarged.flatten().tolist() == [0, 0]
+    assert torch.autograd.grad(enlarged.sum(), x)[0].flatten().tolist() == [1, 1]
+
+
 def weighted(image, channels_last):
     """The image seen through a kernel of 1 ... 16."""
     conv = nn.Conv2d(1, 1, kernel_size=4, stride=(1, 2), padding=2, bias=False)

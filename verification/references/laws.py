@@ -60,8 +60,8 @@ class Multilinear:
     """A map that is linear in each tensor (or affine, as in a bias), with structure constants 0 and
     1.
 
-    With |·| taken of every tensor the reference gives Σ|terms|, and on ones it counts the terms of
-    every entry.
+    With |·| taken of every tensor the reference gives Σ|terms|, and on ones, zeros left out, it
+    counts the terms of every entry.
     """
 
     function: Function
@@ -114,7 +114,7 @@ class Multilinear:
                 n: Enclosure(v, torch.zeros_like(v), magnitudes[n], True) for n, v in values.items()
             }
 
-        terms = evaluate(lambda e: torch.ones_like(e.value))
+        terms = evaluate(_present)
         sums = evaluate(lambda e: e.value.abs() + e.error)
         inherited = _inherited_error(evaluate, operands, precision)
         enclosures = {}
@@ -245,6 +245,11 @@ def _inherited_error(
     far = evaluate(lambda e: e.value.abs() + k * e.error)
     near = evaluate(lambda e: e.value.abs())
     return {name: (far[name] - near[name]).clamp(min=0) / k for name in far}
+
+
+def _present(operand: Enclosure) -> Tensor:
+    """Ones where a factor makes a term: what is certainly 0 adds 0, which rounds nothing."""
+    return ((operand.value != 0) | (operand.error > 0)).double()
 
 
 def _each(pick: Pick, tensors: Enclosures) -> dict[str, Tensor]:

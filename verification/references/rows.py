@@ -11,6 +11,7 @@ from verification.references import (
     optimizers,
     pooling,
     rearranging,
+    resampling,
     upsampling,
 )
 from verification.references.row import Row
@@ -25,6 +26,7 @@ _FAMILIES = (
     optimizers,
     pooling,
     rearranging,
+    resampling,
 )
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}

@@ -189,9 +189,9 @@ SCALES = st.one_of(
 """A scale factor: clear, delicate, or any number from 0.25 to 4."""
 
 
-def scale_per_axis(argument: Scale) -> tuple[float, ...]:
+def scale_per_axis(argument: Scale, dims: int = 2) -> tuple[float, ...]:
     """A scale factor as one number per axis."""
-    return argument if isinstance(argument, tuple) else (argument, argument)
+    return argument if isinstance(argument, tuple) else (argument,) * dims
 
 
 def enlarged_size(size: Shape, scale: Scale) -> Shape:
@@ -199,18 +199,19 @@ def enlarged_size(size: Shape, scale: Scale) -> Shape:
     return tuple(math.floor(n * s) for n, s in zip(size, scale_per_axis(scale), strict=True))
 
 
-def _draw_enlarged(draw: DrawFn, limits: Limits, area: int) -> tuple[Scale, Shape]:
-    """A scale factor, one or a pair, with a size that it does not shrink to nothing.
+def draw_enlarged(draw: DrawFn, limits: Limits, area: int, dims: int = 2) -> tuple[Scale, Shape]:
+    """A scale factor, one or one per axis, with a size that it does not shrink to nothing.
 
     One axis in eight is long, since the index of a delicate scale goes wrong far from 0.
     """
     scale: Scale | None = limits.held("scale_factor")
     if scale is None:
-        scale = (draw(SCALES), draw(SCALES)) if draw(BOOLEANS) else draw(SCALES)
+        several = dims > 1 and draw(BOOLEANS)
+        scale = tuple(draw(SCALES) for _ in range(dims)) if several else draw(SCALES)
     # Four times 16, on both axes, is 128.
     long = 16 if Clause.LARGE_NEAREST in limits.waived else 100
     sizes = []
-    for factor in scale_per_axis(scale):
+    for factor in scale_per_axis(scale, dims):
         longest = long if draw(numbers(0, 7)) == 7 else 7
         smallest = max(1, math.ceil(1 / factor))
         size = draw(numbers(smallest, max(smallest, min(longest, area))))
@@ -225,7 +226,7 @@ def nearest_upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     """NearestUpsampling: any scale, one or per axis, on short and long axes."""
     batch = draw(choices(limits.batches))
     channels = draw(numbers(1, 3))
-    scale, size = _draw_enlarged(draw, limits, limits.elements // (max(1, batch) * channels))
+    scale, size = draw_enlarged(draw, limits, limits.elements // (max(1, batch) * channels))
     layer = LayerCall.of("NearestUpsampling", scale_factor=scale)
     return Geometry(layer, (("input", (batch, channels, *size)),))
 
@@ -237,7 +238,7 @@ def upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     # The enlarged image is what costs: up to 16 times as large.
     room = limits.elements // (4 * max(1, batch))
     channels = _draw_channels(draw, limits, room)
-    scale, size = _draw_enlarged(draw, limits, max(1, room // channels.inputs))
+    scale, size = draw_enlarged(draw, limits, max(1, room // channels.inputs))
     large = enlarged_size(size, scale)
     # A padding that is held cannot be raised to what a larger kernel needs.
     reach = 4 if limits.held("padding") is None else min(4, *large)

@@ -72,7 +72,7 @@ def _cells_of_arguments(call: LayerCall) -> Iterator[str]:
     yield from _cells_of_groups(arguments.get("groups", 1), arguments.get("in_channels"))
     if "kernel_size" in arguments:
         yield from _cells_of_window(_window(arguments))
-    if "scale_factor" in arguments:
+    if arguments.get("scale_factor") is not None:
         yield from _cells_of_scale(arguments["scale_factor"])
     if any(child.children for child in call.children):
         yield "container inside a container"
@@ -139,7 +139,7 @@ def _cells_of_scale(argument: float | tuple[float, ...]) -> Iterator[str]:
 def _cells_of_fit(call: LayerCall, size: Shape) -> Iterator[str]:
     """How the kernel and stride of the outermost layer fit the image."""
     arguments = call.kwargs
-    if "scale_factor" in arguments:
+    if arguments.get("scale_factor") is not None:
         scale = arguments["scale_factor"]
         factors = scale if isinstance(scale, tuple) else (scale, scale)
         products = [n * s for n, s in zip(size, factors, strict=True)]
