@@ -58,7 +58,8 @@ class Row:
 
     twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
     there is none. departures: the clauses that the twin does not keep, each with the reason;
-    docs/findings.md reproduces them.
+    docs/findings.md reproduces them. described: nothing is known but the inputs, so that the law is
+    the subject's own run in float64.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Row:
     refusals: Callable[[], SearchStrategy[Refusal]] | None = None
     twin: Callable[..., Any] | None = None
     departures: Mapping[Clause, str] = field(default_factory=dict)
+    described: bool = False
 
     @property
     def signature(self) -> inspect.Signature:
