@@ -69,6 +69,11 @@ class Described:
         found += [value for _, value in self.arguments if isinstance(value, Expression)]
         return frozenset().union(*(part.names for part in found))
 
+    @property
+    def kind(self) -> domains.Domain:
+        """Its domain, whatever the extents."""
+        return domains.parse(self.domain(dict.fromkeys(self.names, 1)))
+
     def shape(self, sizes: Mapping[str, Any], runs: Runs) -> Shape:
         """Its shape for these sizes of the names and these runs of axes."""
         shape: list[int] = []
@@ -202,24 +207,42 @@ class Description:
         @st.composite
         def geometry(draw: DrawFn) -> Geometry:
             settings = {n: draw(limits.choose(n, choices(v))) for n, v in self.settings.items()}
-            runs: Runs = {
-                run: draw(_RUNS if run[0] in "*." else st.booleans()) for run in self.runs
-            }
+            runs: Runs = {run: draw(_AXES if run[0] in "*." else _THERE) for run in self.runs}
             sizes = settings | draw(_sizes(self.names, usual))
             self._make_fit(sizes, runs, limits.elements)
             if not self._holds(sizes, runs):
                 others = [s for s in several if s.items() >= settings.items()] or list(several)
                 sizes = dict(draw(st.sampled_from(others)))
                 runs = dict.fromkeys(runs, True)
-                settings = {name: sizes[name] for name in settings}
-            return Geometry(
-                call.with_arguments(**settings),
-                tuple((each.name, each.shape(sizes, runs)) for each in self.inputs),
-                outputs=outputs,
-                domains=tuple((each.name, each.domain(sizes)) for each in self.inputs),
-            )
+            return self._geometry(call, sizes, runs, outputs)
 
         return geometry()
+
+    def examples(self, call: LayerCall, count: int) -> list[Geometry]:
+        """Some geometries, those with the most different sizes first."""
+
+        def differing(sizes: Mapping[str, Any]) -> tuple[int, int]:
+            extents = [sizes[name] for name in self.names]
+            return sum(size > 1 for size in extents), len({*extents})
+
+        several = sorted(self._satisfying(Limits().elements), key=differing, reverse=True)
+        runs = dict.fromkeys(self.runs, True)
+        return [self._geometry(call, sizes, runs) for sizes in several[:count]]
+
+    def _geometry(
+        self,
+        call: LayerCall,
+        sizes: Mapping[str, Any],
+        runs: Runs,
+        outputs: tuple[str, ...] = ("output",),
+    ) -> Geometry:
+        settings = {name: sizes[name] for name in self.settings}
+        return Geometry(
+            call.with_arguments(**settings),
+            tuple((each.name, each.shape(sizes, runs)) for each in self.inputs),
+            outputs=outputs,
+            domains=tuple((each.name, each.domain(sizes)) for each in self.inputs),
+        )
 
     def _make_fit(self, sizes: dict[str, Any], runs: Runs, elements: int) -> None:
         """Halve the longest extents until every input is small enough."""
@@ -301,7 +324,8 @@ def _count(each: Described, sizes: Mapping[str, Any], runs: Runs) -> int:
     return count
 
 
-_RUNS = st.lists(choices((2, 1, 3)), max_size=2).map(tuple)
+_AXES: SearchStrategy[Shape | bool] = st.lists(choices((2, 1, 3)), max_size=2).map(tuple)
+_THERE: SearchStrategy[Shape | bool] = st.booleans()
 
 
 @st.composite

@@ -12,6 +12,10 @@ from verification.cases import Case
 from verification.trials.discrepancy import Compared, Discrepancy, Finding
 
 
+class Unjudged(Exception):
+    """Raised where a case has nothing to judge; the message is the reason."""
+
+
 @dataclass(frozen=True)
 class Passed:
     """Nothing wrong. `counts` are what the property counted on the way, by name: entries compared,

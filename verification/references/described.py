@@ -1,0 +1,140 @@
+"""The row of a function that is known by the description of its inputs alone.
+
+There is no truth: the function's own run in float64 stands in for it, and what rounding may carry
+another run away from that is estimated. A reference, if there is one, is such a run of other code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradcheck import rounding
+from gradcheck.subjects import Subject
+from verification.cases import LayerCall
+from verification.references.enclosure import Enclosure, Precision
+from verification.references.laws import Enclosures
+from verification.references.roundings import spread
+from verification.references.row import Row, Trait
+from verification.strategies import domains
+from verification.strategies.description import Description
+
+Build = Callable[[LayerCall, torch.dtype], Subject]
+
+
+class Estimated(Enclosure):
+    """An enclosure whose error is found out when it is asked for: most results agree exactly."""
+
+    def __init__(self, value: Tensor, estimate: Callable[[], Tensor]) -> None:
+        for name, part in (("value", value), ("magnitude", value.abs()), ("exact", False)):
+            object.__setattr__(self, name, part)
+        object.__setattr__(self, "_estimate", estimate)
+
+    @property
+    def error(self) -> Tensor:
+        """The estimated bound; infinite where nothing is known."""
+        estimate: Callable[[], Tensor] = self.__dict__["_estimate"]
+        return estimate()
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A run of code in float64 in the place of a truth.
+
+    build: the subject for a call and a dtype. whole: the tensors that are no floating numbers, with
+    their dtypes. shaken: the inputs whose elements may be moved one by one.
+    """
+
+    build: Build
+    whole: Mapping[str, torch.dtype]
+    shaken: frozenset[str]
+    widest: torch.dtype = torch.float64
+
+    def degree(self, call: LayerCall) -> int:
+        """No sum of a function that is not known can be certified."""
+        raise NotImplementedError("integers are not drawn for a function without an error analysis")
+
+    def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
+        return self._enclosed(call, tensors, {}, precision)
+
+    def backward(
+        self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
+    ) -> Enclosures:
+        return self._enclosed(call, tensors, cotangents, precision)
+
+    def _enclosed(
+        self,
+        call: LayerCall,
+        tensors: Enclosures,
+        cotangents: Enclosures,
+        precision: Precision,
+    ) -> Enclosures:
+        given = {name: self._real(name, e) for name, e in tensors.items()}
+        pulled = {name: e.value.to(self.widest) for name, e in cotangents.items()}
+
+        def run(moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            subject = self.build(call, self.widest)
+            results = subject.forward(moved, {})
+            if pulled:
+                results = subject.vjp(pulled)
+            # Copies: what a call returned may be memory that the next call writes to.
+            return {n: t.double().clone() for n, t in results.items() if t.is_floating_point()}
+
+        # Once, and for all results, when the first of them asks.
+        known: dict[str, Tensor] = {}
+
+        def bound(name: str) -> Tensor:
+            if not known:
+                known.update(_bounds(run, given, precision, self.shaken))
+            return known[name]
+
+        return {
+            name: Estimated(value, lambda name=name: bound(name))  # type: ignore[misc]
+            for name, value in run(given).items()
+        }
+
+    def _real(self, name: str, enclosure: Enclosure) -> Tensor:
+        return enclosure.value.to(self.whole.get(name, self.widest))
+
+
+def _bounds(
+    run: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
+    given: Mapping[str, Tensor],
+    precision: Precision,
+    shaken: frozenset[str],
+) -> dict[str, Tensor]:
+    """The changes that random roundings make, some roundings of the result, and underflow."""
+    u = rounding.unit_roundoff(precision.dtype)
+    changes = spread(run, given, precision.dtype, shaken)
+    return {
+        name: rounding.SPREAD_SAFETY * changes[name]
+        + rounding.OUTPUT_ROUNDINGS * u * value.abs().nan_to_num(0.0, 0.0, 0.0)
+        + rounding.underflow(value.numel(), precision.dtype)
+        for name, value in run(given).items()
+    }
+
+
+def described_row(
+    name: str, description: Description, outputs: tuple[str, ...], law: StandIn
+) -> Row:
+    """The row of a function of that description; `outputs` are those that have a derivative."""
+    call = LayerCall.of(name)
+    return Row(
+        name=name,
+        law=law,
+        geometries=lambda limits: description.geometries(limits, call, outputs),
+        traits=frozenset({Trait.DIFFERENTIABLE}),
+        clauses=frozenset(),
+        described=True,
+    )
+
+
+def stand_in(description: Description, build: Build, widest: torch.dtype) -> StandIn:
+    """The function's own run in the widest dtype that it takes."""
+    kinds = {each.name: each.kind for each in description.inputs}
+    whole = {n: getattr(torch, d.dtype) for n, d in kinds.items() if d.dtype is not None}
+    free = {n for n, d in kinds.items() if not d.joint and not d.discrete}
+    return StandIn(build, whole, frozenset(free), widest)

@@ -1,0 +1,114 @@
+"""What rounding makes of a computation that nobody has analysed: run it again with every operation
+rounded at random (Monte Carlo arithmetic).
+
+Source: D. S. Parker, Monte Carlo Arithmetic, UCLA CSD-970002, 1997. A fused kernel counts as one
+operation: what it rounds inside is seen through the rounding of its operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gradcheck import rounding
+
+RUNS = 8
+"""Runs with other roundings; the bound is SPREAD_SAFETY times the largest change that they make."""
+
+_AMPLIFIED = 16.0
+"""Float64 has no room for random roundings of its own size: they are made larger, their effect
+divided again.
+"""
+
+Tensors = Mapping[str, Tensor]
+
+
+class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Every floating result of an operation is off by up to one relative roundoff, at random.
+
+    Copies, views, whole numbers and what is not finite stay: they are not rounded.
+    """
+
+    def __init__(self, roundoff: float, seed: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.roundoff = roundoff
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        before = [t.detach().abs() for t in _floating((args, kwargs))]
+        result = func(*args, **(kwargs or {}))
+        if not getattr(func, "is_view", False):
+            for made in _floating(result):
+                self.round(made, before)
+        return result
+
+    def round(self, made: Tensor, operands: list[Tensor]) -> None:
+        """Round a result where it is, but for the elements that it has from its operands."""
+        size = made.abs()
+        kept = (size == size.round()) | ~size.isfinite()
+        for operand in operands:
+            if operand.numel():
+                kept |= torch.isin(size, operand.to(size.dtype))
+        if bool(kept.all()) or not _has_places(made):
+            return
+        roundoff = max(self.roundoff, rounding.unit_roundoff(made.dtype))
+        noise = torch.rand(made.shape, generator=self.generator, dtype=torch.float64) * 2 - 1
+        made.copy_(torch.where(kept, made, (made * (1 + roundoff * noise)).to(made.dtype)))
+
+
+def spread(
+    run: Callable[[Tensors], Tensors], given: Tensors, dtype: torch.dtype, shaken: frozenset[str]
+) -> dict[str, Tensor]:
+    """The largest change of every result of `run` by random roundings of `dtype`.
+
+    `shaken` names the given tensors whose elements may be moved by themselves, towards zero. Where
+    some run has no finite result, the change is infinite.
+    """
+    amplified = _AMPLIFIED if dtype == torch.float64 else 1.0
+    roundoff = rounding.unit_roundoff(dtype) * amplified
+    plain = run(given)
+    changes = {name: torch.zeros_like(result) for name, result in plain.items()}
+    for seed in range(RUNS):
+        mode = Rounded(roundoff, seed)
+        moved = {n: _moved(t, mode) if n in shaken else t for n, t in given.items()}
+        with mode:
+            results = run(moved)
+        for name, result in plain.items():
+            change = (results[name] - result).abs() / amplified
+            same = (results[name] == result) | (results[name].isnan() & result.isnan())
+            change = torch.where(same, 0.0, change.nan_to_num(torch.inf))
+            changes[name] = torch.maximum(changes[name], change)
+    return changes
+
+
+def _moved(tensor: Tensor, mode: Rounded) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    share = torch.rand(tensor.shape, generator=mode.generator, dtype=torch.float64)
+    return (tensor * (1 - mode.roundoff * share)).to(tensor.dtype)
+
+
+def _has_places(tensor: Tensor) -> bool:
+    """Whether its elements can be written to one by one."""
+    return all(n <= 1 or s != 0 for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _floating(tree: Any) -> list[Tensor]:
+    """The floating tensors in arguments or results."""
+    if isinstance(tree, Tensor):
+        return [tree] if tree.is_floating_point() else []
+    if isinstance(tree, Mapping):
+        tree = tree.values()
+    elif not isinstance(tree, (tuple, list)):
+        return []
+    return [tensor for part in tree for tensor in _floating(part)]
