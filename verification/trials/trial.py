@@ -287,6 +287,7 @@ class Trial:
             return
         magnitude, error = truth.value.abs(), truth.error
         for part in parts:
+            self.require_like(tensor, part.got, tuple(part.truth.value.shape))
             value = part.got.detach().to("cpu", torch.float64)
             magnitude = magnitude + abs(part.factor) * value.abs()
             error = error + abs(part.factor) * part.truth.error
