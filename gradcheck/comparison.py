@@ -6,6 +6,7 @@ analytic side, given or estimated; and the rounding of both sums here.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -31,12 +32,12 @@ class Comparison:
     kinked: Tensor
     basis: Basis
 
-    @property
+    @cached_property
     def undecided(self) -> Tensor:
         """Where no bound was found."""
         return ~self.bound.isfinite()
 
-    @property
+    @cached_property
     def wrong(self) -> Tensor:
         """Where the difference exceeds its bound, or is not a number."""
         within = (self.got - self.expected).abs() <= self.bound
@@ -74,15 +75,23 @@ class Point:
     """A subject at one point with its gradients for some cotangents.
 
     The gradients are of the tensors as they are given, whatever their memory layout, each from a
-    backward right after a forward of its own.
+    backward right after a forward of its own. ``latest`` are the outputs of such a forward, if it
+    was the subject's latest call.
     """
 
-    def __init__(self, question: Question, inputs: Tensors, parameters: Tensors) -> None:
+    def __init__(
+        self,
+        question: Question,
+        inputs: Tensors,
+        parameters: Tensors,
+        latest: Tensors | None = None,
+    ) -> None:
         self.question, self.inputs, self.parameters = question, inputs, parameters
         self.outputs: list[dict[str, Tensor]] = []
         self.gradients: list[dict[str, Tensor]] = []
         for cotangent in question.cotangents:
-            outputs = question.subject.forward(inputs, parameters)
+            outputs = latest or question.subject.forward(inputs, parameters)
+            latest = None
             # copies: a layer may write its next result into the same memory
             self.outputs.append({name: output.clone() for name, output in outputs.items()})
             self.gradients.append(dict(question.subject.vjp(cotangent)))
@@ -117,7 +126,7 @@ class Point:
         if name not in self._errors:
             self._errors[name] = self._error_bound(self._evaluator, name)
             base = self._evaluator.base.reshape(1, 1, -1)
-            self._evaluator.probe_stacking(name, self._errors[name](0.0, base))
+            self._evaluator.probe_sharing(name, self._errors[name](0.0, base))
         return self._evaluator
 
     def new_evaluator(self) -> Evaluator:

@@ -1,21 +1,26 @@
 """A subject evaluated at many points: all outputs flat, in float64, on the CPU.
 
-The subject is a function of one tensor here, all others kept. Many points are given to it in one
-call along axis 0 only where a probe shows f(stack) = stack(f), or where the caller says so: a
-BatchNorm passes no such probe, and is called point by point.
+The subject is a function of one tensor here, all others kept. Many points share a call under
+``torch.func.vmap`` where the subject allows it, or stacked along axis 0, but only where a
+probe shows that the values are the same (a BatchNorm is another map of stacked samples), or where
+the caller says so. Else there is one call for each point.
 """
 
 import math
+import warnings
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from gradcheck.subjects import Subject
+from gradcheck.subjects import Evaluable, Subject
 
-CHUNK_ELEMENTS = (
-    1 << 19
-)  # float64 elements in one call or one table, 4 MiB: stays within the caches
+CHUNK_ELEMENTS = 1 << 19
+"""float64 elements in one call or one table: 4 MiB, which stay within the caches."""
+
+Shared = Literal["mapped"] | frozenset[str]
+"""How points share a call: under vmap, or stacked along axis 0 of these inputs."""
 
 
 def judged_outputs(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -31,6 +36,8 @@ def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
         for output in judged_outputs(outputs).values()
         if output.numel()
     ]
+    if len(parts) == 1:
+        return parts[0]
     return torch.cat(parts, -1) if parts else torch.empty((*shape[:-1], 0), dtype=torch.float64)
 
 
@@ -59,7 +66,7 @@ class Evaluator:
         self.inputs = {name: _plain_copy(t) for name, t in inputs.items()}
         self.parameters = {name: _plain_copy(t) for name, t in parameters.items()}
         self._told_stacked = told_stacked
-        self._stacked: dict[str, frozenset[str]] = {}
+        self._shared: dict[str, Shared] = {}
         outputs = judged_outputs(self._forward({}) if outputs is None else outputs)
         self.output_names = tuple(outputs)
         self.output_dtypes = tuple(output.dtype for output in outputs.values())
@@ -75,52 +82,85 @@ class Evaluator:
         rows = [self._flat(dict(zip(points, place, strict=True))) for place in together]
         return torch.stack(rows)
 
-    def is_stacked(self, name: str) -> bool:
+    def shares_calls(self, name: str) -> bool:
         """Whether points of ``name`` share a call."""
-        return name in self._stacked
+        return name in self._shared
 
     def values(self, name: str, points: Tensor) -> Tensor:
         """Outputs where ``name`` takes each of ``points`` [P, *shape]: [P, M] float64."""
-        stacked = self._stacked.get(name, frozenset())
-        if not stacked:
+        shared = self._shared.get(name)
+        if shared is None:
             return self._one_by_one(name, points)
-        size = sum(self.inputs[n].numel() for n in stacked) + self.base.numel()
-        rows = max(1, CHUNK_ELEMENTS // max(1, size))
-        return torch.cat(
-            [self._in_one_call(name, part, stacked) for part in torch.split(points, rows)]
-        )
+        size = self.tensor(name).numel() + self.base.numel()
+        if shared != "mapped":
+            size += sum(self.inputs[n].numel() for n in shared - {name})
+        parts = torch.split(points, max(1, CHUNK_ELEMENTS // max(1, size)))
+        return torch.cat([self._in_one_call(name, part, shared) for part in parts])
 
-    def probe_stacking(self, name: str, error: Tensor) -> None:
+    def probe_sharing(self, name: str, error: Tensor) -> None:
         """Find out whether points of ``name`` may share a call; a value errs by ``error`` [M].
 
-        Three different points are tried, first with every input stacked, then with this one alone.
+        Three different points are tried in every way that there is.
         """
-        if name not in self.inputs or self.inputs[name].dim() == 0 or not self.base.numel():
+        ways = self._ways_to_share(name)
+        if self._told_stacked and ways:
+            self._shared[name] = frozenset(self.inputs)
             return
-        everything = frozenset(self.inputs)
-        if self._told_stacked:
-            self._stacked[name] = everything
-            return
-        points = _three_points(self.inputs[name])
-        apart = self._one_by_one(name, points)
-        for stacked in {everything, frozenset({name})}:
-            if any(self.inputs[n].dim() == 0 for n in stacked):
+        points = _three_points(self.tensor(name))
+        apart: Tensor | None = None
+        for shared in ways:
+            together = self._try_together(name, points, shared)
+            if together is None:
                 continue
-            together = self._try_together(name, points, stacked)
-            if together is not None and bool(((together - apart).abs() <= 2 * error).all()):
-                self._stacked[name] = stacked
+            if apart is None:  # the first of the points is the base
+                apart = torch.cat([self.base[None], self._one_by_one(name, points[1:])])
+            if bool(((together - apart).abs() <= 2 * error).all()):
+                self._shared[name] = shared
                 return
 
-    def _try_together(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor | None:
+    def _ways_to_share(self, name: str) -> list[Shared]:
+        """What may be tried: vmap, all inputs stacked, this one alone stacked."""
+        if not self.base.numel() or not self.tensor(name).numel():
+            return []
+        ways: list[Shared] = []
+        if isinstance(self.subject, Evaluable) and "vmap" in self.subject.offers:
+            ways.append("mapped")
+        if name in self.inputs and self.inputs[name].dim():
+            ways += [
+                stacked
+                for stacked in dict.fromkeys((frozenset(self.inputs), frozenset({name})))
+                if all(self.inputs[n].dim() for n in stacked)
+            ]
+        return ways
+
+    def _try_together(self, name: str, points: Tensor, shared: Shared) -> Tensor | None:
         try:
-            return self._in_one_call(name, points, stacked)
-        except (PointError, ValueError):  # the subject refuses such shapes
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # vmap warns where it is a slow loop itself
+                return self._in_one_call(name, points, shared)
+        except Exception:  # the subject refuses such shapes, or what vmap makes of its tensors
             return None
 
     def _one_by_one(self, name: str, points: Tensor) -> Tensor:
         return torch.stack([self._flat({name: point}) for point in points])
 
-    def _in_one_call(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
+    def _in_one_call(self, name: str, points: Tensor, shared: Shared) -> Tensor:
+        if shared == "mapped":
+            return self._mapped(name, points)
+        return self._in_one_stack(name, points, shared)
+
+    def _mapped(self, name: str, points: Tensor) -> Tensor:
+        subject = self.subject
+        if not isinstance(subject, Evaluable):
+            raise TypeError(f"{subject.name} is evaluated by forward only")
+
+        def outputs(point: Tensor) -> dict[str, Tensor]:
+            inputs, parameters = self._with({name: point})
+            return judged_outputs(subject.evaluate(inputs, parameters))
+
+        return flatten(torch.func.vmap(outputs)(points), len(points))
+
+    def _in_one_stack(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
         count = len(points)
         moved = {}
         for other in stacked:
@@ -137,9 +177,15 @@ class Evaluator:
             )
         return flatten(outputs, count)
 
+    def _with(self, moved: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Inputs and parameters at the base, but for those that are ``moved``."""
+        return (
+            {name: moved.get(name, tensor) for name, tensor in self.inputs.items()},
+            {name: moved.get(name, tensor) for name, tensor in self.parameters.items()},
+        )
+
     def _forward(self, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        inputs = {name: moved.get(name, tensor) for name, tensor in self.inputs.items()}
-        parameters = {name: moved.get(name, tensor) for name, tensor in self.parameters.items()}
+        inputs, parameters = self._with(moved)
         if not moved:
             return self.subject.forward(inputs, parameters)
         try:

@@ -1,4 +1,4 @@
-"""Maps that are affine in every tensor, judged where their arithmetic has no rounding at all.
+"""Maps without curvature to speak of, judged where their arithmetic has no rounding at all.
 
 At a point of short dyadic numbers, along directions of integers, for cotangents of integers, every
 product and sum of such a map is a floating-point number, so both sides must agree to the last bit.
@@ -8,16 +8,18 @@ at the point that was asked about the gradient fits a long step. Where one of th
 ``NotExact`` says so and the caller judges with bounds.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Comparison, Point
+from gradcheck.comparison import Comparison, Point, Question
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
 from gradcheck.jacobians import Basis
-from gradcheck.lines import Lines, along, random_lines, signed_integers
+from gradcheck.joined import joined
+from gradcheck.lines import Lines, along, random_direction, signed_integers
 from gradcheck.rounding import (
     ANALYTIC_SAFETY,
     EXACT_ROOM,
@@ -41,14 +43,16 @@ class ExactPoint(Point):
     value shows that the premise fails.
     """
 
-    def __init__(self, point: Point, generator: torch.Generator, with_units: bool) -> None:
-        tensors = {**point.inputs, **point.parameters}
+    def __init__(
+        self, question: Question, inputs: Tensors, parameters: Tensors, with_units: bool
+    ) -> None:
+        tensors, generator = {**inputs, **parameters}, question.generator
         self.dtype = min(
             (t.dtype for t in tensors.values() if t.is_floating_point()), key=significand_bits
         )
         bits, count = exact_bits_and_count(self.dtype)
         self._step, self._finest = 2.0**bits, 2.0 ** -_finest_bits(self.dtype)
-        like = point.question.cotangents[0]
+        like = question.cotangents[0]
         cotangents = [
             {n: signed_integers(tuple(c.shape), bits, generator).to(c) for n, c in like.items()}
             for _ in range(count)
@@ -57,9 +61,9 @@ class ExactPoint(Point):
             cotangents += _unit_cotangents(like)
         moved = {n: _odd_quarters(t, generator) for n, t in tensors.items()}
         super().__init__(
-            replace(point.question, cotangents=tuple(cotangents)),
-            {name: moved[name] for name in point.inputs},
-            {name: moved[name] for name in point.parameters},
+            replace(question, cotangents=tuple(cotangents)),
+            {name: moved[name] for name in inputs},
+            {name: moved[name] for name in parameters},
         )
         for outputs, gradients in zip(self.outputs, self.gradients, strict=True):
             self._require_small(flatten(gradients))
@@ -78,26 +82,50 @@ class ExactPoint(Point):
 
         Only where a gradient is no multiple of what its products are multiples of, backward rounds
         (it may divide, or transform): then it may err by some roundings of the largest product.
-        Along dense lines, steps along the first two of them must add up.
+        That a gradient agrees with long steps in random directions shows that the map is affine;
+        where it does not agree, steps along two of them must add up.
         """
         evaluator = self.prepare(name)
-        if len(lines) > _FEW_LINES and not evaluator.is_stacked(name):
-            evaluator.probe_stacking(name, torch.zeros(1, dtype=torch.float64))
+        if len(lines) > _FEW_LINES and not evaluator.shares_calls(name):
+            evaluator.probe_sharing(name, torch.zeros(1, dtype=torch.float64))
         rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + self.weights.shape[1]))
         parts, reach = [], torch.zeros(len(self.weights), dtype=torch.float64)
         for _, directions in lines.chunks(rows):
             differences = self._differences(evaluator, name, directions)
-            if lines.dense is not None and len(differences) > 1:
-                both = self._differences(evaluator, name, directions[:2].sum(0, keepdim=True))
-                if not torch.equal(differences[:2].sum(0), both[0]):
-                    raise NotExact(f"{name} enters nonlinearly, or is rounded")
             parts.append(self.weights @ differences.T)
             reach = torch.maximum(reach, (self.weights.abs() @ differences.abs().T).amax(1))
         expected, got = torch.cat(parts, 1), self.analytic(name, lines)
         rounding = ANALYTIC_SAFETY * unit_roundoff(self.dtype) * reach
         bound = torch.where(self._rounded, rounding, 0.0)[:, None].expand_as(got)
         basis: Basis = "estimated" if bool(self._rounded.any()) else "exact"
-        return Comparison(expected, got, bound, torch.zeros_like(got, dtype=torch.bool), basis)
+        kinked = torch.zeros_like(got, dtype=torch.bool)
+        comparison = Comparison(expected, got, bound, kinked, basis)
+        if lines.dense is not None and bool(comparison.wrong.any()):
+            self._require_additive(evaluator, name, lines.dense[:2])
+        return comparison
+
+    def _require_additive(self, evaluator: Evaluator, name: str, pair: Tensor) -> None:
+        """Steps along two directions [2, *shape] must add up."""
+        apart = self._differences(evaluator, name, pair)
+        together = self._differences(evaluator, name, pair.sum(0, keepdim=True))
+        if not torch.equal(apart.sum(0), together[0]):
+            raise NotExact(f"{name} enters nonlinearly, or is rounded")
+
+    def agrees(self, name: str) -> Comparison | None:
+        """Both sides along random directions, or None where they differ.
+
+        The differences are central ones, which are exact for maps of degree two as well.
+        """
+        evaluator = self.prepare(name)
+        lines = exact_lines(self.tensor(name), self.question.generator)
+        ((_, directions),) = lines.chunks(len(lines))
+        both = self._differences(evaluator, name, torch.cat([directions, -directions]))
+        ahead, back = both.chunk(2)
+        expected, got = self.weights @ (ahead - back).T / 2, self.analytic(name, lines)
+        if bool(self._rounded.any()) or not torch.equal(expected, got):
+            return None
+        nothing = torch.zeros_like(got)
+        return Comparison(expected, got, nothing, nothing != 0, "exact")
 
     def _differences(self, evaluator: Evaluator, name: str, directions: Tensor) -> Tensor:
         """(f(x + s d) - f(x)) / s, [L, M], exact in float64."""
@@ -120,7 +148,7 @@ class ExactPoint(Point):
 
 
 def exact_point(
-    point: Point, names: list[str], generator: torch.Generator, with_units: bool
+    point: Point, names: Sequence[str], generator: torch.Generator, with_units: bool
 ) -> ExactPoint | None:
     """A point at which gradients of ``names`` can perhaps be judged exactly, or None.
 
@@ -131,12 +159,33 @@ def exact_point(
     if not all(point.tensor(name).numel() for name in names):
         return None
     try:
-        exact = ExactPoint(point, generator, with_units)
-        for name in names:
-            _require_the_same_map(point, name, generator)
+        for name in names:  # first: one call shows that most maps are not affine
+            _require_the_same_map(point, [name], generator)
+        return ExactPoint(point.question, point.inputs, point.parameters, with_units)
     except Exception:  # at a point that nobody asked about a subject may raise what it likes
         return None
-    return exact
+
+
+def agrees_exactly(
+    point: Point, names: Sequence[str], generator: torch.Generator
+) -> Comparison | None:
+    """Both sides along directions through all tensors of ``names`` at once, where nothing differs.
+
+    Maps of degree at most two in all tensors together can be judged so, if there is room for the
+    products of two steps: None for any other, and where something is wrong.
+    """
+    tensors = [point.tensor(name) for name in names]
+    if not all(t.numel() and t.dtype == torch.float64 for t in tensors):
+        return None
+    scales = dict.fromkeys(names, 1.0)
+    try:
+        _require_the_same_map(point, names, generator)
+        question, inputs, parameters, name = joined(
+            point.question, point.inputs, point.parameters, scales
+        )
+        return ExactPoint(question, inputs, parameters, with_units=False).agrees(name)
+    except Exception:  # as above
+        return None
 
 
 def _unit_cotangents(like: Tensors) -> list[dict[str, Tensor]]:
@@ -178,28 +227,33 @@ def _odd_quarters(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return (odd * sign / 4).to(tensor)
 
 
-def _require_the_same_map(point: Point, name: str, generator: torch.Generator) -> None:
-    """Where the user asked, the gradient must fit one long step in a random direction.
+def _require_the_same_map(point: Point, names: Sequence[str], generator: torch.Generator) -> None:
+    """Where the user asked, the gradients must fit one long random step of all ``names`` together.
 
-    It is no multiple of anything, so that what only looks affine on integers (rounding) shows.
+    It is no multiple of anything, so that what only looks affine on integers (rounding) shows. A
+    step of several tensors goes both ways, which is exact for maps of degree two.
     """
-    tensor = point.tensor(name)
-    direction = random_lines(tensor, generator).where(torch.arange(1))
-    if direction.dense is None:
-        raise ValueError("a random direction is dense")
-    size = power_of_two_near(tensor)
-    step = {name: tensor + size * direction.dense[0].to(tensor)}
-    moved = flatten(
-        point.question.subject.forward(
-            {n: step.get(n, t) for n, t in point.inputs.items()},
-            {n: step.get(n, t) for n, t in point.parameters.items()},
-        )
+    directions = {name: random_direction(point.tensor(name), generator) for name in names}
+    sizes = {name: power_of_two_near(point.tensor(name)) for name in names}
+    steps = {name: sizes[name] * direction for name, direction in directions.items()}
+    ahead = _moved_outputs(point, steps)
+    if len(names) > 1:
+        back, length = _moved_outputs(point, {name: -step for name, step in steps.items()}), 2.0
+    else:
+        back, length = flatten(point.outputs[0]), 1.0
+    weights = point.weights
+    differences = weights @ (ahead - back) / length
+    slopes = torch.stack(
+        [point.analytic(name, along(step[None]))[:, 0] for name, step in steps.items()]
     )
-    here = flatten(point.outputs[0])
-    weights = torch.stack([flatten(cotangent) for cotangent in point.question.cotangents])
-    differences = weights @ (moved - here) / size
-    slopes = point.analytic(name, direction)[:, 0]
-    reach = weights.abs() @ (moved.abs() + here.abs()) / size + slopes.abs()
-    allowed = PLAUSIBLE_NOISE * unit_roundoff(tensor.dtype) * reach
-    if not bool(((differences - slopes).abs() <= allowed).all()):
-        raise NotExact(f"{name}: a long step does not fit the gradient")
+    reach = weights.abs() @ (ahead.abs() + back.abs()) / length + slopes.abs().sum(0)
+    u = max(unit_roundoff(point.tensor(name).dtype) for name in names)
+    if not bool(((differences - slopes.sum(0)).abs() <= PLAUSIBLE_NOISE * u * reach).all()):
+        raise NotExact(f"{names}: a long step does not fit the gradient")
+
+
+def _moved_outputs(point: Point, steps: Tensors) -> Tensor:
+    def moved(tensors: Tensors) -> dict[str, Tensor]:
+        return {n: t + steps[n] if n in steps else t for n, t in tensors.items()}
+
+    return flatten(point.question.subject.forward(moved(point.inputs), moved(point.parameters)))

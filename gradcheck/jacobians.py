@@ -15,6 +15,7 @@ Every linear combination of the seven values is a row of one small matrix, built
 that the noise of each comes from its own weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.errors import ErrorBound
-from gradcheck.evaluation import Evaluator, power_of_two_near
+from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, power_of_two_near
 from gradcheck.rounding import (
     ASYMPTOTIC_RATIO,
     CURVATURE_RATIO,
@@ -77,6 +78,7 @@ GRID = (Fraction(0), *(sign * level for level in _LEVELS for sign in (1, -1)))
 _OFFSETS = torch.tensor([float(offset) for offset in GRID], dtype=torch.float64)
 
 _ODD_STEP = 2897 / 4096  # near sqrt(1/2): a step function with steps of 2^-q must not look straight
+_STEPS_TOGETHER = 6  # what a smooth function needs after the first
 _SHRINK = 8.0  # from one round to the next, so that their levels follow each other by halves
 
 
@@ -125,10 +127,10 @@ _SMOOTH_NOISE = float(
 )
 
 
-def classify(values: Tensor, error: Tensor, step: float, basis: Basis) -> Estimate:
+def classify(values: Tensor, error: Tensor, step: Tensor, basis: Basis) -> Estimate:
     """Derivatives at the middle of each line, from ``values`` [7, L, M] on GRID times ``step``.
 
-    ``error`` bounds the error of every value, [M] or [L, M].
+    ``error`` bounds the error of every value, [L, M]; ``step`` is [L, 1].
     """
     # the combinations below are rounded as well
     error = error + gamma(len(GRID), unit_roundoff(torch.float64)) * values.abs().amax(0)
@@ -193,30 +195,61 @@ def jacobian_along(
 
     Directions have largest absolute value 1. The first step is near the tensor's largest entry, of
     few bits, which keeps t d exact; lines whose outputs are not all settled are probed again
-    with steps 8 times smaller. A larger step's entry is kept only if it agrees with every smaller
-    one's. ``thorough`` takes all steps, whether they settle or not, and drops what may be an alias.
+    with steps 8 times smaller, a few of them in one call. A larger step's entry is kept only if it
+    agrees with every smaller one's. ``thorough`` takes all steps, whether they settle or not, and
+    drops what may be an alias.
     """
     base = evaluator.tensor(name)
+    steps = _steps(base)
+    natural = _natural_length(base)
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
-    for step in _steps(base):
+    while steps and len(lines):
+        table = (len(GRID) - 1) * len(lines) * (base.numel() + len(evaluator.base))
+        # the first step alone settles what is affine or quadratic
+        count = min(_STEPS_TOGETHER, CHUNK_ELEMENTS // max(1, table)) if rounds else 1
+        now, steps = steps[: max(1, count)], steps[max(1, count) :]
         moved = directions[lines].to(base)
-        offsets = (_OFFSETS[1:] * step).to(base).reshape(-1, *[1] * moved.dim())
-        points = (base + offsets * moved).flatten(0, 1)
-        around = evaluator.values(name, points).reshape(len(offsets), len(lines), -1)
-        values = torch.cat([evaluator.base.expand(1, *around.shape[1:]), around])
-        deviation = error(step, values) + _step_rounding(values, base, moved, step)
-        estimate = classify(values, deviation, step, basis)
+        values = _probed(evaluator, name, moved, now)
+        deviation = torch.stack(
+            [error(t, v).expand(v.shape[1:]) for t, v in zip(now, values, strict=True)]
+        )
+        deviation = deviation + _step_rounding(values, base, moved, now)
+        estimates = _classified(values, deviation, now, basis)
         if thorough:
             rounding = unit_roundoff(base.dtype) * values.abs().nan_to_num(0.0, 0.0).amax()
-            plausible = deviation <= PLAUSIBLE_NOISE * rounding
-            estimate = _only_trusted(estimate, step, _natural_length(base), plausible)
-        rounds.append(_scatter(estimate, lines, len(directions)) if rounds else estimate)
+            estimates = [
+                _only_trusted(found, step, natural, off <= PLAUSIBLE_NOISE * rounding)
+                for found, step, off in zip(estimates, now, deviation, strict=True)
+            ]
+        every = len(lines) == len(directions)
+        rounds += estimates if every else [_scatter(e, lines, len(directions)) for e in estimates]
         if not thorough:
             lines = lines[_unsettled(rounds, lines)]
-        if not len(lines):
-            break
     return _merge(rounds)
+
+
+def _probed(evaluator: Evaluator, name: str, moved: Tensor, steps: Sequence[float]) -> Tensor:
+    """Values on GRID times every one of ``steps`` along ``moved`` [L, *shape]: [S, 7, L, M]."""
+    base = evaluator.tensor(name)
+    sizes = torch.tensor(steps, dtype=torch.float64)
+    offsets = (sizes[:, None] * _OFFSETS[1:]).to(base)
+    points = base + offsets.reshape(*offsets.shape, 1, *[1] * base.dim()) * moved
+    around = evaluator.values(name, points.flatten(0, 2))
+    around = around.reshape(*offsets.shape, len(moved), -1)
+    middle = evaluator.base.expand(len(steps), 1, *around.shape[2:])
+    return torch.cat([middle, around], 1)
+
+
+def _classified(
+    values: Tensor, deviation: Tensor, steps: Sequence[float], basis: Basis
+) -> list[Estimate]:
+    """One estimate [L, M] for every step, of ``values`` [S, 7, L, M] off by ``deviation``."""
+    lines = values.shape[2]
+    sizes = torch.tensor(steps, dtype=torch.float64).repeat_interleave(lines)[:, None]
+    found = classify(values.transpose(0, 1).flatten(1, 2), deviation.flatten(0, 1), sizes, basis)
+    parts = (torch.split(f, lines) for f in (found.value, found.bound, found.kind, found.noise))
+    return [Estimate(v, b, k, n, basis) for v, b, k, n in zip(*parts, strict=True)]
 
 
 def _steps(base: Tensor) -> list[float]:
@@ -265,8 +298,8 @@ def _only_trusted(estimate: Estimate, step: float, natural: float, plausible: Te
     )
 
 
-def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, size: float) -> Tensor:
-    """What rounding x + t d to a floating-point number does to the values, [L, M].
+def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, steps: Sequence[float]) -> Tensor:
+    """What rounding x + t d to a floating-point number does to the values, [S, L, M].
 
     Entry i lands at most u (|x_i| + t) away, so an output moves by at most the norm of its gradient
     times the norm of that (Cauchy and Schwarz). Along one coordinate the difference quotient is the
@@ -275,16 +308,17 @@ def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, size: float) -> 
     """
     moved = moved.reshape(len(moved), -1).to("cpu", torch.float64)
     is_moved = (moved != 0).to(torch.float64)
-    reach = (base.abs().to("cpu", torch.float64) + size).flatten()
-    landing = unit_roundoff(base.dtype) * (is_moved @ reach.square()).sqrt()
-    steps = (_OFFSETS[1::2] * size).reshape(-1, 1, 1)
-    slopes = ((values[1::2] - values[2::2]) / (2 * steps)).abs().nan_to_num(0.0, 0.0).amax(0)
+    sizes = torch.tensor(steps, dtype=torch.float64)
+    reach = base.abs().to("cpu", torch.float64).flatten() + sizes[:, None]
+    landing = unit_roundoff(base.dtype) * (reach.square() @ is_moved.T).sqrt()
+    spans = (2 * sizes[:, None] * _OFFSETS[1::2]).reshape(len(steps), -1, 1, 1)
+    slopes = ((values[:, 1::2] - values[:, 2::2]) / spans).abs().nan_to_num(0.0, 0.0).amax(1)
     count = is_moved.sum(1)
     mean_square = moved.square().sum(1) / count.clamp(min=1)
     norms = slopes / mean_square.sqrt()[:, None]
     if len(count) and count.max() > 1:
-        norms = norms.amax(0, keepdim=True)
-    return landing[:, None] * norms
+        norms = norms.amax(1, keepdim=True)
+    return landing[:, :, None] * norms
 
 
 def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:
@@ -302,17 +336,19 @@ def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:
 def _unsettled(rounds: list[Estimate], lines: Tensor) -> Tensor:
     """Which of ``lines`` deserve a smaller step, [len(lines)] of bool.
 
-    Those with an unresolved entry, and those where extrapolation still gets better: where the bound
-    is more than what the next step's noise alone would make it.
+    Those with an unresolved entry, and those where extrapolation still gets better: where what the
+    bounds exceed the next step's noise by makes most of all bounds.
     """
     latest = rounds[-1]
-    unresolved = latest.kind[lines] == Kind.UNRESOLVED
-    smooth = latest.kind[lines] == Kind.SMOOTH
-    smooth &= latest.bound[lines] > _SHRINK * _SMOOTH_NOISE * latest.noise[lines]
+    kind, bound = latest.kind[lines], latest.bound[lines]
+    floor = _SHRINK * _SMOOTH_NOISE * latest.noise[lines]
+    excess = torch.where(kind == Kind.SMOOTH, (bound - floor).clamp(min=0.0), 0.0)
+    best = bound
     if len(rounds) > 1:
         best = torch.stack([earlier.bound[lines] for earlier in rounds[:-1]]).amin(0)
-        smooth &= latest.bound[lines] < best
-    return (unresolved | smooth).any(1)
+        excess = torch.where(bound < best, excess, 0.0)
+        best = torch.minimum(bound, best)
+    return (kind == Kind.UNRESOLVED).any(1) | (excess.sum(1) > best.sum(1) / 2)
 
 
 def _merge(rounds: list[Estimate]) -> Estimate:

@@ -8,9 +8,16 @@ import torch
 from torch import Tensor
 
 from gradcheck.comparison import Comparison, Point
-from gradcheck.evaluation import CHUNK_ELEMENTS, PointError
-from gradcheck.exactness import ExactPoint, NotExact, exact_bits_and_count, exact_lines
+from gradcheck.evaluation import CHUNK_ELEMENTS, PointError, power_of_two_near
+from gradcheck.exactness import (
+    NotExact,
+    agrees_exactly,
+    exact_bits_and_count,
+    exact_lines,
+    exact_point,
+)
 from gradcheck.jacobians import GRID, Basis
+from gradcheck.joined import joined
 from gradcheck.lines import (
     Lines,
     along,
@@ -19,7 +26,7 @@ from gradcheck.lines import (
     miss_probability,
     random_lines,
 )
-from gradcheck.nearby import confirmed, neighbour
+from gradcheck.nearby import confirmed, neighbour, neighbourhood
 from gradcheck.patterns import Entries
 from gradcheck.projections import locate
 from gradcheck.report import Method, Mismatch, TensorReport
@@ -36,19 +43,19 @@ Verdict = tuple[TensorReport, Basis]
 
 def judge_all(
     point: Point,
-    exact: ExactPoint | None,
     names: Sequence[str],
     method: Literal["auto", Method],
     generator: torch.Generator,
+    exactly: bool,
     look_elsewhere: bool,
 ) -> list[Verdict]:
     """Judge the gradients of all ``names``, and say what the bounds rest on.
 
-    Exactly where there is an ``exact`` point. What is wrong there is shown at ``point`` itself, if
+    ``exactly`` where the map allows that. What is wrong there is shown at ``point`` itself, if
     it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right
     within bounds is judged at a second point too.
     """
-    verdicts = None if exact is None else _judge_exactly(exact, names, method, generator)
+    verdicts = _judge_exactly(point, names, method, generator) if exactly else None
     if verdicts is None:
         verdicts = [_judge(point, name, method, generator) for name in names]
         if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
@@ -65,22 +72,38 @@ def judge_all(
 def _look_elsewhere(point: Point, verdicts: list[Verdict], generator: torch.Generator) -> None:
     """Replace verdicts by those at another point, where gradients are wrong there.
 
-    A backward that kept something of its first call is right at that call's point for ever.
+    A backward that kept something of its first call is right at that call's point for ever. All
+    tensors are looked at together, and one by one only if something is wrong.
     """
-    beside = neighbour(point, generator)
+    inputs, parameters = neighbourhood(point, generator)
+    beside = {**inputs, **parameters}
+    scales = {r.tensor: power_of_two_near(beside[r.tensor]) for r, _ in verdicts}
+    question, *tensors, name = joined(point.question, inputs, parameters, scales)
+    together = type(point)(question, *tensors)
+    report, _ = _judge_at(together, name, "projection", generator)
+    if not report.mismatches:
+        return
+    apart = point.at(beside)
     for place, (report, _) in enumerate(verdicts):
-        there, comparison = _judge_at(beside, report.tensor, "projection", generator)
+        there, comparison = _judge_at(apart, report.tensor, "projection", generator)
         if there.mismatches:
             verdicts[place] = replace(there, where="beside"), comparison.basis
 
 
 def _judge_exactly(
-    exact: ExactPoint,
+    point: Point,
     names: Sequence[str],
     method: Literal["auto", Method],
     generator: torch.Generator,
 ) -> list[Verdict] | None:
-    """Verdicts where nothing is rounded; None if something turns out to be."""
+    """Verdicts where nothing is rounded; None if something is, or turns out to be."""
+    if method != "full":
+        agreed = agrees_exactly(point, names, generator)
+        if agreed is not None:
+            return [_exactly_right(point, name, agreed) for name in names]
+    exact = exact_point(point, names, generator, method == "full")
+    if exact is None:
+        return None
     verdicts: list[Verdict] = []
     for name in names:
         tensor = exact.tensor(name)
@@ -115,6 +138,25 @@ def _judge_exactly(
             )
         )
     return verdicts
+
+
+def _exactly_right(point: Point, name: str, agreed: Comparison) -> Verdict:
+    """The verdict on one of several tensors whose directions were compared together."""
+    tensor = point.tensor(name)
+    hidden = miss_probability(*exact_bits_and_count(tensor.dtype))
+    report = TensorReport(
+        tensor=name,
+        size=tensor.numel(),
+        method="projection",
+        comparisons=agreed.bound.numel(),
+        undecided=0,
+        mismatches=(),
+        entries=None,
+        may_miss=2 * hidden,
+        resolution=0.0,
+        where="integers",
+    )
+    return report, agreed.basis
 
 
 def _judge(
@@ -194,7 +236,7 @@ def _cheaper(point: Point, name: str) -> Method:
     tensor = point.tensor(name)
     evaluator = point.prepare(name)
     table = len(GRID) * tensor.numel() * (tensor.numel() + evaluator.base.numel())
-    one_call = evaluator.is_stacked(name) and table <= _SMALL_TABLE
+    one_call = evaluator.shares_calls(name) and table <= _SMALL_TABLE
     return "full" if tensor.numel() <= _FEW_ENTRIES or one_call else "projection"
 
 

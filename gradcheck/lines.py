@@ -72,8 +72,19 @@ def along(directions: Tensor) -> Lines:
 def random_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
     """K random directions: integers over the largest, so that every step is a short number."""
     bits, count = bits_and_count(tensor.dtype)
-    integers = signed_integers((count, *tensor.shape), bits, generator)
-    return along((integers / 2**bits).to(tensor.dtype))
+    return along(_fractions((count, *tensor.shape), bits, tensor, generator))
+
+
+def random_direction(tensor: Tensor, generator: torch.Generator) -> Tensor:
+    """One such direction, of the tensor's shape and dtype."""
+    bits, _ = bits_and_count(tensor.dtype)
+    return _fractions(tuple(tensor.shape), bits, tensor, generator)
+
+
+def _fractions(
+    shape: tuple[int, ...], bits: int, like: Tensor, generator: torch.Generator
+) -> Tensor:
+    return signed_integers(shape, bits, generator).div(2**bits).to(like)
 
 
 def miss_probability(bits: int, count: int) -> float:

@@ -33,8 +33,14 @@ def is_narrow(tensors: Tensors) -> bool:
 class NarrowPoint(Point):
     """A point of 16-bit tensors; the evaluator knows them in float64."""
 
-    def __init__(self, question: Question, inputs: Tensors, parameters: Tensors) -> None:
-        super().__init__(question, inputs, parameters)
+    def __init__(
+        self,
+        question: Question,
+        inputs: Tensors,
+        parameters: Tensors,
+        latest: Tensors | None = None,
+    ) -> None:
+        super().__init__(question, inputs, parameters, latest)
         tensors = {**inputs, **parameters}
         self.dtype = min(
             (t.dtype for t in tensors.values() if t.is_floating_point()), key=significand_bits

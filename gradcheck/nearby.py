@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.comparison import Comparison, Point
+from gradcheck.errors import Tensors
 from gradcheck.lines import Lines, signed_integers
 
 _JUDGED = 2
@@ -39,13 +40,20 @@ def confirmed(point: Point, name: str, lines: Lines, generator: torch.Generator)
 
 
 def neighbour(point: Point, generator: torch.Generator) -> Point:
-    """A point beside it: entries moved by up to 1/64 of themselves, zeros of the largest."""
-    return point.at(
-        {
-            name: _moved(tensor, generator) if tensor.is_floating_point() else tensor
-            for name, tensor in (*point.inputs.items(), *point.parameters.items())
-        }
-    )
+    """A point beside it."""
+    inputs, parameters = neighbourhood(point, generator)
+    return point.at({**inputs, **parameters})
+
+
+def neighbourhood(
+    point: Point, generator: torch.Generator
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Inputs and parameters moved by up to 1/64 of themselves, zeros by that of the largest."""
+
+    def moved(tensors: Tensors) -> dict[str, Tensor]:
+        return {n: _moved(t, generator) if t.is_floating_point() else t for n, t in tensors.items()}
+
+    return moved(point.inputs), moved(point.parameters)
 
 
 def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:

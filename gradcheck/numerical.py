@@ -49,7 +49,7 @@ def jacobian(
     else:
         error = derived_error(evaluation_error, evaluator, "input")
     base = evaluator.base.reshape(1, 1, -1)
-    evaluator.probe_stacking("input", error(0.0, base))
+    evaluator.probe_sharing("input", error(0.0, base))
     lines, lengths = _lines(x, directions)
     rows = max(1, CHUNK_ELEMENTS // (len(GRID) * max(1, x.numel() + evaluator.base.numel())))
     basis: Basis = "estimated" if evaluation_error is None else "derived"

@@ -1,5 +1,6 @@
 """Trees of arguments and results, and bad functions told apart from wrong gradients."""
 
+import re
 from collections import namedtuple
 from typing import Any
 
@@ -82,6 +83,7 @@ class Growing:
 BAD: dict[str, tuple[Any, str]] = {
     "NaN": (lambda x: x / 0 * 0, "output holds NaN"),
     "no tensor from vjp": ((torch.sin, lambda x, g: 1.0), "gradient is a float: backward must"),
+    "grows": (Growing(), r"outputs have shapes \{'output': '\[4\]'\} in one call and"),
     "changes its input": ((lambda x: x.mul_(2), lambda x, g: 2 * g), "input was written to"),
 }
 
@@ -92,13 +94,12 @@ def test_a_bad_function_is_no_wrong_gradient(name: str) -> None:
     report = check_gradients(f, numbers(4))
     assert not report.ok
     assert not report.mismatches
-    assert sentence in str(report)
+    assert re.search(sentence, str(report))
 
 
 RAISES: dict[str, tuple[Any, type[Exception], str]] = {
     "no tensor": (lambda x: 3, TypeError, "forward returned a int: return a tensor"),
     "integers": (lambda x: x.long(), TypeError, r"dtypes \['torch.int64'\]: one floating output"),
-    "grows": (Growing(), RuntimeError, "shape"),
     "too many gradients": (
         (torch.sin, lambda x, g: (g, g)),
         ValueError,

@@ -106,12 +106,33 @@ def test_batchnorm_is_not_stacked_and_a_pointwise_function_is() -> None:
         return (x - x.mean(0)) / (x.var(0) + 0.1).sqrt()
 
     for f, stacked in ((normalise, False), (torch.sin, True), (lambda x: x.sum(0), False)):
-        evaluator = Evaluator(FunctionSubject(f), {"input": x}, {}, told_stacked=False)
-        evaluator.probe_stacking("input", torch.tensor(1e-12))
-        assert evaluator.is_stacked("input") is stacked
+        by_hand = FunctionSubject(f, lambda x, g: g)  # not under vmap, which knows them all
+        evaluator = Evaluator(by_hand, {"input": x}, {}, told_stacked=False)
+        evaluator.probe_sharing("input", torch.tensor(1e-12))
+        assert evaluator.shares_calls("input") is stacked
         points = torch.stack([x, 2 * x, x.flip(0)])
         expected = torch.stack([f(p).flatten() for p in points])
         assert torch.equal(evaluator.values("input", points), expected)
+
+
+def test_points_share_a_call_under_vmap_where_the_values_are_the_same() -> None:
+    x = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def branches(x: Tensor) -> Tensor:  # on values, which vmap refuses
+        return x.sum().sin() if x.sum() > 0 else x.sum().cos()
+
+    def draws(x: Tensor) -> Tensor:
+        return x + 0 * torch.rand(3, 4)
+
+    for f, mapped in ((lambda x: x.softmax(0), True), (branches, False), (draws, False)):
+        evaluator = Evaluator(FunctionSubject(f), {"input": x[0]}, {}, told_stacked=False)
+        evaluator.probe_sharing("input", torch.tensor(1e-12))
+        calls = evaluator.shares_calls("input")
+        assert calls is mapped
+        points = torch.stack([x[0], 2 * x[1], x[2]])
+        if f is not draws:
+            expected = torch.stack([f(p).flatten() for p in points])
+            torch.testing.assert_close(evaluator.values("input", points), expected)
 
 
 def test_noise_of_known_size_is_seen() -> None:

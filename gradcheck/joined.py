@@ -1,0 +1,86 @@
+"""All judged tensors as one: a vector, so that one direction goes through them together.
+
+What is wrong in any of them shows along it, at the cost of one tensor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gradcheck.comparison import Question
+from gradcheck.errors import Tensors
+from gradcheck.rounding import significand_bits
+from gradcheck.subjects import Evaluable, Subject
+
+JOINED = "all tensors"
+
+
+class Joined:
+    """A subject whose one input, a vector, holds the tensors of ``scales`` in units of these.
+
+    The units are powers of two. ``inputs`` and ``parameters`` give the shapes, and whatever is not
+    joined. The vector has the dtype with the fewest bits; as long as it is given in that, every
+    tensor gets its own.
+    """
+
+    def __init__(
+        self, subject: Subject, inputs: Tensors, parameters: Tensors, scales: Mapping[str, float]
+    ) -> None:
+        self.name = subject.name
+        self.offers = subject.offers & {"vmap"}
+        self._subject, self._inputs, self._parameters = subject, inputs, parameters
+        self._tensors = {**inputs, **parameters}
+        self._scales = scales
+        self._dtype = min((self._tensors[name].dtype for name in scales), key=significand_bits)
+
+    def vector(self) -> Tensor:
+        """The tensors as one."""
+        return self._together({n: self._tensors[n] / scale for n, scale in self._scales.items()})
+
+    def forward(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
+        """The subject's outputs."""
+        return self._subject.forward(*self._apart(inputs[JOINED]))
+
+    def evaluate(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
+        """The subject's outputs without a graph; TypeError where it has no such call."""
+        if not isinstance(self._subject, Evaluable):
+            raise TypeError(f"{self.name} is evaluated by forward only")
+        return self._subject.evaluate(*self._apart(inputs[JOINED]))
+
+    def vjp(self, cotangents: Tensors) -> dict[str, Tensor]:
+        """The gradients of all tensors as one."""
+        gradients = self._subject.vjp(cotangents)
+        parts = {name: gradients[name] * scale for name, scale in self._scales.items()}
+        return {JOINED: self._together(parts)}
+
+    def _together(self, parts: Tensors) -> Tensor:
+        return torch.cat([part.flatten().to(self._dtype) for part in parts.values()])
+
+    def _apart(self, vector: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        sizes = [self._tensors[name].numel() for name in self._scales]
+        parts = dict(zip(self._scales, torch.split(vector, sizes), strict=True))
+        moved = {name: self._part(name, part) for name, part in parts.items()}
+        return (
+            {name: moved.get(name, tensor) for name, tensor in self._inputs.items()},
+            {name: moved.get(name, tensor) for name, tensor in self._parameters.items()},
+        )
+
+    def _part(self, name: str, part: Tensor) -> Tensor:
+        like = self._tensors[name]
+        own = like.dtype if part.dtype == self._dtype else part.dtype
+        return (part * self._scales[name]).reshape(like.shape).to(own)
+
+
+def joined(
+    question: Question, inputs: Tensors, parameters: Tensors, scales: Mapping[str, float]
+) -> tuple[Question, Tensors, Tensors, str]:
+    """The question about all tensors of ``scales`` as one: with its point, and its name there.
+
+    A single tensor stays as it is.
+    """
+    if len(scales) == 1:
+        return question, inputs, parameters, next(iter(scales))
+    subject = Joined(question.subject, inputs, parameters, scales)
+    return replace(question, subject=subject), {JOINED: subject.vector()}, {}, JOINED
