@@ -280,6 +280,7 @@ class Trial:
         """
         expected = torch.zeros_like(truth.value)
         for part in parts:
+            self.require_like(tensor, part.got, tuple(expected.shape))
             expected = expected + part.factor * part.got.detach().to("cpu", torch.float64)
         if got.shape == expected.shape and torch.equal(got.detach().cpu().double(), expected):
             # The same numbers need no bound, which may take several runs to find.
@@ -287,7 +288,6 @@ class Trial:
             return
         magnitude, error = truth.value.abs(), truth.error
         for part in parts:
-            self.require_like(tensor, part.got, tuple(part.truth.value.shape))
             value = part.got.detach().to("cpu", torch.float64)
             magnitude = magnitude + abs(part.factor) * value.abs()
             error = error + abs(part.factor) * part.truth.error
