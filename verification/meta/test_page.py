@@ -25,6 +25,9 @@ COMPARED = {
     "bound": [0.0, 0.0, 0.0, 0.0],
 }
 
+ROW = {name: list(range(16)) for name in ("places", "got", "expected", "bound")}
+"""Wider than a phone."""
+
 REPLAY = "pytest --replay-case reports/cases/relu-1.case.json"
 
 
@@ -39,7 +42,17 @@ SUMMARY = Summary(
             "ReLU",
             "gradients_match",
             Result.FAILED,
-            failures=(Failure("wrong at <0>", "the\ntext", "x", REPLAY, COMPARED),),
+            failures=(
+                Failure("wrong at <0>", "the\ntext", "x", REPLAY, COMPARED),
+                Failure("wrong in a row", compared={**ROW, "shape": [1, 16]}),
+            ),
+        ),
+        # A table that is wider than a screen, and more failures than are unfolded.
+        *(
+            cell(
+                f"ALayerOfALongName{n}", "gradients_match", Result.FAILED, failures=(Failure("x"),)
+            )
+            for n in range(12)
         ),
         cell("SGD", "forward_matches", Result.NOT_EXERCISED, reason="no <CUDA> device"),
         cell("SGD", "other", Result.NO_VERDICT),
@@ -66,15 +79,25 @@ def text(folder: Path) -> str:
 
 
 def test_the_page_holds_what_the_summary_holds(text: str, folder: Path) -> None:
-    assert "<title>verdict: WRONG, 1 campaigns failed</title>" in text
+    assert "<title>verdict: WRONG, 13 campaigns failed</title>" in text
     assert "wrong at &lt;0&gt;" in text
     assert f'data-text="{REPLAY}"' in text
     assert "cpu float32: not exercised, no &lt;CUDA&gt; device" in text
     assert "not exercised, needs a backward: SGD gradients_match" in text
     assert '<th scope="row">no sample</th>' in text
     assert "data:image/png;base64,iVBOR" in text
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 6
+    assert (text.count("<details open>"), text.count("<details>")) == (3, 10)
     assert read(folder) == SUMMARY
+
+
+def test_the_page_for_a_job_stays_short(tmp_path: Path) -> None:
+    many = [Failure(f"sentence {n}", "text\n" * 10) for n in range(5000)]
+    failed = cell("ReLU", "gradients_match", Result.FAILED, failures=tuple(many))
+    Gate(Summary((failed,)), None).write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert len(text) < 2**20
+    assert "\n- ReLU, gradients match, float32 cpu: sentence 4999\n" in text
 
 
 def test_the_page_names_no_other_place(text: str) -> None:
@@ -93,10 +116,16 @@ def test_pictures() -> None:
     expected, got, difference = pictures(COMPARED)
     assert [p.title for p in (expected, got, difference)] == ["expected", "got", "difference"]
     assert 'aria-label="difference: 0, nan, 0, 3"' in difference.svg
-    assert '<rect x="14" y="14" width="14" height="14" fill="rgb(255,127,0)">' in got.svg
+    assert '<rect x="56" y="22" width="56" height="22" fill="rgb(255,127,0)">' in got.svg
+    assert 'fill="#000000" font-size="11" text-anchor="middle">2</text>' in got.svg
+    assert 'fill="#ffffff" font-size="11" text-anchor="middle">nan</text>' in got.svg
     assert "#000000" in got.svg
     assert "rgb(128,191,255)" in expected.svg
     assert list(pictures({**COMPARED, "shape": [20, 20]})) == []
+    large = {n: list(range(100)) for n in ("places", "got", "expected", "bound")}
+    for picture in pictures(large | {"shape": [10, 10]}):
+        assert 'width="140" height="140"' in picture.svg
+        assert "<text" not in picture.svg
     scalar = {n: [0] for n in ("places", "got", "expected", "bound")} | {"shape": []}
     assert len(list(pictures(scalar))) == 3
 
@@ -138,6 +167,9 @@ def test_it_works_in_a_browser(browser: Browser, folder: Path) -> None:
     press(browser, "With failed")
     assert shown(browser) == ["gradients match"]
     assert browser.evaluate("document.getElementById('said').textContent") == "1 properties shown"
+    assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 10
+    browser.evaluate("document.querySelector('details:not([open]) > summary').click()")
+    assert browser.evaluate("document.querySelectorAll('details:not([open])').length") == 9
     press(browser, "All")
     assert len(shown(browser)) == 3
     press(browser, "Copy the command")
@@ -156,6 +188,7 @@ def test_on_a_phone_and_in_the_dark(browser: Browser) -> None:
         mobile=True,
     )
     width = "document.documentElement.scrollWidth"
+    assert browser.evaluate("document.getElementById('results').scrollWidth") > 1000
     assert browser.evaluate(width) <= 360
     colour = "getComputedStyle(document.body).backgroundColor"
     assert browser.evaluate(colour) == "rgb(255, 255, 255)"

@@ -15,6 +15,9 @@ MARKS = {
     Result.NO_VERDICT: "**no verdict**",
 }
 
+IN_FULL = 20
+"""Failures that are shown with their cases."""
+
 
 def page(summary: Summary, verdict: str, smoke: str) -> Iterator[str]:
     """Verdict, failures, the matrix, what a baseline knew, what was not exercised, what the
@@ -40,11 +43,17 @@ def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _failures(cells: list[Cell]) -> Iterator[str]:
+    """The first ones in full, the others in a line each: a job's page takes no more than 1 MiB."""
     if cells:
         yield from ("", "## Failures")
-    for cell in cells:
-        for failure in cell.failures:
-            yield from ("", "```text", failure.text or failure.sentence, "```")
+    failures = [(cell, failure) for cell in cells for failure in cell.failures]
+    for _, failure in failures[:IN_FULL]:
+        yield from ("", "```text", failure.text or failure.sentence, "```")
+    if len(failures) > IN_FULL:
+        yield ""
+    for cell, failure in failures[IN_FULL:]:
+        where = f"{cell.layer}, {cell.property.replace('_', ' ')}, {cell.dtype} {cell.device}"
+        yield f"- {where}: {failure.sentence}"
 
 
 def _matrix(summary: Summary) -> Iterator[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from verification.report.baseline import baseline_lines
-from verification.report.pictures import pictures
-from verification.report.summary import Cell, Result, Summary
+from verification.report.pictures import Picture, pictures
+from verification.report.summary import Cell, Failure, Result, Summary
 from verification.report.terminal import not_exercised_lines, totals_line
 
 MARKS = {
@@ -21,6 +21,9 @@ MARKS = {
     Result.NO_VERDICT: "?",
 }
 """A result is told by its sign, and never by its colour alone."""
+
+OPEN = 3
+"""Groups of failures that are unfolded from the beginning; many have one cause."""
 
 
 def html(summary: Summary, verdict: str, smoke: str, images: Path) -> str:
@@ -79,10 +82,26 @@ def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
 
 
 def _failures(summary: Summary) -> Iterator[dict[str, Any]]:
+    """One group for a layer and property: its failures on several dtypes often have one cause."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in summary.of(Result.FAILED):
-        for failure in cell.failures:
-            shown = [] if failure.compared is None else list(pictures(failure.compared))
-            yield {"cell": cell, "failure": failure, "pictures": shown}
+        groups.setdefault((cell.layer, cell.property), []).append(cell)
+    for number, ((layer, name), cells) in enumerate(groups.items()):
+        yield {
+            "title": f"{layer}, {name.replace('_', ' ')}",
+            "where": ", ".join(f"{cell.dtype} {cell.device}" for cell in cells),
+            "open": number < OPEN,
+            "items": [
+                {"cell": cell, "failure": failure, "pictures": list(_pictures(failure))}
+                for cell in cells
+                for failure in cell.failures
+            ],
+        }
+
+
+def _pictures(failure: Failure) -> Iterator[Picture]:
+    if failure.compared is not None:
+        yield from pictures(failure.compared)
 
 
 def _reach(summary: Summary) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 MOST_PIXELS = 256
 """Entries that a picture may have; more cannot be told apart, and were not kept."""
 
-PIXEL = 14
+MOST_NUMBERS = 64
+"""Entries up to which every pixel is large enough to hold its number."""
+
 GAP = 6
 
 
@@ -44,30 +46,37 @@ def _in_order(compared: Mapping[str, Any], name: str) -> list[float]:
 
 
 def _svg(title: str, numbers: Sequence[float], shape: tuple[int, ...], largest: float) -> str:
-    width = shape[-1] if shape else 1
-    height = shape[-2] if len(shape) > 1 else 1
-    planes = len(numbers) // (width * height)
-    across = planes * (width * PIXEL + GAP) - GAP
-    label = f"{title}: {', '.join(f'{number:.6g}' for number in numbers)}"
+    across = shape[-1] if shape else 1
+    down = shape[-2] if len(shape) > 1 else 1
+    planes = len(numbers) // (across * down)
+    written = len(numbers) <= MOST_NUMBERS
+    w, h = (56, 22) if written else (14, 14)
+    width, height = planes * (across * w + GAP) - GAP, down * h
     cells = []
     for flat, number in enumerate(numbers):
-        plane, inside = divmod(flat, width * height)
-        row, column = divmod(inside, width)
-        x, y = plane * (width * PIXEL + GAP) + column * PIXEL, row * PIXEL
-        colour = _colour(number, largest)
+        plane, inside = divmod(flat, across * down)
+        row, column = divmod(inside, across)
+        x, y = plane * (across * w + GAP) + column * w, row * h
+        colour, ink = _colours(number, largest)
         cells.append(
-            f'<rect x="{x}" y="{y}" width="{PIXEL}" height="{PIXEL}" fill="{colour}">'
+            f'<rect x="{x}" y="{y}" width="{w}" height="{h}" fill="{colour}">'
             f"<title>{number:.9g}</title></rect>"
         )
+        if written:
+            place = f'x="{x + w // 2}" y="{y + 15}" fill="{ink}"'
+            cells.append(f'<text {place} font-size="11" text-anchor="middle">{number:.3g}</text>')
+    label = f"{title}: {', '.join(f'{number:.6g}' for number in numbers)}"
     return (
-        f'<svg role="img" aria-label="{escape(label)}" width="{across}" height="{height * PIXEL}"'
-        f' viewBox="0 0 {across} {height * PIXEL}">{"".join(cells)}</svg>'
+        f'<svg role="img" aria-label="{escape(label)}" width="{width}" height="{height}"'
+        f' viewBox="0 0 {width} {height}">{"".join(cells)}</svg>'
     )
 
 
-def _colour(number: float, largest: float) -> str:
+def _colours(number: float, largest: float) -> tuple[str, str]:
+    """Of a pixel, and of the number in it."""
     if not math.isfinite(number):
-        return "#000000"
+        return "#000000", "#ffffff"
     pale = round(255 * (1 - min(1.0, abs(number) / largest)))
     middle = (255 + pale) // 2
-    return f"rgb(255,{middle},{pale})" if number > 0 else f"rgb({pale},{middle},255)"
+    pixel = f"rgb(255,{middle},{pale})" if number > 0 else f"rgb({pale},{middle},255)"
+    return pixel, "#000000"
