@@ -1,11 +1,12 @@
-"""The row of gradient descent with momentum, and its law.
+"""Rows of the optimisers.
 
 An optimiser is judged as a map from parameters and gradients to updated parameters; there is
 nothing to differentiate.
 """
 
-import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from hypothesis.strategies import SearchStrategy
@@ -13,9 +14,20 @@ from torch import Tensor
 
 from verification.cases import LayerCall
 from verification.references.enclosure import Enclosure, Precision
-from verification.references.laws import Enclosures, Pick
+from verification.references.laws import Computed, Enclosures, Pick
 from verification.references.row import Clause, Refusal, Row
-from verification.strategies import geometry, refusals
+from verification.references.running_error import Number
+from verification.references.running_error_functions import maximum, sqrt
+from verification.strategies import refusals
+from verification.strategies.optimizers import (
+    MOMENTA,
+    DrawArguments,
+    adaptive_moments,
+    among,
+    mean_squares,
+    momentum_and_decay,
+    sequences_of,
+)
 from verification.strategies.refusals import Wrong
 
 
@@ -92,7 +104,7 @@ def _spacing(number: float) -> float:
     return 1 / number.as_integer_ratio()[1]
 
 
-_GEOMETRIES = functools.partial(geometry.optimizers, name="SGD")
+_GEOMETRIES = sequences_of("SGD", among(momentum=MOMENTA))
 
 
 def _refusals() -> SearchStrategy[Refusal]:
@@ -123,4 +135,117 @@ SGD = Row(
     },
 )
 
-ROWS = (SGD,)
+# torch's optimisers, whose updates are the algorithms of their documentation. A running mean is
+# written m + (1 - β) (g - m), whose terms are larger than those of β m + (1 - β) g: the bound then
+# holds for both.
+
+Arguments = Mapping[str, Any]
+Update = Callable[[Arguments, Number, list[Number]], Number]
+"""(arguments, a parameter, its gradients step by step) -> the parameter after the last step."""
+
+
+def _torch_sgd(arguments: Arguments, weight: Number, gradients: list[Number]) -> Number:
+    """b_1 = g_1, b_t = μ b_{t-1} + (1 - τ) g_t; the step goes along b_t, or g_t + μ b_t."""
+    momentum, kept = arguments["momentum"], None
+    for rate, gradient in zip(arguments["lr"], gradients, strict=True):
+        gradient = _decayed(arguments, gradient, weight)
+        if momentum:
+            fresh = (1 - arguments["dampening"]) * gradient
+            kept = gradient if kept is None else momentum * kept + fresh
+            gradient = gradient + momentum * kept if arguments["nesterov"] else kept
+        weight = weight - rate * gradient
+    return weight
+
+
+def _adam(arguments: Arguments, weight: Number, gradients: list[Number]) -> Number:
+    """The weight decay is added to the gradient."""
+    return _adaptive(arguments, weight, gradients, decoupled=False)
+
+
+def _adam_w(arguments: Arguments, weight: Number, gradients: list[Number]) -> Number:
+    """The weight decay shrinks the weights."""
+    return _adaptive(arguments, weight, gradients, decoupled=True)
+
+
+def _adaptive(
+    arguments: Arguments, weight: Number, gradients: list[Number], decoupled: bool
+) -> Number:
+    """With running means m of g and v of g², w -= lr m / (1 - β1^t) / (√(v / (1 - β2^t)) + ε)."""
+    first, second = arguments["betas"]
+    mean = square = largest = _zero(gradients)
+    for t, (rate, gradient) in enumerate(zip(arguments["lr"], gradients, strict=True), start=1):
+        if decoupled:
+            weight = (1 - rate * arguments["weight_decay"]) * weight
+        else:
+            gradient = _decayed(arguments, gradient, weight)
+        mean = mean + (1 - first) * (gradient - mean)
+        square = square + (1 - second) * (gradient * gradient - square)
+        largest = maximum(largest, square) if arguments["amsgrad"] else square
+        root = sqrt(largest) / (1 - second**t) ** 0.5 + arguments["eps"]
+        weight = weight - rate / (1 - first**t) * (mean / root)
+    return weight
+
+
+def _rms_prop(arguments: Arguments, weight: Number, gradients: list[Number]) -> Number:
+    """b_t = μ b_{t-1} + g_t / (√v + ε) and w -= lr b_t; centred, v is less the square of the mean
+    of g.
+    """
+    smoothing, momentum = arguments["alpha"], arguments["momentum"]
+    square = mean = kept = _zero(gradients)
+    for rate, gradient in zip(arguments["lr"], gradients, strict=True):
+        gradient = _decayed(arguments, gradient, weight)
+        square = square + (1 - smoothing) * (gradient * gradient - square)
+        variance = square
+        if arguments["centered"]:
+            mean = mean + (1 - smoothing) * (gradient - mean)
+            variance = square - mean * mean
+        step = gradient / (sqrt(variance) + arguments["eps"])
+        kept = momentum * kept + step if momentum else step
+        weight = weight - rate * kept
+    return weight
+
+
+def _zero(gradients: list[Number]) -> Number:
+    """What a running mean starts from."""
+    return gradients[0].like(torch.zeros_like(gradients[0].value))
+
+
+def _decayed(arguments: Arguments, gradient: Number, weight: Number) -> Number:
+    decay = arguments["weight_decay"]
+    return gradient + decay * weight if decay else gradient
+
+
+def _each_parameter(update: Update) -> Computed:
+    """The law of an optimiser that treats every parameter by itself."""
+
+    def updated(arguments: Arguments, tensors: Mapping[str, Number]) -> dict[str, Number]:
+        steps = range(len(arguments["lr"]))
+        return {
+            name: update(arguments, weight, [tensors[f"g{name[1:]}.{t}"] for t in steps])
+            for name, weight in tensors.items()
+            if name.startswith("w")
+        }
+
+    return Computed(updated)
+
+
+_CLAUSES = frozenset({Clause.CHANGING_RATE, Clause.FRESH_OUTPUTS, Clause.NON_FINITE})
+
+
+def _optimizer(name: str, update: Update, arguments: DrawArguments, twin: type) -> Row:
+    return Row(
+        name=name,
+        law=_each_parameter(update),
+        geometries=sequences_of(name, arguments),
+        traits=frozenset(),
+        clauses=_CLAUSES,
+        twin=twin,
+    )
+
+
+TORCH_SGD = _optimizer("TorchSGD", _torch_sgd, momentum_and_decay, torch.optim.SGD)
+ADAM = _optimizer("Adam", _adam, adaptive_moments, torch.optim.Adam)
+ADAM_W = _optimizer("AdamW", _adam_w, adaptive_moments, torch.optim.AdamW)
+RMS_PROP = _optimizer("RMSprop", _rms_prop, mean_squares, torch.optim.RMSprop)
+
+ROWS = (SGD, TORCH_SGD, ADAM, ADAM_W, RMS_PROP)

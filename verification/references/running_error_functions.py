@@ -182,6 +182,11 @@ def absolute(x: Number) -> Number:
     return where(zero, 0 * x, where(above(x, 0), x, -x))
 
 
+def maximum(a: Number, b: Number) -> Number:
+    """The larger of two numbers."""
+    return where(above(a - b, 0), a, b)
+
+
 def at_least(x: Number, low: float) -> Number:
     """The larger of x and a limit, at which the slope is 1; a NaN stays."""
     return where(below(x, low), x.like(low), x)

@@ -5,7 +5,7 @@ Where one departs from the contract of DESIGN, its row says so by the clause's n
 waived here; docs/findings.md reproduces each departure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -33,11 +33,15 @@ def has_twin(call: LayerCall) -> bool:
 def build_module(call: LayerCall, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """The module that a call describes, its children first."""
     children = [build_module(child, dtype, device) for child in call.children]
+    module: nn.Module = _twin(call)(*children, **call.kwargs)
+    return module.to(device, dtype)
+
+
+def _twin(call: LayerCall) -> Callable[..., Any]:
     twin = ROWS[call.name].twin
     if twin is None:
-        raise ValueError(f"{call} has no twin in torch.nn: its row names none")
-    module: nn.Module = twin(*children, **call.kwargs)
-    return module.to(device, dtype)
+        raise ValueError(f"{call} has no twin in torch: its row names none")
+    return twin
 
 
 class TorchOptimizer:
@@ -47,7 +51,7 @@ class TorchOptimizer:
 
     def __init__(
         self,
-        kind: type[torch.optim.Optimizer],
+        kind: Callable[..., torch.optim.Optimizer],
         params: Sequence[scratch_layers.Parameter],
         **arguments: Any,
     ) -> None:
@@ -76,7 +80,7 @@ def _module(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subjec
 
 
 def _optimizer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
-    arguments, kind = call.kwargs, getattr(torch.optim, call.name)
+    arguments, kind = call.kwargs, _twin(call)
     rates = arguments.pop("lr")
     return OptimizerSubject(
         call.name, lambda params, lr: TorchOptimizer(kind, params, lr=lr, **arguments), rates

@@ -163,29 +163,3 @@ def losses(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     shape = draw_shape(draw, limits)
     layer = LayerCall.of(name, reduction=draw(limits.choose("reduction", choices(("mean", "sum")))))
     return Geometry(layer, (("input", shape), ("target", shape)))
-
-
-RATES = (1.0, 0.5, 0.25, 2.0, 0.1, 0.01, 0.0)
-"""Learning rates: powers of two, under which integers stay exact, and others."""
-
-MOMENTA = (0.0, 1.0, 0.5, 0.9)
-
-
-@st.composite
-def optimizers(draw: DrawFn, limits: Limits, name: str) -> Geometry:
-    """Steps of an optimiser: "w0", "w1", ... are what is optimised, "g0.1" is w0's gradient in step
-    1, and `lr` has one number for each step.
-    """
-    steps = draw(numbers(1, 4))
-    small = replace(limits, elements=limits.elements // (2 * steps))
-    sizes = [draw_shape(draw, small) for _ in range(draw(numbers(1, 3)))]
-    constant = Clause.CHANGING_RATE in limits.waived
-    rates = tuple(draw(choices(RATES)) for _ in range(1 if constant else steps))
-    layer = LayerCall.of(
-        name,
-        lr=rates * steps if constant else rates,
-        momentum=draw(limits.choose("momentum", choices(MOMENTA))),
-    )
-    weights = [(f"w{i}", shape) for i, shape in enumerate(sizes)]
-    gradients = [(f"g{i}.{t}", s) for t in range(steps) for i, s in enumerate(sizes)]
-    return Geometry(layer, (*weights, *gradients))
