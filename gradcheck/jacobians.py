@@ -304,7 +304,8 @@ def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, steps: Sequence[
     Entry i lands at most u (|x_i| + t) away, so an output moves by at most the norm of its gradient
     times the norm of that (Cauchy and Schwarz). Along one coordinate the difference quotient is the
     gradient. Along a random direction it is the gradient's norm times the direction's root mean
-    square, by luck smaller; the largest over all lines is taken.
+    square, by luck smaller; the largest over all lines is taken. A point may land so far away that
+    it hardly moves: then the quotient is too small by that share, and says nothing where it is all.
     """
     moved = moved.reshape(len(moved), -1).to("cpu", torch.float64)
     is_moved = (moved != 0).to(torch.float64)
@@ -318,7 +319,9 @@ def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, steps: Sequence[
     norms = slopes / mean_square.sqrt()[:, None]
     if len(count) and count.max() > 1:
         norms = norms.amax(1, keepdim=True)
-    return landing[:, :, None] * norms
+    shortest = moved.abs().where(moved != 0, torch.inf).amin(1)
+    share = (landing / (sizes[:, None] * shortest))[:, :, None]
+    return torch.where(share < 1, landing[:, :, None] * norms / (1 - share), torch.inf)
 
 
 def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:

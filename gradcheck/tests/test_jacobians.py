@@ -92,6 +92,13 @@ def test_a_kink_close_by_does_not_deceive(distance: float) -> None:
     assert found.bound[0] < 1e-4
 
 
+def test_a_step_smaller_than_the_spacing_of_numbers_says_nothing() -> None:
+    """x + h is x again there, and a quotient of 0 is no slope."""
+    x = torch.tensor([-3849825.0, 1878564.0])
+    found = derivative(torch.relu, x, error=0.0)
+    assert bool(((found.value - (x > 0).double()).abs() <= found.bound).all())
+
+
 def test_a_domain_that_ends_close_by_is_stayed_in() -> None:
     x = torch.tensor([1e-3, 1.0], dtype=torch.float64)
     found = derivative(torch.log, x)
