@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification.commands import Subparsers, add_selectors, could_not_run
+from verification.commands import Subparsers, add_selectors, could_not_run, told
 from verification.report.summary import Status
 
 if TYPE_CHECKING:
@@ -19,10 +20,30 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "layer", metavar="MODULE:NAME", help="package.module:Name or path/to/file.py:Name"
     )
-    parser.add_argument("--like", required=True, metavar="KIND", help="Conv2d, ReLU, ...")
+    parser.add_argument(
+        "--like", required=True, metavar="KIND", help="Conv2d, torch.optim.Adam, ..."
+    )
+    told.add_options(parser)
     add_selectors(parser, "property", "device", "dtype")
     parser.add_argument(
         "--examples", type=int, default=100, metavar="N", help="per property (default: 100)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=math.inf,
+        metavar="S",
+        help="a budget that the properties share",
+    )
+    parser.add_argument(
+        "--waive",
+        action="append",
+        default=[],
+        metavar="CLAUSE",
+        help="a clause of the contract that the layer does not claim: empty-batch; with --reason",
+    )
+    parser.add_argument(
+        "--reason", action="append", default=[], metavar="TEXT", help="why, one for each --waive"
     )
     parser.add_argument("--contract", action="store_true", help="let the layer contract decide too")
     parser.add_argument(
@@ -49,27 +70,35 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     from verification.report.annotations import annotation_lines, wanted
     from verification.report.baseline import Baseline, baseline_lines
     from verification.running.checking import check
-    from verification.subjects.foreign import SubjectError, load
+    from verification.running.supervisor import ChildError
+    from verification.subjects.loading import SubjectError
 
     torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
     baseline = Baseline()
     try:
-        layer = load(options.layer)
+        if len(options.waive) != len(options.reason):
+            raise ValueError("give one --reason for each --waive")
         if options.baseline is not None:
             baseline = Baseline.read(options.baseline)
         report = check(
-            layer,
+            options.layer,
             like=options.like,
-            name=options.layer,
+            kwargs=options.kwargs,
+            rename=dict(options.rename),
+            layout=dict(options.layout),
+            held=dict(options.held),
+            backward=options.backward,
             properties=options.property,
             devices=options.device or ["cpu"],
             dtypes=options.dtype or ["float32", "float64"],
             examples=options.examples,
+            seconds=options.seconds,
+            waive=dict(zip(options.waive, options.reason, strict=True)),
             contract=options.contract,
             cases=options.cases,
             progress=_show,
         )
-    except (SubjectError, ValueError) as error:
+    except (SubjectError, ChildError, ValueError) as error:
         return could_not_run(error)
     print()
     print(report)
@@ -81,7 +110,7 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
         print(line)
     new = replace(report, summary=held).failures
     if wanted():
-        print("\n".join(annotation_lines(new, layer)))
+        print("\n".join(annotation_lines(new, report.found.source)))
     if new:
         return Status.WRONG
     if report.undecided or not report.judged:

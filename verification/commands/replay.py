@@ -46,18 +46,18 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
 
 
 def _replay(path: Path, options: argparse.Namespace) -> int:
-    from verification.running.replay import changed_since, replay
-    from verification.subjects.foreign import SubjectError
+    from verification.running.replay import replay
+    from verification.subjects.loading import SubjectError
     from verification.trials.discrepancy import Discrepancy
     from verification.trials.outcome import NotExercised
 
     try:
         file = _elsewhere(read(path), options)
-        outcome = replay(file, options.allow_layer, supervised=not options.debug)
+        outcome, changed = replay(file, options.allow_layer, supervised=not options.debug)
     except (CaseFileError, SubjectError) as error:
         return could_not_run(error)
     print("\n  ".join(_lines(file, outcome)))
-    if changed_since(file, options.allow_layer):
+    if changed:
         print("  the layer changed since this case was written")
     if isinstance(outcome, NotExercised):
         return could_not_run(f"{path}: {outcome.reason}")

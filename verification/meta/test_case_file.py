@@ -22,7 +22,7 @@ from verification.cases.case_file import (
 )
 from verification.properties import PROPERTIES
 from verification.running.replay import replay
-from verification.subjects.foreign import SubjectError
+from verification.subjects.loading import SubjectError
 
 FLOATS = (0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, 0.1, 1.7976931348623157e308, 2.0**53)
 

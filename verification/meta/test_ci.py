@@ -13,6 +13,7 @@ from verification.__main__ import main
 from verification.plugin.controller import progress_line
 from verification.report.annotations import annotation_lines
 from verification.report.summary import Cell, Failure, Result
+from verification.subjects.loading import source_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +32,7 @@ FAILED = Cell(
 
 def test_an_annotation_is_at_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    (line,) = annotation_lines([FAILED], ReLU)
+    (line,) = annotation_lines([FAILED], source_of(ReLU))
     found = re.fullmatch(r"::error file=(.*),line=(\d+),title=(.*?)::(.*)", line)
     assert found is not None
     assert found[1] == "scratch_layers/activations.py"
@@ -39,7 +40,7 @@ def test_an_annotation_is_at_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert source[int(found[2]) - 1].startswith("class ReLU")
     assert found[3] == "ReLU%3A gradients match%2C float32 cpu"
     assert found[4] == "100%25 wrong%0Aat [0]%0Apytest --replay-case x"
-    (placeless,) = annotation_lines([FAILED], int)
+    (placeless,) = annotation_lines([FAILED], source_of(int))
     assert placeless.startswith("::error title=")
 
 

@@ -13,7 +13,8 @@ import verification
 from verification.__main__ import main
 from verification.commands import run as run_command
 from verification.report.summary import Cell, NotApplicable, Result, Summary
-from verification.subjects.foreign import SubjectError, foreign_entry, load
+from verification.subjects.foreign import foreign_entry, spec_of
+from verification.subjects.loading import SubjectError, load
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples/report_upsampling.py") + ":ReportUpsampling"
 
@@ -101,8 +102,9 @@ def test_the_contract_stands_beside_the_verdict_unless_asked() -> None:
 
 
 def test_arguments_that_are_not_taken_stay_at_their_defaults() -> None:
-    entry = foreign_entry(PlainConv, "Conv2d")
+    entry, found = foreign_entry(PlainConv, spec_of(PlainConv, "Conv2d"))
     assert entry.name.endswith("test_command_line:PlainConv")
+    assert dict(found.fixed)["dilation"] == 1
     report = verification.check(
         PlainConv, like="Conv2d", properties=PARITY[:1], examples=50, dtypes=["float64"]
     )
@@ -127,8 +129,8 @@ BAD_CHECKS = {
     "no name": (("json:Decoder", "--like=Conv2d"), "json has no 'Decoder'"),
     "no colon": (("json", "--like=Conv2d"), "write package.module:Name or path/to/file.py:Name"),
     "no class": (("sys:path", "--like=Conv2d"), "is a list: name a class"),
-    "no kind": ((EXAMPLE, "--like=Pool"), "no row judges layers like 'Pool': choose from Conv2d"),
-    "other kind": ((EXAMPLE, "--like=Conv2d"), "wants scale_factor, which Conv2d has not: wrap"),
+    "no kind": ((EXAMPLE, "--like=Pool"), "no row judges layers like 'Pool': choose from "),
+    "other kind": ((EXAMPLE, "--like=Conv2d"), "kernel_size, without which no Conv2d is built, but scale_factor: say"),
     "takes too little": (("builtins:object", "--like=Conv2d"), "does not take in_channels"),
     "no layer": (("collections:Counter", "--like=ReLU"), "cannot be built as ReLU"),
     "no property": ((EXAMPLE, "--like=NearestUpsampling", "--property=p"), "unknown property 'p'"),
@@ -177,7 +179,7 @@ def test_unknown_arguments_are_refused_elsewhere(capsys: pytest.CaptureFixture[s
 
 def test_a_factory_without_a_signature_is_refused() -> None:
     with pytest.raises(SubjectError, match="shows no signature"):
-        foreign_entry(type, "ReLU")
+        foreign_entry(type, spec_of(type, "ReLU"))
 
 
 def cell(result: Result, **more: object) -> Cell:

@@ -16,7 +16,7 @@ import torch
 from verification.cases.case_file import CaseFileError, parse
 from verification.cases.size import largest_tensor
 from verification.running.replay import replay
-from verification.subjects.foreign import SubjectError
+from verification.subjects.loading import SubjectError
 from verification.trials.discrepancy import Discrepancy
 
 FILES = sorted((Path(__file__).parents[1] / "regressions").glob("*.case.json"))

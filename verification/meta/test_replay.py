@@ -19,7 +19,7 @@ from verification.__main__ import main
 from verification.cases import SubjectSpec
 from verification.cases.case_file import CaseFile, read
 from verification.running.journal import Journal, case_in_flight
-from verification.running.replay import changed_since, replay
+from verification.running.replay import replay
 from verification.running.supervisor import Supervisor
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Passed
@@ -53,11 +53,12 @@ import pytest
 from verification import catalogue
 from verification.properties import PROPERTIES
 from verification.running.selection import Target
-from verification.subjects.foreign import foreign_entry, load
+from verification.cases import SubjectSpec
+from verification.subjects.resolve import foreign
 
 @pytest.mark.parametrize("name", ["Right", "Wrong", "Dies"])
 def test_layer(name, campaign):
-    entry = foreign_entry(load(f"layers.py:{name}"), "ReLU", name=f"layers.py:{name}")
+    entry, _ = foreign(SubjectSpec(f"layers.py:{name}", "ReLU"))
     with catalogue.added(entry):
         campaign(Target(entry, PROPERTIES["gradients_match_reference"], "cpu", "float32"))
 """
@@ -152,7 +153,10 @@ def test_the_case_of_a_dying_layer_is_kept(run: Run) -> None:
 def test_replayed_ten_times_the_verdict_is_the_same(in_folder: Run) -> None:
     file = read(in_folder.case_of("Wrong"))
     with Supervisor(SubjectSpec("layers.py:Wrong", "ReLU")) as child:
-        found = [replay(file, ["layers.py:Wrong"]), *(child.run(file.case) for _ in range(9))]
+        found = [
+            replay(file, ["layers.py:Wrong"]).outcome,
+            *(child.run(file.case) for _ in range(9)),
+        ]
     facts = [f.finding.to_dict() for f in found if isinstance(f, Discrepancy)]
     assert len(facts) == 10
     assert all(
@@ -199,10 +203,12 @@ def test_a_repaired_layer_no_longer_fails(
 ) -> None:
     path = in_folder.case_of("Wrong")
     source = in_folder.folder / "layers.py"
-    assert not changed_since(read(path), ["layers.py:Wrong"])
+    assert not replay(read(path), ["layers.py:Wrong"]).changed
     source.write_text(LAYERS.replace(">= 0", "> 0"))
     try:
-        assert isinstance(replay(read(path), ["layers.py:Wrong"]), Passed)
+        repaired = replay(read(path), ["layers.py:Wrong"])
+        assert isinstance(repaired.outcome, Passed)
+        assert repaired.changed
         assert main(["replay", str(path), "--allow-layer", "layers.py:Wrong"]) == 0
     finally:
         source.write_text(LAYERS)

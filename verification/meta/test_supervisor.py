@@ -18,8 +18,9 @@ from verification.cases.case_file import read
 from verification.meta.harness import broken, find_failures
 from verification.properties import PROPERTIES
 from verification.running.campaign import MOST_DEATHS, hunt
-from verification.running.supervisor import ChildError, Supervisor, why_unsupervised
-from verification.subjects.foreign import foreign_entry, load
+from verification.running.supervisor import Supervisor
+from verification.subjects.foreign import foreign_entry
+from verification.subjects.loading import SubjectError, load, why_not_importable
 from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.guards import globals_restored
 from verification.trials.outcome import (
@@ -229,7 +230,7 @@ def test_three_deaths_end_a_property() -> None:
 def test_what_cannot_be_loaded_is_no_verdict(folder: Path) -> None:
     with (
         Supervisor(SubjectSpec("layers.py:Nothing", "ReLU")) as child,
-        pytest.raises(ChildError, match=r"layers\.py has no 'Nothing'"),
+        pytest.raises(SubjectError, match=r"layers\.py has no 'Nothing'"),
     ):
         child.run(case_of(1, "layers.py:Nothing"))
 
@@ -246,11 +247,11 @@ def test_what_no_child_can_find() -> None:
     class Local(ReLU):
         pass
 
-    assert why_unsupervised(TurnsGradientsOff, "here:TurnsGradientsOff") == ""
-    assert why_unsupervised(Local, "x:Local") == "x:Local cannot be imported by its name"
-    assert why_unsupervised(lambda: None, "x:y") == "x:y cannot be imported by its name"
+    assert why_not_importable(TurnsGradientsOff, "here:TurnsGradientsOff") == ""
+    assert why_not_importable(Local, "x:Local") == "x:Local cannot be imported by its name"
+    assert why_not_importable(lambda: None, "x:y") == "x:y cannot be imported by its name"
     in_a_script = type("InAScript", (), {"__module__": "__main__"})
-    assert "defined in the script that runs" in why_unsupervised(in_a_script, "s.py:InAScript")
+    assert "defined in the script that runs" in why_not_importable(in_a_script, "s.py:InAScript")
     report = verification.check(
         Local, like="ReLU", properties=["forward_matches_reference"], examples=1
     )
@@ -279,5 +280,6 @@ def test_outcomes_survive_as_json(outcome: Outcome) -> None:
 
 
 def test_a_case_ends_alike_here_and_in_a_child(child: Supervisor) -> None:
-    with catalogue.added(foreign_entry(load(NAME), "ReLU", name=NAME)):
+    entry, _ = foreign_entry(load(NAME), SubjectSpec(NAME, "ReLU"), child.found)
+    with catalogue.added(entry):
         assert run_case(case_of(1)) == child.run(case_of(1))

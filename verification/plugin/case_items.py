@@ -40,7 +40,7 @@ class CaseItem(pytest.Item):
         from verification.trials.discrepancy import Discrepancy
         from verification.trials.outcome import NotExercised
 
-        outcome = replay(self.file, self.config.getoption("--verify-allow-layer"))
+        outcome = replay(self.file, self.config.getoption("--verify-allow-layer")).outcome
         if isinstance(outcome, Discrepancy):
             raise outcome
         if isinstance(outcome, NotExercised):

@@ -123,6 +123,7 @@ class Controller:
         """On GitHub: show every failure beside the source of its layer."""
         from verification.report.annotations import annotation_lines, wanted
         from verification.report.summary import Result
+        from verification.subjects.loading import source_of
 
         if not wanted() or self.summary is None:
             return
@@ -130,7 +131,7 @@ class Controller:
 
         for layer in self.summary.layers():
             cells = [cell for cell in self.summary.of(Result.FAILED) if cell.layer == layer]
-            for line in annotation_lines(cells, getattr(scratch_layers, layer, None)):
+            for line in annotation_lines(cells, source_of(getattr(scratch_layers, layer, None))):
                 terminalreporter.write_line(line)
 
     def _summary(self) -> "Summary":

@@ -1,11 +1,10 @@
 """Failures as GitHub shows them beside the code: one line each, at the layer's source."""
 
-import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from verification.report.summary import Cell
+from verification.subjects.loading import Source
 
 
 def wanted() -> bool:
@@ -13,24 +12,17 @@ def wanted() -> bool:
     return os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def annotation_lines(cells: Iterable[Cell], layer: Callable[..., Any] | None) -> Iterator[str]:
+def annotation_lines(cells: Iterable[Cell], source: Source | None) -> Iterator[str]:
     """A workflow command for each failure of these cells; without a place where no source is."""
-    place = _place(layer)
+    place = ""
+    if source is not None:
+        file, line = source
+        place = f"file={_escaped(os.path.relpath(file), ':,')},line={line},"
     for cell in cells:
         for failure in cell.failures:
             title = f"{cell.layer}: {cell.property.replace('_', ' ')}, {cell.dtype} {cell.device}"
             message = f"{failure.sentence}\n{failure.replay}".strip()
             yield f"::error {place}title={_escaped(title, ':,')}::{_escaped(message)}"
-
-
-def _place(layer: Callable[..., Any] | None) -> str:
-    if layer is None:
-        return ""
-    try:
-        file, (_, line) = inspect.getfile(layer), inspect.getsourcelines(layer)
-    except (TypeError, OSError):
-        return ""
-    return f"file={_escaped(os.path.relpath(file), ':,')},line={line},"
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -17,7 +17,8 @@ from verification.properties import PROPERTIES
 from verification.properties.registry import Family
 from verification.references.laws import OUTPUT
 from verification.running.replay import require_known_names
-from verification.subjects.foreign import kind_named
+from verification.subjects.foreign import entry_elsewhere
+from verification.subjects.probed import Probed
 from verification.trials.trial import Trial
 
 ONE_CALL = (Family.PARITY, Family.EXACTNESS)
@@ -90,8 +91,9 @@ def _imports(case: Case) -> Iterator[str]:
 
 def _tensors(case: Case) -> Iterator[str]:
     """One line a tensor, in the memory layout of the case."""
+    foreign = case.subject.like is not None
     entry = (
-        kind_named(case.subject.like) if case.subject.like else catalogue.find(case.subject.name)
+        entry_elsewhere(case.subject, Probed()) if foreign else catalogue.find(case.subject.name)
     )
     trial = Trial(case, entry)
     placed = trial.placed | trial.placed_cotangents

@@ -1,12 +1,13 @@
 """The verdict on one layer: right or wrong, with what shows it, and what was not exercised."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from verification.properties.registry import Decides
 from verification.report.summary import Cell, Result, Summary
 from verification.report.terminal import not_exercised_lines
+from verification.subjects.probed import Probed
 
 SHOWN = 3
 """Failures that are shown in full; they often have one cause."""
@@ -20,7 +21,9 @@ class LayerIsWrong(AssertionError):
 class Report:
     """What `verification.check` found of one layer.
 
-    unsupervised: why it ran in the caller's own process; empty if it ran in a child.
+    unsupervised: why it ran in the caller's own process; empty if it ran in a child. found: what
+    was found out about where it stands and how it is built and driven. waived: the clauses that its
+    user does not claim for it, with the reasons.
     """
 
     layer: str
@@ -28,6 +31,8 @@ class Report:
     contract: bool
     summary: Summary
     unsupervised: str = ""
+    found: Probed = field(default_factory=Probed)
+    waived: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[Cell]:
@@ -69,6 +74,8 @@ class Report:
             "contract": self.contract,
             "ok": self.ok,
             "unsupervised": self.unsupervised,
+            "found": list(self.found.notes),
+            "waived": dict(self.waived),
             **self.summary.to_dict(),
         }
 
@@ -93,8 +100,13 @@ class Report:
         for name, cells in _by_property(self.beside).items():
             yield f"  {_readable(name)}: {_where(cells)}"
         yield from not_exercised_lines(self.summary)
+        for cell in self.summary.of(Result.PASSED):
+            if cell.reason:
+                yield f"cut short: {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
         for cell in self.summary.of(Result.NO_VERDICT):
             yield f"no verdict on {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
+        yield from (f"found: {note}" for note in self.found.notes)
+        yield from (f"waived: {clause}: {why}" for clause, why in self.waived.items())
         if self.unsupervised:
             yield f"unsupervised, in this process: {self.unsupervised}"
         yield self._verdict()

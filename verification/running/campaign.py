@@ -6,6 +6,7 @@ shrinks it.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import Counter
@@ -37,10 +38,11 @@ MOST_DEATHS = 3
 @dataclass
 class Tally:
     """What a campaign did: examples run, those without a verdict by reason, what was counted, and
-    the examples in each cell of the geometry.
+    the examples in each cell of the geometry. stopped: why it ended before it was through.
     """
 
     examples: int = 0
+    stopped: str = ""
     unjudged: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     reach: Counter[str] = field(default_factory=Counter)
@@ -82,9 +84,11 @@ def hunt(
     settings: hypothesis.settings | None = None,
     run: Run = run_case,
     seed: int | None = None,
+    seconds: float = math.inf,
 ) -> Tally:
     """Draw, run and judge Cases, under the settings of Hypothesis's current profile unless others
-    are given; `run` runs each of them. A seed draws the same Cases in every run.
+    are given; `run` runs each of them. A seed draws the same Cases in every run. After so many
+    seconds no more are drawn, and a failure is left as far as it is shrunk.
 
     Raises:
         Discrepancy: the property fails; its `case` is shrunk and its values are simplified, unless
@@ -92,7 +96,8 @@ def hunt(
         ExceptionGroup: several independent failures, one Discrepancy each.
     """
     tally = Tally() if tally is None else tally
-    watched = _Watched(run)
+    started = time.perf_counter()
+    watched = _Watched(run, started + seconds)
 
     def experiment(case: Case) -> None:
         outcome = watched.run(case)
@@ -100,7 +105,8 @@ def hunt(
         if isinstance(outcome, Discrepancy):
             raise outcome
         if watched.enough:
-            raise _EnoughDeaths
+            tally.stopped = f"{watched.enough}, after {tally.examples} examples"
+            raise _Enough
 
     # Hypothesis keys its database and its derandomised seed by a function's source and signature,
     # which all campaigns share but for the name that is written into this one's.
@@ -117,7 +123,6 @@ def hunt(
     campaign = wanted(given(cases)(experiment))
     if seed is not None:
         campaign = hypothesis.seed(seed)(campaign)
-    started = time.perf_counter()
     try:
         found = _failures(campaign, watched)
     finally:
@@ -134,7 +139,7 @@ def _failures(campaign: Callable[[], None], watched: _Watched) -> list[Discrepan
     failures: list[Discrepancy] = []
     try:
         campaign()
-    except _EnoughDeaths:
+    except _Enough:
         failures = list(watched.latest.values())
     except (Discrepancy, ExceptionGroup) as failure:
         failures = list(discrepancies(failure))
@@ -160,28 +165,33 @@ def _confirmed(failure: Discrepancy, watched: _Watched) -> Discrepancy:
     return Discrepancy.of(failure.property_name, finding, failure.case)
 
 
-class _EnoughDeaths(BaseException):
+class _Enough(BaseException):
     """Ends a campaign. No Exception: Hypothesis would take it for a failure and shrink it."""
 
 
 class _Watched:
-    """Runs cases, keeps the latest failure of each cause and the first death of each reason."""
+    """Runs cases until a time, keeps the latest failure of each cause and the first death of each
+    reason.
+    """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, until: float) -> None:
         self._run = run
+        self._until = until
         self._count = 0
         self.latest: dict[tuple[str, str, str], Discrepancy] = {}
         self.deaths: dict[str, Discrepancy] = {}
 
     @property
-    def enough(self) -> bool:
-        """Whether nothing more is to be run."""
-        return self._count >= MOST_DEATHS
+    def enough(self) -> str:
+        """Why nothing more is to be run; empty as long as something is."""
+        if self._count >= MOST_DEATHS:
+            return f"the layer had ended its process {MOST_DEATHS} times"
+        return "out of time" if time.perf_counter() > self._until else ""
 
     def run(self, case: Case) -> Outcome:
-        """The outcome of a case; after too many deaths none is run any more."""
+        """The outcome of a case; after too many deaths, or out of time, none is run any more."""
         if self.enough:
-            return NotExercised(f"the layer had ended its process {MOST_DEATHS} times")
+            return NotExercised(self.enough)
         outcome = self._run(case)
         if isinstance(outcome, Discrepancy):
             self.latest[outcome.cause] = outcome

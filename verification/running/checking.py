@@ -1,15 +1,21 @@
 """`verification.check`: every property that applies to one hand-written layer, and a report."""
 
+from __future__ import annotations
+
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 from hypothesis import HealthCheck
+from hypothesis.strategies import SearchStrategy
 
 from verification import catalogue
+from verification.cases import SubjectSpec
 from verification.cases.provenance import provenance
 from verification.properties import PROPERTIES
 from verification.properties.registry import Decides, Property, in_order
@@ -19,25 +25,80 @@ from verification.report.summary import Cell, Failure, NotApplicable, Result, Su
 from verification.report.verdict import Report
 from verification.running.campaign import Run, Tally, hunt
 from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
-from verification.running.supervisor import Supervisor, why_unsupervised
+from verification.running.supervisor import Supervisor
+from verification.strategies.geometry import Geometry, Limits
 from verification.subjects.entry import Entry
-from verification.subjects.foreign import Factory, foreign_entry
+from verification.subjects.foreign import foreign_entry, kind_named
+from verification.subjects.loading import Loaded, importable_name, load, why_not_importable
+from verification.subjects.probed import Probed
+from verification.subjects.told import Adapter, pairs
 from verification.trials.discrepancy import discrepancies
+from verification.trials.guards import globals_restored
 from verification.trials.run_case import run_case
+
+CASES = Path("reports/cases")
+"""Where case files go unless another folder is given."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a check is about, and how far it goes. The fields are `check`'s arguments."""
+
+    properties: Sequence[str] = ()
+    devices: Sequence[str] = ("cpu",)
+    dtypes: Sequence[str] = ("float32", "float64")
+    examples: int = 100
+    seconds: float = math.inf
+    contract: bool = False
+    waive: Mapping[Clause, str] = field(default_factory=dict)
+    cases: Path = CASES
+
+    def __post_init__(self) -> None:
+        if self.examples < 1:
+            raise ValueError(f"examples is {self.examples}: give a number from 1 on")
+        if not self.seconds > 0:
+            raise ValueError(f"seconds is {self.seconds}: give a positive number")
+        require_known("property", self.properties, PROPERTIES)
+        require_known("device", self.devices, DEVICES)
+        require_known("dtype", self.dtypes, DTYPES)
+
+    @property
+    def chosen(self) -> list[Property]:
+        """The properties in the order in which a report shows them."""
+        return [PROPERTIES[n] for n in self.properties] or in_order(PROPERTIES.values())
+
+    @property
+    def settings(self) -> hypothesis.settings:
+        """The same examples on every run."""
+        return hypothesis.settings(
+            max_examples=self.examples,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
 
 
 def check(
-    layer: Factory,
+    layer: Loaded | str,
     *,
     like: object,
     name: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    rename: Mapping[str, str] | None = None,
+    layout: Mapping[str, Sequence[int]] | None = None,
+    held: Mapping[str, tuple[str, str]] | None = None,
+    backward: str | None = None,
     properties: Sequence[str] = (),
     devices: Sequence[str] = ("cpu",),
     dtypes: Sequence[str] = ("float32", "float64"),
     examples: int = 100,
+    seconds: float = math.inf,
     contract: bool = False,
+    waive: Mapping[str, str] | None = None,
+    geometries: Callable[[Limits], SearchStrategy[Geometry]] | None = None,
     supervised: bool = True,
-    cases: Path = Path("reports/cases"),
+    cases: Path = CASES,
     progress: Callable[[Cell], None] | None = None,
 ) -> Report:
     """Judge a hand-written layer by the row of its kind.
@@ -46,85 +107,149 @@ def check(
     case and not the run; a layer without an importable name runs in this one.
 
     Args:
-        layer: its class, or a function that builds it; it has `forward` and `backward`. Arguments
-            of the kind that it does not take stay at their defaults.
-        like: the kind: "Conv2d", or a class of that name, such as torch.nn.Conv2d.
-        name: by which a replay finds the layer again, `module:Name` or `file.py:Name`; its own
-            where none is given.
+        layer: its class, a function that builds it, a function of tensors, a pair of functions
+            (forward, backward), or the name of any of them, "module:Name" or "file.py:Name". Of a
+            name nothing is imported in this process.
+        like: the kind: "Conv2d", "torch.optim.Adam", or torch's own class.
+        name: by which a replay finds the layer again; its own where none is given.
+        kwargs: arguments that the layer is always built with.
+        rename: the layer's name for an argument of the kind, where it is not found out.
+        layout: for a tensor of the kind, the order in which the layer holds its axes:
+            {"weight": (2, 3, 1, 0)}.
+        held: for a parameter of the kind, the attributes that hold its value and its gradient:
+            {"weight": ("W", "dW")}.
+        backward: the name of the method that differentiates.
         properties: their names; all that apply if empty.
         devices: "cpu", "cuda".
         dtypes: "float32", "float64".
         examples: for each property, device and dtype. The same are drawn on every run.
+        seconds: a budget that the properties share; the report says which were cut short.
         contract: whether the layer contract (refusals, purity, state, accumulation, empty batches,
             NaN) decides too; otherwise what breaks it is shown beside the verdict.
+        waive: clauses of the contract that the layer does not claim ("empty-batch"), each with the
+            reason, which the report shows.
+        geometries: a strategy of your own for arguments and shapes, in the place of the kind's.
         supervised: whether the child process is wanted; without it a debugger sees the layer.
         cases: the folder for the case files of failures.
         progress: called with every cell of the report as it is decided.
 
     Raises:
-        SubjectError: the layer cannot be judged as that kind.
-        ValueError: a property, device or dtype is unknown, or examples is less than 1.
+        SubjectError: the layer cannot be found, or cannot be judged as that kind.
+        ValueError: a property, device, dtype or clause is unknown, or a number makes no sense.
     """
-    if examples < 1:
-        raise ValueError(f"examples is {examples}: give a number from 1 on")
-    require_known("property", properties, PROPERTIES)
-    require_known("device", devices, DEVICES)
-    require_known("dtype", dtypes, DTYPES)
-    entry = foreign_entry(layer, like, name=name)
-    settings = hypothesis.settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow],
+    asked = Asked(
+        properties, devices, dtypes, examples, seconds, contract, waivers(waive or {}), cases
     )
-    started = time.perf_counter()
-    chosen = [PROPERTIES[n] for n in properties] or in_order(PROPERTIES.values())
-    found: list[Cell] = []
-    unsupervised = why_unsupervised(layer, entry.name) if supervised else "as was asked for"
+    told = Adapter(pairs(kwargs), pairs(rename), pairs(layout), pairs(held), backward)
+    own_name = layer if isinstance(layer, str) else importable_name(layer)
+    spec = SubjectSpec(name or own_name, kind_named(like).name, adapter=told.told)
     with ExitStack() as stack:
-        run: Run = run_case
-        if not unsupervised:
-            run = stack.enter_context(Supervisor(entry.spec)).run
-        for target in _targets(entry, chosen, devices, dtypes, contract):
-            found.append(_judge(target, settings, cases, run))
-            if progress is not None:
-                progress(found[-1])
+        subject = _subject(layer, spec, supervised, stack)
+        if geometries is not None:
+            row = replace(subject.entry.row, geometries=geometries)
+            subject = replace(subject, entry=replace(subject.entry, row=row))
+        return _report(subject, asked, progress)
+
+
+def waivers(waive: Mapping[str, str]) -> dict[Clause, str]:
+    """The clauses that a user waives, by the names that a command line can take.
+
+    Raises:
+        ValueError: there is no such clause, or no reason is given.
+    """
+    known = {clause.name.lower().replace("_", "-"): clause for clause in Clause}
+    require_known("clause", waive, known)
+    for name, reason in waive.items():
+        if not reason.strip():
+            raise ValueError(f"no reason is given to waive {name}: say why with --reason")
+    return {known[name]: reason for name, reason in waive.items()}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A layer under judgement: its entry, what runs its cases, what was found out about it, and why
+    it runs in this process, empty if it does not.
+    """
+
+    entry: Entry
+    run: Run
+    found: Probed
+    unsupervised: str = ""
+
+
+def _subject(layer: Loaded | str, spec: SubjectSpec, supervised: bool, stack: ExitStack) -> Subject:
+    if isinstance(layer, str):
+        if supervised:
+            return supervised_subject(spec, stack)
+        layer = load(layer)
+    why = why_not_importable(layer, spec.name) if supervised else "as was asked for"
+    if not why:
+        return supervised_subject(spec, stack)
+    with globals_restored():
+        entry, found = foreign_entry(layer, spec)
+    return Subject(entry, run_case, found, why)
+
+
+def supervised_subject(spec: SubjectSpec, stack: ExitStack) -> Subject:
+    """The subject of a spec in a child process, which ends with the stack."""
+    child = stack.enter_context(Supervisor(spec))
+    return Subject(child.entry, child.run, child.found)
+
+
+def _report(subject: Subject, asked: Asked, progress: Callable[[Cell], None] | None) -> Report:
+    started = time.perf_counter()
+    entry = replace(subject.entry, waivers={**subject.entry.waivers, **asked.waive})
+    targets = list(_targets(entry, asked))
+    found: list[Cell] = []
+    for number, target in enumerate(targets):
+        left = asked.seconds - (time.perf_counter() - started)
+        share = left / (len(targets) - number)
+        found.append(_judge(target, asked, subject.run, share))
+        if progress is not None:
+            progress(found[-1])
     missing = [
         NotApplicable(entry.row.name, prop.name, prop.missing(entry))
-        for prop in chosen
+        for prop in asked.chosen
         if prop.missing(entry)
     ]
     seconds = time.perf_counter() - started
     summary = Summary(tuple(found), tuple(missing), seconds, provenance(layer=entry.name))
-    return Report(entry.name, entry.row.name, contract, summary, unsupervised)
+    return Report(
+        entry.name,
+        entry.row.name,
+        asked.contract,
+        summary,
+        subject.unsupervised,
+        subject.found,
+        {clause.value: reason for clause, reason in asked.waive.items()},
+    )
 
 
-def _targets(
-    entry: Entry,
-    properties: Sequence[Property],
-    devices: Sequence[str],
-    dtypes: Sequence[str],
-    contract: bool,
-) -> Iterator[Target]:
+def lenient(entry: Entry) -> Entry:
+    """The same without the cases that only the contract promises to handle."""
+    waived = dict.fromkeys(Clause, "no part of the verdict")
+    return replace(entry, waivers={**waived, **entry.waivers})
+
+
+def _targets(entry: Entry, asked: Asked) -> Iterator[Target]:
     """The campaigns, property by property. Where the contract does not decide, correctness is asked
     without the cases that only the contract promises to handle.
     """
-    lenient = replace(entry, waivers=dict.fromkeys(Clause, "no part of the verdict"))
-    for prop in properties:
-        asked = entry if contract or prop.decides is Decides.CONTRACT else lenient
-        if prop.missing(asked):
-            asked = entry
-        if not prop.missing(asked):
-            for device in devices:
-                yield from (Target(asked, prop, device, dtype) for dtype in dtypes)
+    for prop in asked.chosen:
+        decides = asked.contract or prop.decides is Decides.CONTRACT
+        judged = entry if decides or prop.missing(lenient(entry)) else lenient(entry)
+        if not prop.missing(judged):
+            for device in asked.devices:
+                yield from (Target(judged, prop, device, dtype) for dtype in asked.dtypes)
 
 
-def _judge(target: Target, settings: hypothesis.settings, cases: Path, run: Run) -> Cell:
+def _judge(target: Target, asked: Asked, run: Run, seconds: float) -> Cell:
     reason = absent(target.device)
+    if reason is None and seconds <= 0:
+        reason = "out of time"
     if reason is not None:
         return Cell(*target.names(), Result.NOT_EXERCISED, reason)
-    tally, failures, stopped = Tally(), list[Failure](), ""
+    tally, failures, broken = Tally(), list[Failure](), ""
     with catalogue.added(target.entry):
         try:
             hunt(
@@ -133,18 +258,19 @@ def _judge(target: Target, settings: hypothesis.settings, cases: Path, run: Run)
                 device=target.device,
                 dtype=target.dtype,
                 tally=tally,
-                settings=settings,
+                settings=asked.settings,
                 run=run,
+                seconds=seconds,
             )
         except Exception as error:
-            failures = [failure_of(d, save_case(d, cases)) for d in discrepancies(error)]
+            failures = [failure_of(d, save_case(d, asked.cases)) for d in discrepancies(error)]
             # What is no discrepancy is a fault of the suite: the other properties go on.
-            stopped = "" if failures else f"{type(error).__name__}: {error}"
-    result, reason = Result.PASSED, tally.nothing_judged()
+            broken = "" if failures else f"{type(error).__name__}: {error}"
+    result, reason = Result.PASSED, tally.nothing_judged() or tally.stopped
     if failures:
         result = Result.FAILED
-    elif stopped:
-        result, reason = Result.NO_VERDICT, stopped.splitlines()[0]
-    elif reason:
+    elif broken:
+        result, reason = Result.NO_VERDICT, broken.splitlines()[0]
+    elif tally.nothing_judged():
         result = Result.NOT_EXERCISED
     return Cell(*target.names(), result, reason, tuple(failures), **tally.to_dict())

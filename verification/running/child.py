@@ -1,7 +1,8 @@
 """The child process that a foreign layer runs in: `python -P -m verification.running.child`.
 
-It is told the layer once, then gets one case after another, and answers each with its outcome. Both
-ways go JSON and nothing else: what a layer writes to the connection can at worst be refused.
+It says when it is there, is told the layer, and answers with what it found out about it. Then it
+gets one case after another, and answers each with its outcome. Both ways go JSON and nothing else:
+what a layer writes to the connection can at worst be refused.
 """
 
 import json
@@ -17,6 +18,8 @@ import torch
 
 from verification import catalogue
 from verification.cases.case_file import case_from_json, subject_from_json
+from verification.subjects.loading import SubjectError
+from verification.subjects.probed import Probed
 from verification.subjects.resolve import foreign
 from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.outcome import outcome_to_json
@@ -33,15 +36,21 @@ def main(descriptor: int) -> None:
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
+    _send(connection, {"ready": True})
     asked = json.loads(connection.recv_bytes())
+    torch.set_num_threads(asked["threads"])
     try:
-        torch.set_num_threads(asked["threads"])
-        entry = foreign(subject_from_json(asked["subject"]))
+        known = None if asked["found"] is None else Probed.from_dict(asked["found"])
+        subject = subject_from_json(asked["subject"])
+        entry, found = foreign(subject, known, careful=asked["careful"])
         _limit_memory(asked["memory"])
-    except Exception as error:
+    except SubjectError as error:
+        _send(connection, {"refused": str(error)})
+        return
+    except (Exception, KeyboardInterrupt) as error:
         _send(connection, {"error": f"{type(error).__name__}: {error}"})
         return
-    _send(connection, {"ready": True})
+    _send(connection, {"found": found.to_dict()})
     with catalogue.added(entry):
         while True:
             try:

@@ -4,6 +4,7 @@ A layer outside the catalogue runs in a child process, as it did when the case w
 """
 
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 import torch
 
@@ -11,16 +12,28 @@ from verification import catalogue
 from verification.cases import Case
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
+from verification.running.campaign import Run
 from verification.running.selection import absent
 from verification.running.supervisor import ChildError, Supervisor
 from verification.strategies.tensors import LAYOUTS
-from verification.subjects.resolve import resolve
+from verification.subjects.entry import Entry
+from verification.subjects.loading import SubjectError
+from verification.subjects.resolve import foreign, known
 from verification.trials.materialise import FAMILIES
 from verification.trials.outcome import Died, NotExercised, Outcome
 from verification.trials.run_case import run_case
 
 
-def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = True) -> Outcome:
+class Replayed(NamedTuple):
+    """How a replay ended, and whether the file that holds the layer is another than when the case
+    was written.
+    """
+
+    outcome: Outcome
+    changed: bool = False
+
+
+def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = True) -> Replayed:
     """Run the case of a file. `allowed` names the layers outside the catalogue that may be run;
     unless `supervised`, they run in this process, where a debugger sees them.
 
@@ -29,18 +42,17 @@ def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = 
         SubjectError: its subject is not of the catalogue and not allowed, or cannot be imported.
     """
     case = file.case
-    entry = resolve(case.subject, allowed)
-    require_known_names(case, entry.row.name)
-    reason = absent(torch.device(case.device).type)
-    if reason is not None:
-        return NotExercised(reason)
+    entry = known(case.subject, allowed)
     try:
-        if not entry.spec.foreign or not supervised:
-            with catalogue.added(entry):
-                return run_case(case)
+        if entry is not None:
+            return Replayed(_run_here(case, entry))
+        if not supervised:
+            entry, _ = foreign(case.subject)
+            return Replayed(_run_here(case, entry), _changed(case, entry))
         with Supervisor(case.subject) as child:
-            outcome = child.run(case)
-        return outcome.discrepancy(case) if isinstance(outcome, Died) else outcome
+            return Replayed(_run(case, child.entry, child.run), _changed(case, child.entry))
+    except (CaseFileError, SubjectError):
+        raise
     except ChildError as error:
         raise CaseFileError(f"the case cannot be made real: {error}") from error
     except Exception as error:
@@ -50,10 +62,22 @@ def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = 
         ) from error
 
 
-def changed_since(file: CaseFile, allowed: Collection[str] = ()) -> bool:
-    """Whether the file that holds the case's layer is another than when the case was written."""
-    written = file.case.subject.digest
-    return written is not None and resolve(file.case.subject, allowed).digest != written
+def _run_here(case: Case, entry: Entry) -> Outcome:
+    with catalogue.added(entry):
+        return _run(case, entry, run_case)
+
+
+def _run(case: Case, entry: Entry, run: Run) -> Outcome:
+    require_known_names(case, entry.row.name)
+    reason = absent(torch.device(case.device).type)
+    if reason is not None:
+        return NotExercised(reason)
+    outcome = run(case)
+    return outcome.discrepancy(case) if isinstance(outcome, Died) else outcome
+
+
+def _changed(case: Case, entry: Entry) -> bool:
+    return case.subject.digest not in (None, entry.spec.digest)
 
 
 def require_known_names(case: Case, kind: str) -> None:

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -20,24 +19,28 @@ import torch
 
 from verification.cases import Case, SubjectSpec
 from verification.cases.case_file import case_to_json, subject_to_json
+from verification.subjects.entry import Entry
+from verification.subjects.foreign import entry_elsewhere
+from verification.subjects.loading import SubjectError
+from verification.subjects.probed import Probed
 from verification.trials.outcome import Died, Outcome, outcome_from_json
 
 SECONDS = 60
 """What one case may take. The usual one takes milliseconds; the first may compile a kernel."""
 
 SECONDS_TO_START = 300
-"""What importing torch and the layer may take."""
+"""What importing torch and the suite may take."""
 
 MEMORY = 4 * 2**30
 """Bytes that a layer may take beside what torch and its own import have taken."""
 
 
 class ChildError(RuntimeError):
-    """The child cannot load the layer, or the suite itself failed in it: no verdict."""
+    """The suite itself failed in the child: no verdict."""
 
 
 class Supervisor:
-    """The child of one layer, started when the first case comes and again after each death.
+    """The child of one layer, started when it is first needed and again after each death.
 
     subject: by which the child finds the layer and its row.
     """
@@ -45,7 +48,8 @@ class Supervisor:
     def __init__(
         self, subject: SubjectSpec, *, seconds: int = SECONDS, memory: int = MEMORY
     ) -> None:
-        self._name = subject.name
+        self._subject = subject
+        self._found: Probed | None = None
         self._asked = {
             "subject": subject_to_json(subject),
             "seconds": seconds,
@@ -66,18 +70,60 @@ class Supervisor:
     ) -> None:
         self._end()
 
+    @property
+    def found(self) -> Probed:
+        """What the child found out about the layer.
+
+        Raises:
+            SubjectError: the layer cannot be imported, built or driven, or ends its process then.
+            ChildError: the suite itself failed in the child.
+        """
+        if self._found is None:
+            self._start()
+        assert self._found is not None
+        return self._found
+
+    @property
+    def entry(self) -> Entry:
+        """The layer's entry here, where its code does not run; raises as `found` does."""
+        return entry_elsewhere(self._subject, self.found)
+
     def run(self, case: Case) -> Outcome:
         """The outcome of one case.
 
         Raises:
-            ChildError: the child cannot load the layer, or making the case real failed in it.
+            SubjectError: the layer cannot be imported, built or driven.
+            ChildError: making the case real failed in the child.
         """
         connection = self._connection or self._start()
         content = json.dumps(case_to_json(case)).encode()
         answer = self._ask(connection, content, self._seconds)
         return answer if isinstance(answer, Died) else outcome_from_json(answer, case)
 
-    def _start(self) -> "Connection[Any, Any]":
+    def _start(self, *, careful: bool = False) -> "Connection[Any, Any]":
+        connection = self._new_child()
+        found = None if self._found is None else self._found.to_dict()
+        asked = {
+            **self._asked,
+            "found": found,
+            "careful": careful,
+            "threads": torch.get_num_threads(),
+        }
+        answer = self._ask(connection, json.dumps(asked).encode(), self._seconds)
+        if isinstance(answer, Died) and not careful:
+            # A case that kills it must not keep all others from being judged.
+            return self._start(careful=True)
+        if isinstance(answer, Died):
+            raise SubjectError(
+                f"{self._subject.name} ends its process when it is imported or built:"
+                f" {answer.reason}"
+            )
+        if "refused" in answer:
+            raise SubjectError(answer["refused"])
+        self._found = Probed.from_dict(answer["found"])
+        return connection
+
+    def _new_child(self) -> "Connection[Any, Any]":
         ours, theirs = Pipe()
         self._process = subprocess.Popen(
             # -P: this folder's files hide no modules that the parent sees.
@@ -90,17 +136,18 @@ class Supervisor:
         )
         theirs.close()
         self._connection = ours
-        asked = {**self._asked, "threads": torch.get_num_threads()}
-        answer = self._ask(ours, json.dumps(asked).encode(), SECONDS_TO_START)
-        if isinstance(answer, Died):
-            raise ChildError(f"{self._name} ends its process when imported: {answer.reason}")
+        ready = self._ask(ours, None, SECONDS_TO_START)
+        if isinstance(ready, Died):
+            raise ChildError(f"the child process did not start: {ready.reason}")
         return ours
 
     def _ask(
-        self, connection: "Connection[Any, Any]", content: bytes, seconds: int
+        self, connection: "Connection[Any, Any]", content: bytes | None, seconds: int
     ) -> dict[str, Any] | Died:
+        """The child's answer; where nothing is asked, what it says by itself."""
         try:
-            connection.send_bytes(content)
+            if content is not None:
+                connection.send_bytes(content)
             if not connection.poll(seconds):
                 self._end(patience=0)
                 return Died(f"no answer within {seconds} s")
@@ -125,14 +172,3 @@ class Supervisor:
         status = self._process.wait()
         self._process = self._connection = None
         return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
-
-
-def why_unsupervised(factory: Callable[..., Any], name: str) -> str:
-    """Why no child process can find a layer by its name; empty if one can."""
-    place = getattr(factory, "__module__", None) or ""
-    found: Any = sys.modules.get(place)
-    if place == "__main__":
-        return f"{name} is defined in the script that runs"
-    for attribute in getattr(factory, "__qualname__", "").split("."):
-        found = getattr(found, attribute, None)
-    return "" if found is factory else f"{name} cannot be imported by its name"

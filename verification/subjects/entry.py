@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -16,6 +16,15 @@ Build = Callable[[LayerCall, torch.dtype, torch.device], Subject]
 TRUTH = "truth"
 """A row with a law knows the truth; a property that needs it says so by this name."""
 
+DESCRIBED = "description"
+"""A row of described inputs knows no truth: the subject's own run in float64 stands in for it."""
+
+LINEAR_BACKWARD = "linear backward"
+"""Every backward is linear in its cotangent, unless its user declares another rule."""
+
+KEEPS_TO_VALUES = "results that follow values alone"
+"""A function that draws in the order of memory gives other results in another layout."""
+
 DECLARED_REFUSALS = "declared refusals"
 """A row may list uses that must be refused; a property that needs the list says so by this name."""
 
@@ -25,8 +34,7 @@ class Entry:
     """One subject under judgement.
 
     offers: what its adapter offers beyond forward and vjp. waivers: the clauses it does not claim,
-    each with a reason. like, digest: of a layer outside the catalogue, the kind that judges it and
-    the SHA-256 of the file that holds it.
+    each with a reason. asked: how a subject outside the catalogue is found, built and judged.
     """
 
     name: str
@@ -34,17 +42,31 @@ class Entry:
     build: Build
     offers: frozenset[str] = frozenset()
     waivers: dict[Clause, str] = field(default_factory=dict)
-    like: str | None = None
-    digest: str | None = None
+    asked: SubjectSpec | None = None
 
     @property
     def have(self) -> frozenset[str]:
         """Everything that a property may need, as far as this subject and its row have it."""
         clauses = self.row.clauses - self.waivers.keys()
         declared = {DECLARED_REFUSALS} if self.row.refusals is not None else set()
-        return frozenset({TRUTH, *self.row.traits, *clauses, *self.offers, *declared})
+        # Every kind in the rows keeps to values; of a function it is an offer, found by probing.
+        known = {DESCRIBED} if self.row.described else {TRUTH, KEEPS_TO_VALUES}
+        return frozenset(
+            {*known, *self._linear, *self.row.traits, *clauses, *self.offers, *declared}
+        )
+
+    @property
+    def _linear(self) -> tuple[str, ...]:
+        """Whether the backward is linear in its cotangent; only a declared rule lets it be else."""
+        return () if "vjp" in dict(self.spec.declared) else (LINEAR_BACKWARD,)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the subject is somebody's own code, and none of the catalogue."""
+        return self.asked is not None
 
     @property
     def spec(self) -> SubjectSpec:
         """The entry's name as it stands in a Case."""
-        return SubjectSpec(self.name, self.like, self.digest, tuple(sorted(self.waivers)))
+        asked = self.asked or SubjectSpec(self.name)
+        return replace(asked, waivers=tuple(sorted(self.waivers)))

@@ -5,17 +5,20 @@ from collections.abc import Collection
 from verification import catalogue
 from verification.cases import SubjectSpec
 from verification.subjects.entry import Entry
-from verification.subjects.foreign import SubjectError, foreign_entry, load
+from verification.subjects.foreign import foreign_entry
+from verification.subjects.loading import SubjectError, load
+from verification.subjects.probed import Probed
+from verification.trials.guards import globals_restored
 
 
-def resolve(spec: SubjectSpec, allowed: Collection[str] = ()) -> Entry:
-    """The entry that a Case names.
+def known(spec: SubjectSpec, allowed: Collection[str] = ()) -> Entry | None:
+    """The entry that a Case names; None for a subject outside the catalogue that was allowed.
 
     Only names of the catalogue resolve by default: a case file may come from anywhere, and building
     a layer runs its code.
 
     Raises:
-        SubjectError: the name is neither of the catalogue nor allowed, or it cannot be imported.
+        SubjectError: the name is neither of the catalogue nor allowed.
     """
     try:
         return catalogue.find(spec.name)
@@ -27,13 +30,17 @@ def resolve(spec: SubjectSpec, allowed: Collection[str] = ()) -> Entry:
             f"the case runs code outside the catalogue, {spec.name}:"
             f" if you trust it, allow it with --allow-layer {spec.name}"
         )
-    return foreign(spec)
+    return None
 
 
-def foreign(spec: SubjectSpec) -> Entry:
-    """The entry of a subject outside the catalogue. Runs its code.
+def foreign(
+    spec: SubjectSpec, found: Probed | None = None, *, careful: bool = False
+) -> tuple[Entry, Probed]:
+    """The entry of a subject outside the catalogue, and what was found out about it, unless that is
+    known from before. Runs its code; what importing it changed of torch's global state is put back.
 
     Raises:
         SubjectError: it cannot be imported, built, or judged as the spec says.
     """
-    return foreign_entry(load(spec.name), spec.like, name=spec.name)
+    with globals_restored():
+        return foreign_entry(load(spec.name), spec, found, careful=careful)

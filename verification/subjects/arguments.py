@@ -1,0 +1,175 @@
+"""From the arguments of a kind to those of somebody's constructor or function: other names, another
+order, two numbers in the place of a pair.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from verification.subjects.loading import SubjectError
+
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "in_channels": ("in_ch", "in_c", "c_in", "cin", "n_in", "in_planes", "input_channels", "nin"),
+    "out_channels": ("out_ch", "out_c", "c_out", "cout", "n_out", "out_planes", "output_channels"),
+    "in_features": ("n_in", "in_dim", "input_dim", "fan_in", "input_size", "d_in", "in_size"),
+    "out_features": ("n_out", "out_dim", "output_dim", "fan_out", "output_size", "d_out"),
+    "kernel_size": ("kernel", "ksize", "k", "filter_size", "kernel_shape", "pool_size", "window"),
+    "stride": ("strides", "s", "step"),
+    "padding": ("pad", "p", "paddings"),
+    "dilation": ("dilations", "d", "dilate"),
+    "groups": ("n_groups", "group"),
+    "bias": ("use_bias", "has_bias", "with_bias"),
+    "eps": ("epsilon",),
+    "momentum": ("beta", "mu", "gamma"),
+    "num_features": ("channels", "n_channels", "features", "dim", "in_channels", "c"),
+    "normalized_shape": ("dim", "features", "hidden_size", "d_model", "size"),
+    "num_groups": ("groups", "g"),
+    "num_channels": ("channels", "n_channels", "c"),
+    "negative_slope": ("alpha", "slope", "leak"),
+    "scale_factor": ("scale", "factor", "upscale_factor"),
+    "upscale_factor": ("scale", "factor", "r"),
+    "num_embeddings": ("vocab_size", "n_vocab", "vocabulary_size"),
+    "embedding_dim": ("dim", "d_model", "emb_dim", "embed_dim"),
+    "lr": ("learning_rate", "eta", "step_size", "alpha"),
+    "weight_decay": ("wd", "l2"),
+    "dim": ("axis",),
+    "p": ("p_drop", "drop_prob", "dropout", "rate"),
+}
+"""By which names hand-written layers call an argument of the kind."""
+
+PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "betas": (("beta1", "beta2"), ("beta_1", "beta_2"), ("b1", "b2")),
+    "kernel_size": (
+        ("pool_height", "pool_width"),
+        ("kernel_height", "kernel_width"),
+        ("kernel_h", "kernel_w"),
+        ("kh", "kw"),
+    ),
+}
+"""Arguments of the kind that others take in parts."""
+
+Source = tuple[str, int | None]
+"""An argument of the kind, and which of its parts; None for the whole."""
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which argument of the kind each argument of the subject is, by the subject's names.
+
+    guessed: those of another name that were matched by their place. constants: what is passed
+    always.
+    """
+
+    sources: Mapping[str, Source]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    guessed: tuple[str, ...] = ()
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The arguments of the kind that the subject takes."""
+        return frozenset(argument for argument, _ in self.sources.values())
+
+    def call(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The subject's own arguments; those that a geometry does not give are left out."""
+        given = {
+            own: _part(arguments[argument], part)
+            for own, (argument, part) in self.sources.items()
+            if argument in arguments
+        }
+        return given | dict(self.constants)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What was found, in sentences."""
+        renamed = [
+            f"{own} is {argument}" + ("" if part is None else f"[{part}]")
+            for own, (argument, part) in self.sources.items()
+            if own != argument
+        ]
+        if renamed:
+            by_place = f" (by their place: {', '.join(self.guessed)})" if self.guessed else ""
+            yield f"arguments: {', '.join(renamed)}{by_place}"
+
+
+def _part(value: Any, part: int | None) -> Any:
+    if part is None:
+        return value
+    return value[part] if isinstance(value, tuple) else value
+
+
+def matched_by_name(
+    own: str, kind: Mapping[str, inspect.Parameter], renamed: Mapping[str, str]
+) -> Source | None:
+    """The argument of the kind that a name of the subject's means, if any."""
+    told = {theirs: argument for argument, theirs in renamed.items()}
+    if own in told:
+        return told[own], None
+    if own in kind:
+        return own, None
+    plain = own.lower().strip("_")
+    for argument in kind:
+        if plain == argument or plain in OTHER_NAMES.get(argument, ()):
+            return argument, None
+        for parts in PARTS.get(argument, ()):
+            if plain in parts:
+                return argument, parts.index(plain)
+    return None
+
+
+def matchings(
+    who: str,
+    kind_name: str,
+    kind: Mapping[str, inspect.Parameter],
+    theirs: Mapping[str, inspect.Parameter],
+    renamed: Mapping[str, str],
+    constants: Mapping[str, Any],
+) -> Iterator[Matching]:
+    """The ways to build a subject of these parameters from the arguments of a kind, the likeliest
+    first. More than one where required arguments have names that mean nothing to us.
+
+    Raises:
+        SubjectError: the subject wants what the kind has not, or lacks what it needs.
+    """
+    named: dict[str, Source] = {}
+    unknown: list[str] = []
+    for name, parameter in theirs.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or name in constants:
+            continue
+        source = matched_by_name(name, kind, renamed)
+        if source is not None and source not in named.values():
+            named[name] = source
+        elif parameter.default is parameter.empty:
+            unknown.append(name)
+    if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
+        taken = {argument for argument, _ in named.values()}
+        named |= {name: (name, None) for name in kind if name not in taken}
+    taken = {argument for argument, _ in named.values()}
+    missing = [n for n, p in kind.items() if p.default is p.empty and n not in taken]
+    _require_fit(who, kind_name, kind, unknown, [n for n in missing if n not in constants])
+    for order in itertools.permutations([n for n in missing if n not in constants]):
+        guessed = dict(zip(unknown, ((argument, None) for argument in order), strict=True))
+        yield Matching({**named, **guessed}, constants, tuple(guessed))
+
+
+def _require_fit(
+    who: str,
+    kind_name: str,
+    kind: Mapping[str, inspect.Parameter],
+    unknown: list[str],
+    missing: list[str],
+) -> None:
+    if len(unknown) > len(missing):
+        raise SubjectError(
+            f"{who} wants {', '.join(unknown)}, which {kind_name} has not: give it with --kwargs,"
+            f" or wrap it in a function of {', '.join(kind) or 'no arguments'}"
+        )
+    if len(missing) > len(unknown):
+        own = f", but {', '.join(unknown)}" if unknown else ""
+        raise SubjectError(
+            f"{who} does not take {', '.join(missing)}, without which no {kind_name} is built{own}:"
+            " say what they are called with --rename, or wrap it in a function that takes them"
+        )

@@ -1,0 +1,176 @@
+"""Drivers: the ways to build and drive somebody's layer or function from a call in the kind's own
+words.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from gradcheck.subjects import Subject
+from verification.cases import LayerCall
+from verification.references.row import Row, Trait
+from verification.subjects import functional
+from verification.subjects.arguments import Matching, matched_by_name, matchings
+from verification.subjects.loading import Factory, Loaded, SubjectError, importable_name
+from verification.subjects.native import Native
+from verification.subjects.optimizers import OptimizerSubject
+from verification.subjects.stateful import BACKWARD, Stateful, method
+from verification.subjects.told import Adapter
+from verification.subjects.translation import Axes, Translation, told_axes
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One way to drive a subject: which argument is which, and how tensors are translated.
+
+    names: those of the kind's parameters. taken: the arguments of the kind that the subject takes.
+    """
+
+    loaded: Loaded
+    names: tuple[str, ...]
+    told: Adapter
+    matching: Matching | functional.Call
+    translation: Translation
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The arguments of the kind that the subject takes."""
+        return self.matching.taken
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What was found out, in sentences."""
+        yield from self.matching.notes
+        yield from self.translation.notes
+
+    def with_axes(self, axes: Mapping[str, Axes]) -> Driver:
+        """The same with tensors in these orders of axes; the kind's own order needs no mention."""
+        turned = {n: order for n, order in axes.items() if list(order) != sorted(order)}
+        merged = {**self.translation.axes, **turned}
+        return replace(self, translation=replace(self.translation, axes=merged))
+
+    def asking(self, arguments: Sequence[str]) -> Driver:
+        """The same where a function's dict of arguments is asked for these alone."""
+        call = self.matching
+        if not arguments or not isinstance(call, functional.Call) or call.options is None:
+            return self
+        return replace(self, matching=replace(call, kind=tuple(arguments)))
+
+    def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+        """Build the subject."""
+        kind = call.kwargs
+        if isinstance(self.matching, functional.Call):
+            if isinstance(self.loaded, tuple):
+                return functional.FunctionPair(self.loaded, self.matching, kind, self.translation)
+            return functional.Differentiated(self.loaded, self.matching, kind, self.translation)
+        assert not isinstance(self.loaded, tuple)
+        if "lr" in kind:
+            return _optimizer(self.loaded, call, self.matching)
+        layer = _built(self.loaded, self.matching.call(kind), dtype, device)
+        if (
+            isinstance(layer, nn.Module)
+            and method(layer, (self.told.backward or "", *BACKWARD)) is None
+        ):
+            return Native(layer, self.names, self.translation)
+        return Stateful(layer, self.names, self.told, self.translation)
+
+
+def _built(
+    factory: Factory, arguments: Mapping[str, Any], dtype: torch.dtype, device: torch.device
+) -> Any:
+    # Most hand-written layers cannot be moved: their parameters are made where and as torch's
+    # defaults say.
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            layer = factory(**arguments)
+    finally:
+        torch.set_default_dtype(default)
+    return layer.to(device, dtype) if hasattr(layer, "to") else layer
+
+
+def _optimizer(factory: Factory, call: LayerCall, matching: Matching) -> OptimizerSubject:
+    arguments = call.kwargs
+    rates = arguments.pop("lr")
+    rate = next((own for own, (name, _) in matching.sources.items() if name == "lr"), "lr")
+
+    def make(params: Sequence[Any], lr: float) -> Any:
+        return factory(params, **{rate: lr}, **matching.call(arguments))
+
+    return OptimizerSubject(call.name, make, rates)
+
+
+def drivers(loaded: Loaded, row: Row, tensors: Sequence[str], told: Adapter) -> Iterator[Driver]:
+    """The ways to drive a subject, the likeliest first; `tensors` are the names of the kind's
+    inputs and, after them, its parameters.
+
+    Raises:
+        SubjectError: its arguments do not fit the kind's.
+    """
+    kind = row.signature.parameters
+    names = tuple(name for name in tensors if name not in ("input", "target"))
+    translations = list(_translations(loaded, told))
+    for matching in _matchings(loaded, row, kind, tensors, told):
+        for translation in translations:
+            yield Driver(loaded, names, told, matching, translation)
+
+
+def _matchings(
+    loaded: Loaded,
+    row: Row,
+    kind: Mapping[str, inspect.Parameter],
+    tensors: Sequence[str],
+    told: Adapter,
+) -> Iterator[Matching | functional.Call]:
+    renamed, constants = dict(told.rename), dict(told.kwargs)
+    first = loaded[0] if isinstance(loaded, tuple) else loaded
+    if isinstance(loaded, tuple) or functional.takes_tensors(first, kind):
+        parameters = functional.parameters_of(first)
+        by_position = isinstance(first, type)  # apply() of an autograd.Function
+        yield functional.call_of(
+            parameters, tensors, kind, renamed, constants, by_position=by_position
+        )
+        return
+    try:
+        theirs = dict(inspect.signature(first).parameters)
+    except (TypeError, ValueError):
+        raise SubjectError(f"{first!r} shows no signature: wrap it in a function") from None
+    wanted = dict(kind)
+    if Trait.DIFFERENTIABLE not in row.traits:  # an optimiser: the parameters come first
+        wanted.pop("params", None)
+        theirs.pop(next(iter(theirs), ""), None)
+    yield from matchings(importable_name(first), row.name, wanted, theirs, renamed, constants)
+
+
+CHANNELS_LAST: Mapping[str, Axes] = {"input": (0, 2, 3, 1), "output": (0, 2, 3, 1)}
+"""Images as batch x height x width x channels."""
+
+
+def _translations(loaded: Loaded, told: Adapter) -> Iterator[Translation]:
+    """Tensors or arrays, whichever the module of the code uses alone comes first; then images with
+    the channels last.
+    """
+    axes = told_axes(dict(told.layout))
+    first = loaded[0] if isinstance(loaded, tuple) else loaded
+    module = inspect.getmodule(first)
+    used = {getattr(value, "__name__", "") for value in vars(module).values()} if module else set()
+    numpy_first = "numpy" in used and "torch" not in used
+    for numpy in (numpy_first, not numpy_first):
+        yield Translation(numpy, axes)
+    for numpy in (numpy_first, not numpy_first):
+        yield Translation(numpy, {**CHANNELS_LAST, **axes})
+
+
+def held_by_constants(
+    constants: Mapping[str, Any], kind: Mapping[str, inspect.Parameter], renamed: Mapping[str, str]
+) -> dict[str, Any]:
+    """The arguments of the kind that the user's own constants hold at one value."""
+    found = {own: matched_by_name(own, kind, renamed) for own in constants}
+    return {s[0]: constants[own] for own, s in found.items() if s is not None and s[1] is None}

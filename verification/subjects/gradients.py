@@ -1,0 +1,71 @@
+"""Which gradient is which, in whatever a hand-written backward returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+from torch import Tensor
+
+from verification.subjects.parameters import is_array, usual_name
+from verification.subjects.translation import Translation
+
+INPUT_NAMES = ("x", "inp", "inputs", "input", "a_prev", "in_", "y_pred", "pred", "logits", "data")
+"""By which names hand-written code calls a layer's input."""
+
+_GRADIENT_NAMES = ("g", "gy", "dy", "dz", "delta", "upstream", "cotangent")
+
+
+def means_a_gradient(name: str) -> bool:
+    """Whether an argument of that name takes the gradient of the output."""
+    plain = name.lower().strip("_")
+    return plain in _GRADIENT_NAMES or "grad" in plain or plain.startswith(("dl", "dout", "d_out"))
+
+
+def gradients_by_name(
+    returned: Any,
+    inputs: Mapping[str, Tensor],
+    parameters: Mapping[str, Tensor],
+    translation: Translation,
+) -> dict[str, Tensor]:
+    """The gradients of the latest call by the kind's names: one is the input's; several stand in
+    the order of inputs and parameters, or have names of their own. None is left out.
+    """
+    known = {**inputs, **parameters}
+    if isinstance(returned, Mapping):
+        found = {_name_of(str(key), known): value for key, value in returned.items()}
+    elif isinstance(returned, (tuple, list)) and any(map(is_array, returned)):
+        found = dict(zip(known, _in_order(returned, list(known.values())), strict=False))
+    else:
+        found = {next(iter(known)): returned}
+    return {
+        name: translation.back(name, value, known[name])
+        for name, value in found.items()
+        if name in known and value is not None
+    }
+
+
+def _name_of(key: str, known: Mapping[str, Tensor]) -> str:
+    """Which tensor a gradient's name means: "dx", "grad_weight", "dW"."""
+    plain = key.lower().removesuffix("_grad").removeprefix("grad_").strip("_")
+    for candidate in (plain, plain.removeprefix("d").strip("_")):
+        if candidate in known:
+            return candidate
+        if candidate in INPUT_NAMES:
+            return next(iter(known))
+        usual = usual_name(candidate, list(known))
+        if usual is not None:
+            return usual
+    return key
+
+
+def _in_order(returned: Sequence[Any], known: Sequence[Tensor]) -> Sequence[Any]:
+    """Gradients in the order of the tensors that they belong to: the input's comes first, or last
+    if the sizes say so.
+    """
+    sizes = [int(numpy.prod(value.shape)) for value in returned if is_array(value)]
+    wanted = [tensor.numel() for tensor in known]
+    if len(sizes) == len(returned) == len(known) and sizes == wanted[1:] + wanted[:1] != wanted:
+        return [returned[-1], *returned[:-1]]
+    return returned

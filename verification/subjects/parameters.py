@@ -1,0 +1,301 @@
+"""Where hand-written layers keep their parameters and gradients, in all the ways met in the wild.
+
+Objects with `data` and `grad`; pairs, lists and dicts from `param()`, `params()`, `get_params()` or
+an attribute of that name; a flat list of values and gradients; plain attributes, `w` beside `dw`.
+What is read is read again every time: many a backward binds its gradients anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy
+import torch
+from torch import Tensor
+
+from gradcheck.held_parameters import Holder, Pair, find_parameters
+from verification.cases.subject_spec import Told
+
+VALUES = ("params", "get_params", "param", "parameters", "get_parameters")
+"""Methods or attributes that give the parameters, other than those of gradcheck's protocol."""
+
+GRADIENTS = ("grads", "get_grads", "gradients", "get_gradients", "grad_params", "dparams")
+"""Methods or attributes that give the gradients, in the order of the parameters."""
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "weight": ("w", "weights", "kernel", "kernels", "filters", "filter", "gamma", "scale", "gain"),
+    "bias": ("b", "biases", "beta", "shift", "offset"),
+}
+"""By which names hand-written layers call a parameter of the kind."""
+
+_GRADIENT_OF = (
+    *("d{}", "d_{}", "grad_{}", "{}_grad", "{}_gradient", "gradient_{}", "g{}", "g_{}", "{}g"),
+    *("del_{}", "delta_{}", "grad{}", "{}grad", "{}.grad"),
+)
+"""By which names they call a parameter's gradient."""
+
+
+class Place(Protocol):
+    """One parameter of a layer."""
+
+    @property
+    def name(self) -> str:
+        """What the layer calls it."""
+
+    @property
+    def value(self) -> Tensor:
+        """The tensor that the layer reads now."""
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """What its latest backward left."""
+
+    def rebind(self, value: Tensor) -> None:
+        """Let the layer use this value."""
+
+    def zero(self) -> None:
+        """Empty the gradient."""
+
+
+class Stored:
+    """A parameter that is a bare tensor or array, known by how it and its gradient are read."""
+
+    def __init__(
+        self, name: str, read: Callable[[], Any], read_gradient: Callable[[], Any]
+    ) -> None:
+        self.name = name
+        self._read = read
+        self._read_gradient = read_gradient
+
+    @property
+    def value(self) -> Tensor:
+        """The tensor that the layer reads now; an array shares its memory."""
+        return _tensor(self._read())
+
+    @property
+    def gradient(self) -> Tensor | None:
+        """What the layer's latest backward left, None where there is nothing yet."""
+        found = self._read_gradient()
+        return None if found is None else _tensor(found)
+
+    def rebind(self, value: Tensor) -> None:
+        """Let the layer use this value, wherever else it holds the same tensor or array."""
+        held = self._read()
+        if isinstance(held, Tensor) and held.dtype == value.dtype:
+            held.data = value
+        if self.value.data_ptr() != value.data_ptr():  # an array, or a view made for the occasion
+            self.value.copy_(value)
+
+    def zero(self) -> None:
+        """Empty the gradient, where there is one."""
+        if self.gradient is not None:
+            self.gradient.zero_()
+
+
+def _tensor(found: Any) -> Tensor:
+    if isinstance(found, Tensor):
+        return found.detach()
+    return torch.from_numpy(numpy.asarray(found))
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is a tensor or a numpy array."""
+    return isinstance(value, (Tensor, numpy.ndarray))
+
+
+def find_places(layer: Any, names: Sequence[str], held: Told = ()) -> dict[str, Place]:
+    """The layer's parameters by the names that the kind gives them, which stand in `names`, as far
+    as they are found; `held` are those whose attributes the user told.
+
+    Those of a layer that calls them otherwise are matched by names that are usual, else in order.
+    """
+    if not names:
+        return {}
+    if held:
+        return {name: _told(layer, *_two(attributes)) for name, attributes in held}
+    for find in (_protocol, _container, _attributes):
+        found = find(layer, names)
+        if found:
+            return _named(found, names)
+    return {}
+
+
+def _two(attributes: Any) -> tuple[str, str]:
+    value, gradient = attributes
+    return value, gradient
+
+
+def _told(layer: Any, value: str, gradient: str) -> Place:
+    return Stored(value, _reader(layer, value), _reader(layer, gradient))
+
+
+def _named(found: list[Place], names: Sequence[str]) -> dict[str, Place]:
+    own = [place.name for place in found]
+    if set(own) >= set(names):
+        return {place.name: place for place in found if place.name in names}
+    # All of them by usual names, or all in order: weight before bias is common to all.
+    by_name = {name: place for place in found if (name := usual_name(place.name, names))}
+    if len(by_name) == len(found):
+        return by_name
+    return dict(zip(names, found, strict=False))
+
+
+def usual_name(own: str, names: Sequence[str]) -> str | None:
+    """The parameter of the kind that a name usually means, if any."""
+    plain = own.rpartition(".")[2].strip("_").lower()
+    for name in names:
+        if plain == name or plain in NAMES.get(name, ()):
+            return name
+    return None
+
+
+def _protocol(layer: Any, names: Sequence[str]) -> list[Place]:
+    """By named_parameters(), parameters() or param(), as gradcheck takes them."""
+    try:
+        found = find_parameters(layer)
+        tensors = [tensor for place in found for tensor in (place.value, place.gradient)]
+        # A bare tensor has a `grad` that its layer may never fill: those are looked at below.
+        bare = hasattr(layer, "parameters") and any(map(is_array, layer.parameters()))
+    except (TypeError, ValueError, AttributeError, IndexError):
+        return []  # of another form: pairs of None, arrays, a dict
+    sound = all(isinstance(tensor, Tensor) for tensor in tensors[::2])
+    sound = sound and all(t is None or isinstance(t, Tensor) for t in tensors[1::2])
+    return list(found) if sound and not bare else []
+
+
+def _container(layer: Any, names: Sequence[str]) -> list[Place]:
+    """A list or dict of values, pairs, or values and gradients."""
+    for source in VALUES:
+        read = _maker(layer, source)
+        content = None if read is None else read()
+        if read is None or not isinstance(content, (list, tuple, dict)):
+            continue
+        keys = list(content) if isinstance(content, dict) else list(range(len(content)))
+        items = [content[key] for key in keys]
+        places = list(_items(layer, read, keys, items, names))
+        if places:
+            return places
+    return []
+
+
+def _items(
+    layer: Any,
+    read: Callable[[], Any],
+    keys: Sequence[Any],
+    items: Sequence[Any],
+    names: Sequence[str],
+) -> Iterator[Place]:
+    if items and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
+        for key, (value, _) in zip(keys, items, strict=True):
+            if value is not None:  # (None, None) holds the place of a layer without parameters
+                yield Stored(str(key), _item(read, key, 0), _item(read, key, 1))
+    elif items and all(map(is_array, items)):
+        yield from _values(layer, read, keys, items, names)
+    elif items and all(hasattr(item, "data") and hasattr(item, "grad") for item in items):
+        yield from (Holder(str(key), item) for key, item in zip(keys, items, strict=True))
+
+
+def _values(
+    layer: Any,
+    read: Callable[[], Any],
+    keys: Sequence[Any],
+    items: Sequence[Any],
+    names: Sequence[str],
+) -> Iterator[Place]:
+    """Bare values; their gradients follow in the same list, or stand in one of their own, in their
+    `grad`, or in attributes.
+    """
+    half = len(items) // 2
+    if len(items) == 2 * half and len(items) > len(names):
+        apart = [tuple(item.shape) for item in items]
+        order = [(i, half + i) for i in range(half)]
+        if apart[:half] != apart[half:]:
+            order = [(2 * i, 2 * i + 1) for i in range(half)]
+        for value, gradient in order:
+            yield Stored(str(keys[value]), _item(read, keys[value]), _item(read, keys[gradient]))
+        return
+    gradients = next(filter(None, (_maker(layer, source) for source in GRADIENTS)), None)
+    for key, item in zip(keys, items, strict=True):
+        own = _attribute_of(layer, item) or str(key)
+        if gradients is not None:
+            yield Stored(own, _item(read, key), _item(gradients, key))
+        else:
+            yield Stored(own, _item(read, key), _gradient_reader(layer, own, _item(read, key)))
+
+
+def _attributes(layer: Any, names: Sequence[str]) -> list[Place]:
+    """Attributes that have a usual name."""
+    found: list[Place] = []
+    for own, value in vars(layer).items():
+        if usual_name(own, names) is None:
+            continue
+        if is_array(value):
+            read = _reader(layer, own)
+            found.append(Stored(own, read, _gradient_reader(layer, own, read)))
+        elif hasattr(value, "data") and hasattr(value, "grad") and is_array(value.data):
+            found.append(Holder(own, value))
+    return found
+
+
+def _attribute_of(layer: Any, value: Any) -> str | None:
+    return next((name for name, held in vars(layer).items() if held is value), None)
+
+
+def _maker(layer: Any, source: str) -> Callable[[], Any] | None:
+    """How a method or an attribute is read; None where the layer has none."""
+    if not hasattr(layer, source):
+        return None
+
+    def read() -> Any:
+        found = getattr(layer, source)
+        content = found() if callable(found) else found
+        return list(content) if isinstance(content, Iterator) else content
+
+    return read
+
+
+def _item(read: Callable[[], Any], *path: Any) -> Callable[[], Any]:
+    def item() -> Any:
+        content = read()
+        for key in path:
+            content = content[key]
+        return content
+
+    return item
+
+
+def _reader(layer: Any, path: str) -> Callable[[], Any]:
+    """Reads an attribute, or an attribute of an attribute."""
+
+    def read() -> Any:
+        found = layer
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        return found
+
+    return read
+
+
+def _gradient_reader(layer: Any, own: str, value: Callable[[], Any]) -> Callable[[], Any]:
+    """Reads a gradient from the attribute that is named after its parameter, or from its `grad`.
+
+    Which one it is shows only after a backward.
+    """
+    kind = next((name for name in NAMES if usual_name(own, [name])), own)
+    spellings = dict.fromkeys(
+        s for n in (own, kind, *NAMES.get(kind, ())) for s in (n, n.lower(), n.upper())
+    )
+
+    def read() -> Any:
+        for spelling in spellings:
+            for pattern in _GRADIENT_OF:
+                found = _reader(layer, pattern.format(spelling))()
+                if is_array(found):
+                    return found
+        return getattr(value(), "grad", None)
+
+    return read
+
+
+__all__ = ["Holder", "Pair", "Place", "Stored", "find_places", "is_array", "usual_name"]

@@ -1,0 +1,99 @@
+"""What was found out about a foreign subject where its code may run: plain data, from which the
+process that may not run it draws the subject's cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from hypothesis.strategies import SearchStrategy
+
+from verification.cases import LayerCall
+from verification.references.enclosure import Precision
+from verification.references.laws import Enclosures, Law
+from verification.references.row import Row
+from verification.strategies.geometry import Geometry, Limits
+from verification.subjects.loading import Source
+
+Way = tuple[int, tuple[tuple[str, tuple[int, ...]], ...], tuple[str, ...]]
+"""The number of a driver, the orders of axes, and the arguments that a dict is asked for."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """digest: SHA-256 of the file that holds the subject; source: where it begins. offers: what its
+    adapter offers. fixed: arguments of the kind that it does not take, held at one value.
+    one_number: those that it takes as one number for all axes. unnamed: those that it takes by no
+    name ("same"). silent: tensors whose gradient it never returns. driven: which of the ways to
+    drive it was found, so that it need not be looked for again. outputs: of a described function,
+    those with a derivative. notes: all this in sentences.
+    """
+
+    digest: str | None = None
+    source: Source | None = None
+    offers: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, Any], ...] = ()
+    one_number: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    driven: Way = (0, (), ())
+    outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for json.dumps."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Probed:
+        """What `to_dict` wrote, out of JSON."""
+        return cls(**{name: _tuples(value) for name, value in data.items()})
+
+    def row(self, kind: Row) -> Row:
+        """The row of the kind, as far as this subject takes part in it."""
+        fixed = dict(self.fixed)
+
+        def geometries(limits: Limits) -> SearchStrategy[Geometry]:
+            free = kind.geometries(
+                replace(
+                    limits,
+                    fixed=self.fixed,
+                    one_number=frozenset(self.one_number),
+                    unnamed=frozenset(self.unnamed),
+                )
+            )
+            # A geometry may have moved an argument to make the rest fit.
+            return free.filter(
+                lambda g: all(g.layer.kwargs.get(n, v) == v for n, v in fixed.items())
+            )
+
+        law = _Without(kind.law, self.silent) if self.silent else kind.law
+        if not (fixed or self.one_number or self.unnamed):
+            return replace(kind, law=law)
+        return replace(kind, law=law, geometries=geometries)
+
+
+@dataclass(frozen=True)
+class _Without:
+    """A law that asks for no gradient of some tensors, since the subject returns none."""
+
+    law: Law
+    names: tuple[str, ...]
+
+    def degree(self, call: LayerCall) -> int:
+        return self.law.degree(call)
+
+    def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
+        return self.law.forward(call, tensors, precision)
+
+    def backward(
+        self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
+    ) -> Enclosures:
+        gradients = self.law.backward(call, tensors, cotangents, precision)
+        return {name: truth for name, truth in gradients.items() if name not in self.names}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,161 @@
+"""A hand-written layer with state: forward, then backward, whatever their names and arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradcheck.subjects import named_outputs
+from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, means_a_gradient
+from verification.subjects.loading import SubjectError
+from verification.subjects.parameters import Place, find_places, is_array
+from verification.subjects.told import Adapter
+from verification.subjects.translation import Translation
+
+FORWARD = ("forward", "forward_pass", "forward_propagation", "fprop", "__call__")
+BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "grad")
+"""By which names hand-written layers call their two methods, the usual one first."""
+
+_INPUT_GRADIENTS = ("dx", "dinputs", "dinput", "grad_input", "grad_x", "input_grad", "dX", "gx")
+"""Attributes that hold the input's gradient where backward returns none."""
+
+
+def method(layer: Any, names: Sequence[str]) -> Callable[..., Any] | None:
+    """The first of these methods that a layer has."""
+    for name in names:
+        found = getattr(layer, name, None)
+        if callable(found):
+            called: Callable[..., Any] = found
+            return called
+    return None
+
+
+def required(function: Callable[..., Any]) -> list[str]:
+    """The names of the arguments that a function cannot do without."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [
+        name
+        for name, p in inspect.signature(function).parameters.items()
+        if p.default is p.empty and p.kind in positional
+    ]
+
+
+class Stateful:
+    """One layer under the subject protocol. `names` are the kind's names for its parameters."""
+
+    def __init__(
+        self, layer: Any, names: Sequence[str], told: Adapter, translation: Translation
+    ) -> None:
+        forward = method(layer, FORWARD)
+        backward = method(layer, (told.backward,) if told.backward else BACKWARD)
+        if forward is None or backward is None:
+            raise SubjectError(
+                f"{type(layer).__name__} has no {'forward' if forward is None else 'backward'}():"
+                " a hand-written layer has forward(x) and backward(grad_output); name it with"
+                " --backward where it is called otherwise"
+            )
+        self.layer = layer
+        self.name = type(layer).__name__
+        self.translation = translation
+        self.held: dict[str, Place] = find_places(layer, names, told.held)
+        self._forward, self._backward = forward, backward
+        self._inputs: dict[str, Tensor] = {}
+        self._parameters: dict[str, Tensor] = {}
+        self._given: list[Any] = []
+        self._cache: tuple[Any, ...] = ()
+        self.offers = self._what_it_offers()
+
+    def _what_it_offers(self) -> frozenset[str]:
+        plain = self.translation == Translation() and self._forward.__name__ == "forward"
+        if not plain or self._backward.__name__ != "backward":
+            return frozenset()
+        offers = {"accumulate"} if self.held else set()
+        offers |= {"zero"} if hasattr(self.layer, "zero_grad") else set()
+        offers |= {"state"} if hasattr(self.layer, "state_dict") else set()
+        return frozenset(offers)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape in which the layer holds a parameter; None where it has none of that name."""
+        place = self.held.get(name)
+        return None if place is None else tuple(place.value.shape)
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Outputs by name, after the given parameters were bound."""
+        for name, value in parameters.items():
+            if name not in self.held:
+                raise SubjectError(
+                    f"{self.name} has no place for {name}: say where it is with"
+                    f" --held {name}=VALUE:GRADIENT, its attributes"
+                )
+            place = self.held[name]
+            place.rebind(_bindable(self.translation, name, value, self.shape(name)))
+        self._inputs, self._parameters = dict(inputs), dict(parameters)
+        self._given = [self.translation.there(name, x) for name, x in inputs.items()]
+        returned = self._forward(*self._given)
+        self._cache = ()
+        if isinstance(returned, tuple) and returned and is_array(returned[0]):
+            returned, *cache = returned
+            self._cache = tuple(cache)
+        first = next(iter(inputs.values()))
+        output = self.translation.back("output", returned, first, same_size=False)
+        return named_outputs(output)
+
+    def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Gradients of the latest forward: what gradients the layer holds are emptied first."""
+        for place in self.held.values():
+            place.zero()
+        gradients = self._returned(self._call_backward(cotangents))
+        for name, place in self.held.items():
+            if name in gradients or name not in self._parameters:
+                continue
+            like, found = self._parameters[name], place.gradient
+            # A copy: the layer's buffer is emptied and filled again by the next call.
+            gradients[name] = (
+                torch.zeros_like(like)
+                if found is None
+                else self.translation.back(name, found.detach().clone(), like)
+            )
+        return gradients
+
+    def _call_backward(self, cotangents: Mapping[str, Tensor]) -> Any:
+        given = [self.translation.there(name, g) for name, g in cotangents.items()]
+        wanted = required(self._backward)
+        if not wanted and not inspect.signature(self._backward).parameters:
+            # A loss begins the way back: its gradient is that for cotangent 1.
+            (cotangent,) = given
+            return _scaled(self._backward(), cotangent)
+        if len(wanted) <= len(given):
+            return self._backward(*given)
+        if self._cache:
+            return self._backward(*given, *self._cache)
+        if len(wanted) == len(self._given) and not any(map(means_a_gradient, wanted)):
+            (cotangent,) = given
+            return _scaled(self._backward(*self._given), cotangent)
+        if means_a_gradient(wanted[0]) or wanted[-1].lower() in INPUT_NAMES:
+            return self._backward(*given, *self._given)
+        return self._backward(*self._given, *given)
+
+    def _returned(self, returned: Any) -> dict[str, Tensor]:
+        if returned is None:
+            attributes = (getattr(self.layer, name, None) for name in _INPUT_GRADIENTS)
+            returned = next(filter(is_array, attributes), None)
+        return gradients_by_name(returned, self._inputs, self._parameters, self.translation)
+
+
+def _bindable(
+    translation: Translation, name: str, value: Tensor, shape: tuple[int, ...] | None
+) -> Tensor:
+    given = translation.there(name, value, shape)
+    return given if isinstance(given, Tensor) else torch.from_numpy(given)
+
+
+def _scaled(gradient: Any, cotangent: Any) -> Any:
+    if isinstance(gradient, (tuple, list)):
+        return tuple(_scaled(part, cotangent) for part in gradient)
+    return gradient * cotangent if is_array(gradient) else gradient

@@ -1,0 +1,109 @@
+"""From the suite's tensors to what a subject holds, and back: numpy arrays, other orders of axes,
+weights flattened to a matrix.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from verification.subjects.loading import SubjectError
+
+Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """numpy: whether the subject computes on numpy arrays. axes: the order in which it holds a
+    tensor's axes, by the tensor's name, as in numpy.transpose; the kind's own order is left out.
+    """
+
+    numpy: bool = False
+    axes: Mapping[str, Axes] = field(default_factory=dict)
+
+    def there(self, name: str, tensor: Tensor, shape: tuple[int, ...] | None = None) -> Any:
+        """A tensor as the subject takes it: memory is shared unless a new shape needs a copy."""
+        given = self.turned(name, tensor)
+        if shape is not None and tuple(given.shape) != shape:
+            given = given.reshape(shape)
+        # A bfloat16 has no numpy type: what numpy says to it is the subject's answer.
+        return given.detach().cpu().numpy() if self.numpy else given
+
+    def turned(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor with its axes in the subject's order."""
+        axes = self.axes.get(name)
+        return tensor if axes is None or len(axes) != tensor.dim() else tensor.permute(axes)
+
+    def back(self, name: str, value: Any, like: Tensor, *, same_size: bool = True) -> Any:
+        """What the subject returned as a tensor of the suite's; `like` is one of the dtype that is
+        wanted and, where `same_size`, of the shape. What is no tensor is left to the judge.
+        """
+        if isinstance(value, (numpy.ndarray, numpy.generic)) or (self.numpy and _number(value)):
+            # numpy computes in float64 where its own parameters are: rounded once more.
+            value = torch.from_numpy(numpy.asarray(value)).to(like.device, like.dtype)
+        if not isinstance(value, Tensor):
+            return value
+        value = value.detach()
+        if same_size and value.numel() == like.numel():
+            value = value.reshape(self.turned(name, like).shape)
+        return self.turned_back(name, value)
+
+    def turned_back(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor of the subject's with its axes in the kind's order."""
+        axes = self.axes.get(name)
+        if axes is None or len(axes) != tensor.dim():
+            return tensor
+        return tensor.permute([axes.index(i) for i in range(len(axes))])
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What was found, in sentences."""
+        if self.numpy:
+            yield "takes numpy arrays; results are converted to the dtype of the input"
+        for name, axes in self.axes.items():
+            yield f"{name} is held with its axes in the order {', '.join(map(str, axes))}"
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def orders(shape: tuple[int, ...], own: tuple[int, ...]) -> Iterator[Axes]:
+    """The orders of axes in which a tensor of that shape can fill one of the subject's shape, the
+    kind's own order first; axes that stand together may be flattened into one.
+    """
+    for axes in itertools.permutations(range(len(shape))):
+        if _fills([shape[i] for i in axes], list(own)):
+            yield axes
+
+
+def _fills(sizes: list[int], own: list[int]) -> bool:
+    """Whether runs of these sizes multiply to the others, in order; sizes of 1 do not count."""
+    left = [size for size in sizes if size != 1]
+    for size in (size for size in own if size != 1):
+        product = 1
+        while left and product < size:
+            product *= left.pop(0)
+        if product != size:
+            return False
+    return not left
+
+
+def told_axes(layout: Mapping[str, Any]) -> dict[str, Axes]:
+    """The orders of axes that a user told.
+
+    Raises:
+        SubjectError: one of them is no order of axes.
+    """
+    for name, axes in layout.items():
+        if not isinstance(axes, tuple) or sorted(axes) != list(range(len(axes))):
+            raise SubjectError(
+                f"layout of {name!r} is {axes!r}: give the order of its axes, such as 2,3,1,0"
+            )
+    return dict(layout)
