@@ -48,7 +48,8 @@ class Limits:
     from, the simplest first; `waived` are the clauses whose cases are left out; `fixed` are
     arguments held at one value, because the layer under judgement does not take them; `one_number`
     are those that it takes as one number and not as one for each axis, `unnamed` those that it
-    takes as numbers and not by a name ("same").
+    takes as numbers and not by a name ("same"). `axes` are the numbers of axes that its first input
+    may have; any, if empty.
     """
 
     elements: int = 500
@@ -57,6 +58,7 @@ class Limits:
     fixed: tuple[tuple[str, Any], ...] = ()
     one_number: frozenset[str] = frozenset()
     unnamed: frozenset[str] = frozenset()
+    axes: frozenset[int] = frozenset()
 
     def held(self, argument: str) -> Any:
         """The value that an argument is held at, or None where it is free."""
@@ -68,6 +70,11 @@ class Limits:
         if argument in held:
             return st.just(held[argument])
         return _restricted(choices, argument in self.one_number, argument in self.unnamed)
+
+    def further_axes(self, options: tuple[int, ...], *, beside: int) -> SearchStrategy[int]:
+        """How many axes an input has beside so many that it always has."""
+        taken = tuple(n for n in options if not self.axes or n + beside in self.axes)
+        return choices(taken or options)
 
     def with_empty_batch(self) -> Limits:
         """The same limits with batch size 0 among the choices."""
@@ -132,7 +139,7 @@ def draw_shape(draw: DrawFn, limits: Limits) -> Shape:
     """1 to 4 axes of different sizes, the first of them the batch; images are the common case."""
     shape = [draw(choices(limits.batches))]
     room = limits.elements // max(1, shape[0])
-    for _ in range(draw(choices((0, 1, 2, 3, 3)))):
+    for _ in range(draw(limits.further_axes((0, 1, 2, 3, 3), beside=1))):
         shape.append(draw(numbers(1, max(1, min(5, room)))))
         room //= shape[-1]
     return tuple(shape)
@@ -148,7 +155,7 @@ def elementwise(draw: DrawFn, limits: Limits, name: str) -> Geometry:
 def linear_maps(draw: DrawFn, limits: Limits) -> Geometry:
     """Linear: a batch, up to two more axes, and features in and out of different numbers."""
     batch = draw(choices(limits.batches))
-    leading = [draw(numbers(1, 3)) for _ in range(draw(choices((0, 1, 2))))]
+    leading = [draw(numbers(1, 3)) for _ in range(draw(limits.further_axes((0, 1, 2), beside=2)))]
     room = max(1, limits.elements // math.prod((max(1, batch), *leading)))
     features, outputs = draw(numbers(1, min(8, room))), draw(numbers(1, 5))
     bias = draw(limits.choose("bias", choices((True, False))))
