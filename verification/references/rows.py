@@ -4,6 +4,7 @@ one more module here.
 
 from verification.references import (
     activations,
+    attention,
     containers,
     convolution,
     linear,
@@ -27,6 +28,7 @@ _FAMILIES = (
     pooling,
     rearranging,
     resampling,
+    attention,
 )
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}

@@ -1,0 +1,46 @@
+"""Geometry of attention: as many heads as there are, queries other in number than keys."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from verification.cases import LayerCall
+from verification.strategies.geometry import Geometry, Limits, choices, numbers
+
+SCALES = (None, 1.0, 0.3)
+"""What scores are multiplied by; None is one over the root of the features."""
+
+TRUTHS = "attn_mask"
+"""The fourth input, where it says which query may look at which key."""
+
+ADDED = "attn_bias"
+"""The fourth input, where it is added to the scores."""
+
+
+@st.composite
+def attentions(draw: DrawFn, limits: Limits) -> Geometry:
+    """ScaledDotProductAttention: with heads or without, a causal mask, a mask of truth values for
+    each sample, numbers that are added, or none; keys and values have features of their own number.
+    """
+    batch = draw(choices(limits.batches))
+    heads = draw(choices(((), (1,), (2,), (3,))))
+    queries, keys = draw(numbers(1, 5)), draw(numbers(1, 5))
+    features, values = draw(numbers(1, 4)), draw(numbers(1, 3))
+    causal = draw(limits.choose("is_causal", choices((False, True))))
+    layer = LayerCall.of(
+        "ScaledDotProductAttention",
+        is_causal=causal,
+        scale=draw(limits.choose("scale", choices(SCALES))),
+    )
+    inputs = [
+        ("query", (batch, *heads, queries, features)),
+        ("key", (batch, *heads, keys, features)),
+        ("value", (batch, *heads, keys, values)),
+    ]
+    mask = "" if causal else draw(choices(("", TRUTHS, ADDED)))
+    if mask:
+        shared = draw(choices((False, True))) if heads else False
+        ahead = (1,) if shared else heads
+        inputs.append((mask, (batch, *ahead, queries, keys)))
+    return Geometry(layer, tuple(inputs), domains=((TRUTHS, "mask"),))
