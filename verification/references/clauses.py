@@ -22,6 +22,7 @@ class Clause(StrEnum):
     SIXTEEN_BITS = "16-bit dtypes"
     ORDER_OF_CALLS = "order of calls"
     AXIS_ORDER = "memory that holds the axes in another order"
+    PARAMETER_GAPS = "parameters with gaps in memory"
     STRIDED_SAME = "padding 'same' with a stride"
     LARGE_NEAREST = "nearest upsampling to more than 128 rows and columns together"
     SMALL_IMAGE = "an image smaller than the kernel, which padding makes large enough"

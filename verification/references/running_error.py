@@ -7,9 +7,10 @@ same operations gives every gradient with its bound.
 Source: N. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 3.3 (running
 error analysis, after Wilkinson). One thing differs. There each operation's rounding counts against
 its own result, and the bound holds for one order of operations. Here sums, products and copies
-carry Σ|terms|, and their roundings count against that: the bound holds however terms are
-associated, products are distributed and sums are ordered, as in (3.11) there. So it covers a
-variance in one pass or two, and a gradient whose sums are split. Only what is not linear (a
+carry Σ|terms|, and their roundings count against that, as in (3.11) there: the bound holds for
+products that are distributed or factored, and for sums in any order and in any parts. So it covers
+a variance in one pass or two, and a gradient whose sums are split. Where another algorithm rounds a
+term more often than the one written, the row says so with `rounded`. What is not linear (a
 quotient's denominator, exp, sqrt) starts the terms afresh.
 
 Operands count as independent: the errors of x in x * x add up, though they are the same.
@@ -86,14 +87,11 @@ class Number:
         return self.made(self.enclosure)
 
     def like(self, number: Number | Tensor | float) -> Number:
-        """A constant beside this number: a float is rounded to the layer's dtype, as a layer does
-        before it multiplies; a tensor is taken as given in that dtype.
-        """
+        """A constant beside this number; a layer may round it to its own dtype first."""
         if isinstance(number, Number):
             return number
         value = torch.as_tensor(number, dtype=torch.float64)
-        held = isinstance(number, Tensor) or bool(value == value.to(self.precision.dtype))
-        error = value.abs() * (0.0 if held else gamma(self.precision, 1))
+        error = (value - value.to(self.precision.dtype)).abs()
         return Number(Enclosure(value, error, value.abs(), integers(value)), self.precision)
 
     # Arithmetic
@@ -225,6 +223,20 @@ class Number:
         """The mean over some axes: their sum, divided by the number of terms."""
         total = self.sum(dims, keepdim)
         return total / (self.value.numel() // max(1, total.value.numel()))
+
+    def rounded(self, times: int) -> Number:
+        """The same number, rounded so many times more: other algorithms may add a term to others
+        earlier, and then round it with each of them.
+        """
+        e = self.enclosure
+        enclosure = settled(
+            self.precision,
+            e.value,
+            inherited=e.error,
+            magnitude=e.magnitude,
+            roundings=times,
+        )
+        return self.made(enclosure, Pull(self, lambda g: g))
 
     def moved(self, move: Move) -> Number:
         """The number rearranged: reshaped, permuted, expanded, indexed, gathered, padded with

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call
 
 import scratch_layers
 from gradcheck.subjects import ModuleSubject, Subject
@@ -75,8 +76,21 @@ class TorchOptimizer:
         self._inner.step()
 
 
+class TwinSubject(ModuleSubject):
+    """A module whose row may give its buffers (running statistics) beside its parameters.
+
+    Buffers are the module's own: they are copied, as load_state_dict does it, and constant.
+    """
+
+    def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
+        own = {name: buffer.clone() for name, buffer in self.layer.named_buffers()}
+        given = {n: t.detach().contiguous() if n in own else t for n, t in parameters.items()}
+        result: object = functional_call(self.layer, own | given, tuple(inputs))
+        return result
+
+
 def _module(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
-    return ModuleSubject(build_module(call, dtype, device))
+    return TwinSubject(build_module(call, dtype, device))
 
 
 def _optimizer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
