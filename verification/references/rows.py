@@ -12,6 +12,7 @@ from verification.references import (
     optimizers,
     pooling,
     rearranging,
+    recurrent,
     resampling,
     upsampling,
 )
@@ -29,6 +30,7 @@ _FAMILIES = (
     rearranging,
     resampling,
     attention,
+    recurrent,
 )
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}
