@@ -13,11 +13,13 @@ from gradcheck.complex_numbers import RealViews, as_real
 from gradcheck.errors import EvaluationError, Tensors
 from gradcheck.evaluation import flatten, judged_outputs
 from gradcheck.jacobians import Basis
-from gradcheck.judging import judge_all
+from gradcheck.judging import Verdict, judge_all
 from gradcheck.lines import miss_probability, signed_integers
+from gradcheck.modes import Modes
 from gradcheck.narrow import NarrowPoint, is_narrow
+from gradcheck.recognition import arranged
 from gradcheck.report import GradientReport, Method
-from gradcheck.subjects import LayerSubject, Subject, arranged, as_subject
+from gradcheck.subjects import LayerSubject, Subject, as_subject
 
 _STRENGTH: tuple[Basis, ...] = ("exact", "derived", "estimated")
 _DRAWN_COTANGENTS = 2
@@ -136,10 +138,21 @@ def _answer(
     if complaints:
         return GradientReport(name, (), tuple(complaints), point.basis, ())
     exactly = may_move and not narrow  # 16 bits leave no room for exact sums
-    verdicts = judge_all(point, judged, method, generator, exactly, may_move) if judged else []
+    verdicts: list[Verdict] = []
+    modes = Modes()
+    if judged:
+        verdicts, modes = judge_all(point, judged, method, generator, exactly, may_move)
     weakest = max((basis for _, basis in verdicts), key=_STRENGTH.index, default=point.basis)
     others = [n for n, t in tensors.items() if t.is_floating_point() and n not in judged]
-    return GradientReport(name, tuple(r for r, _ in verdicts), (), weakest, tuple(others))
+    return GradientReport(
+        subject=name,
+        tensors=tuple(report for report, _ in verdicts),
+        complaints=(),
+        basis=weakest,
+        not_judged=tuple(others),
+        modes=modes.judged,
+        modes_refused=modes.refused,
+    )
 
 
 def own_parameters(subject: Subject) -> Tensors:

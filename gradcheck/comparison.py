@@ -59,6 +59,16 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """A comparison at ``point`` in which nothing is wrong."""
+
+    point: "Point"
+    name: str
+    lines: Lines
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
 class Question:
     """What is asked at every point: whose gradients, for which cotangents, with which analysis."""
 
@@ -143,10 +153,7 @@ class Point:
 
     def analytic(self, name: str, lines: Lines) -> Tensor:
         """The gradients' side, g . d, [cotangents, lines] float64."""
-        gradient = self._gradient(name)
-        if lines.dense is None:
-            return gradient[:, lines.entries]
-        return gradient @ lines.dense.reshape(len(lines), -1).to(torch.float64).T
+        return lines.products(self._gradient(name))
 
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
         """Both sides along all lines; ``thorough`` tries every step (see ``jacobian_along``)."""

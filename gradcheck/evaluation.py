@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradcheck.subjects import Evaluable, Subject
+from gradcheck.subjects import Subject
+from gradcheck.transformable import Transformable
 
 CHUNK_ELEMENTS = 1 << 19
 """float64 elements in one call or one table: 4 MiB, which stay within the caches."""
@@ -123,7 +124,7 @@ class Evaluator:
         if not self.base.numel() or not self.tensor(name).numel():
             return []
         ways: list[Shared] = []
-        if isinstance(self.subject, Evaluable) and "vmap" in self.subject.offers:
+        if isinstance(self.subject, Transformable) and "vmap" in self.subject.offers:
             ways.append("mapped")
         if name in self.inputs and self.inputs[name].dim():
             ways += [
@@ -151,7 +152,7 @@ class Evaluator:
 
     def _mapped(self, name: str, points: Tensor) -> Tensor:
         subject = self.subject
-        if not isinstance(subject, Evaluable):
+        if not isinstance(subject, Transformable):
             raise TypeError(f"{subject.name} is evaluated by forward only")
 
         def outputs(point: Tensor) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Comparison, Point, Question
+from gradcheck.comparison import Agreement, Comparison, Point, Question
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
 from gradcheck.jacobians import Basis
@@ -111,7 +111,7 @@ class ExactPoint(Point):
         if not torch.equal(apart.sum(0), together[0]):
             raise NotExact(f"{name} enters nonlinearly, or is rounded")
 
-    def agrees(self, name: str) -> Comparison | None:
+    def agrees(self, name: str) -> Agreement | None:
         """Both sides along random directions, or None where they differ.
 
         The differences are central ones, which are exact for maps of degree two as well.
@@ -125,7 +125,8 @@ class ExactPoint(Point):
         if bool(self._rounded.any()) or not torch.equal(expected, got):
             return None
         nothing = torch.zeros_like(got)
-        return Comparison(expected, got, nothing, nothing != 0, "exact")
+        comparison = Comparison(expected, got, nothing, nothing != 0, "exact")
+        return Agreement(self, name, lines, comparison)
 
     def _differences(self, evaluator: Evaluator, name: str, directions: Tensor) -> Tensor:
         """(f(x + s d) - f(x)) / s, [L, M], exact in float64."""
@@ -168,7 +169,7 @@ def exact_point(
 
 def agrees_exactly(
     point: Point, names: Sequence[str], generator: torch.Generator
-) -> Comparison | None:
+) -> Agreement | None:
     """Both sides along directions through all tensors of ``names`` at once, where nothing differs.
 
     Maps of degree at most two in all tensors together can be judged so, if there is room for the

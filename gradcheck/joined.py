@@ -12,7 +12,8 @@ from torch import Tensor
 from gradcheck.comparison import Question
 from gradcheck.errors import Tensors
 from gradcheck.rounding import significand_bits
-from gradcheck.subjects import Evaluable, Subject
+from gradcheck.subjects import Subject
+from gradcheck.transformable import Transformable
 
 JOINED = "all tensors"
 
@@ -29,7 +30,7 @@ class Joined:
         self, subject: Subject, inputs: Tensors, parameters: Tensors, scales: Mapping[str, float]
     ) -> None:
         self.name = subject.name
-        self.offers = subject.offers & {"vmap"}
+        self.offers = subject.offers & {"jvp", "vmap"}
         self._subject, self._inputs, self._parameters = subject, inputs, parameters
         self._tensors = {**inputs, **parameters}
         self._scales = scales
@@ -44,10 +45,21 @@ class Joined:
         return self._subject.forward(*self._apart(inputs[JOINED]))
 
     def evaluate(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
-        """The subject's outputs without a graph; TypeError where it has no such call."""
-        if not isinstance(self._subject, Evaluable):
-            raise TypeError(f"{self.name} is evaluated by forward only")
-        return self._subject.evaluate(*self._apart(inputs[JOINED]))
+        """The subject's outputs, without a graph."""
+        return self._transformable().evaluate(*self._apart(inputs[JOINED]))
+
+    def jvp(self, inputs: Tensors, parameters: Tensors, tangents: Tensors) -> dict[str, Tensor]:
+        """Derivatives of the outputs along a vector, by forward mode."""
+        tangent = self._split(tangents[JOINED])
+        return self._transformable().jvp(*self._apart(inputs[JOINED]), tangent)
+
+    def batched_vjp(
+        self, inputs: Tensors, parameters: Tensors, cotangents: Tensors
+    ) -> dict[str, Tensor]:
+        """The gradients [B, N] of all tensors as one, for cotangents [B, *shape]."""
+        found = self._transformable().batched_vjp(*self._apart(inputs[JOINED]), cotangents)
+        parts = [found[n].flatten(1).to(self._dtype) * s for n, s in self._scales.items()]
+        return {JOINED: torch.cat(parts, 1)}
 
     def vjp(self, cotangents: Tensors) -> dict[str, Tensor]:
         """The gradients of all tensors as one."""
@@ -55,17 +67,26 @@ class Joined:
         parts = {name: gradients[name] * scale for name, scale in self._scales.items()}
         return {JOINED: self._together(parts)}
 
+    def _transformable(self) -> Transformable:
+        """The subject; TypeError where it has no such calls."""
+        if not isinstance(self._subject, Transformable):
+            raise TypeError(f"{self.name} has forward and vjp only")
+        return self._subject
+
     def _together(self, parts: Tensors) -> Tensor:
         return torch.cat([part.flatten().to(self._dtype) for part in parts.values()])
 
     def _apart(self, vector: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        sizes = [self._tensors[name].numel() for name in self._scales]
-        parts = dict(zip(self._scales, torch.split(vector, sizes), strict=True))
-        moved = {name: self._part(name, part) for name, part in parts.items()}
+        moved = self._split(vector)
         return (
             {name: moved.get(name, tensor) for name, tensor in self._inputs.items()},
             {name: moved.get(name, tensor) for name, tensor in self._parameters.items()},
         )
+
+    def _split(self, vector: Tensor) -> dict[str, Tensor]:
+        sizes = [self._tensors[name].numel() for name in self._scales]
+        parts = zip(self._scales, torch.split(vector, sizes), strict=True)
+        return {name: self._part(name, part) for name, part in parts}
 
     def _part(self, name: str, part: Tensor) -> Tensor:
         like = self._tensors[name]

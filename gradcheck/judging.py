@@ -7,15 +7,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Comparison, Point
+from gradcheck.comparison import Agreement, Comparison, Point
 from gradcheck.evaluation import CHUNK_ELEMENTS, PointError, power_of_two_near
 from gradcheck.exactness import (
+    ExactPoint,
     NotExact,
     agrees_exactly,
     exact_bits_and_count,
     exact_lines,
     exact_point,
 )
+from gradcheck.findings import entries_along, mismatches_along
 from gradcheck.jacobians import GRID, Basis
 from gradcheck.joined import joined
 from gradcheck.lines import (
@@ -26,10 +28,10 @@ from gradcheck.lines import (
     miss_probability,
     random_lines,
 )
+from gradcheck.modes import Modes, compare_modes, offers_modes, wrong_in
 from gradcheck.nearby import confirmed, neighbour, neighbourhood
-from gradcheck.patterns import Entries
 from gradcheck.projections import locate
-from gradcheck.report import Method, Mismatch, TensorReport
+from gradcheck.report import Method, TensorReport
 from gradcheck.rounding import HIDING
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
@@ -48,28 +50,39 @@ def judge_all(
     generator: torch.Generator,
     exactly: bool,
     look_elsewhere: bool,
-) -> list[Verdict]:
+) -> tuple[list[Verdict], Modes]:
     """Judge the gradients of all ``names``, and say what the bounds rest on.
 
     ``exactly`` where the map allows that. What is wrong there is shown at ``point`` itself, if
     it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right
-    within bounds is judged at a second point too.
+    within bounds is judged at a second point too, and in every other mode that the subject offers.
     """
-    verdicts = _judge_exactly(point, names, method, generator) if exactly else None
+    verdicts, seen = _judge_exactly(point, names, method, generator) if exactly else (None, None)
     if verdicts is None:
         verdicts = [_judge(point, name, method, generator) for name in names]
-        if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
-            _look_elsewhere(point, verdicts, generator)
-        return verdicts
-    for place, (report, _) in enumerate(verdicts):
-        if report.mismatches:
-            here = _judge(point, report.tensor, method, generator)
-            if here[0].mismatches:
-                verdicts[place] = here
-    return verdicts
+        exactly = False
+    elif any(report.mismatches for report, _ in verdicts):
+        return [_shown_here(point, v, method, generator) for v in verdicts], Modes()
+    if not look_elsewhere or any(report.mismatches for report, _ in verdicts):
+        return verdicts, Modes()
+    if seen is None and (not exactly or offers_modes(point)):
+        seen = _look_elsewhere(point, verdicts, generator)
+    return verdicts, _judge_modes(point, seen, verdicts, generator) if seen else Modes()
 
 
-def _look_elsewhere(point: Point, verdicts: list[Verdict], generator: torch.Generator) -> None:
+def _shown_here(
+    point: Point, verdict: Verdict, method: Literal["auto", Method], generator: torch.Generator
+) -> Verdict:
+    """A verdict at integers, or that at the point that was asked about if it shows the same."""
+    if not verdict[0].mismatches:
+        return verdict
+    here = _judge(point, verdict[0].tensor, method, generator)
+    return here if here[0].mismatches else verdict
+
+
+def _look_elsewhere(
+    point: Point, verdicts: list[Verdict], generator: torch.Generator
+) -> Agreement | None:
     """Replace verdicts by those at another point, where gradients are wrong there.
 
     A backward that kept something of its first call is right at that call's point for ever. All
@@ -80,14 +93,30 @@ def _look_elsewhere(point: Point, verdicts: list[Verdict], generator: torch.Gene
     scales = {r.tensor: power_of_two_near(beside[r.tensor]) for r, _ in verdicts}
     question, *tensors, name = joined(point.question, inputs, parameters, scales)
     together = type(point)(question, *tensors)
-    report, _ = _judge_at(together, name, "projection", generator)
+    report, lines, comparison = _judge_at(together, name, "projection", generator)
     if not report.mismatches:
-        return
+        return Agreement(together, name, lines, comparison)
     apart = point.at(beside)
     for place, (report, _) in enumerate(verdicts):
-        there, comparison = _judge_at(apart, report.tensor, "projection", generator)
+        there, _, comparison = _judge_at(apart, report.tensor, "projection", generator)
         if there.mismatches:
             verdicts[place] = replace(there, where="beside"), comparison.basis
+    return None
+
+
+def _judge_modes(
+    point: Point, seen: Agreement, verdicts: list[Verdict], generator: torch.Generator
+) -> Modes:
+    """Replace verdicts by those on another mode, where that derives wrongly."""
+    modes, judged = compare_modes(seen)
+    for mode, comparison in judged.items():
+        if not bool(comparison.wrong.any()):
+            continue
+        names = [report.tensor for report, _ in verdicts]
+        found = wrong_in(mode, neighbour(point, generator), names)
+        for place, (report, basis) in enumerate(verdicts):
+            verdicts[place] = next((f for f in found if f.tensor == report.tensor), report), basis
+    return modes
 
 
 def _judge_exactly(
@@ -95,49 +124,48 @@ def _judge_exactly(
     names: Sequence[str],
     method: Literal["auto", Method],
     generator: torch.Generator,
-) -> list[Verdict] | None:
+) -> tuple[list[Verdict] | None, Agreement | None]:
     """Verdicts where nothing is rounded; None if something is, or turns out to be."""
     if method != "full":
         agreed = agrees_exactly(point, names, generator)
         if agreed is not None:
-            return [_exactly_right(point, name, agreed) for name in names]
+            return [_exactly_right(point, name, agreed.comparison) for name in names], agreed
     exact = exact_point(point, names, generator, method == "full")
     if exact is None:
-        return None
-    verdicts: list[Verdict] = []
-    for name in names:
-        tensor = exact.tensor(name)
-        random = exact_lines(tensor, generator)
-        entries = method == "full" or tensor.numel() <= len(random)
-        try:
-            lines, comparison = random, exact.compare(name, random)
-            if entries:
-                lines = along_entries(tensor)
-                comparison = exact.compare(name, lines)
-            elif bool(comparison.wrong.any()):
-                lines, comparison = _by_entry(exact, name, lines, comparison)
-        except (NotExact, PointError):
-            return None
-        bits, count = exact_bits_and_count(exact.dtype)
-        hidden = miss_probability(bits, count)  # from the cotangents
-        verdicts.append(
-            (
-                TensorReport(
-                    tensor=name,
-                    size=tensor.numel(),
-                    method="full" if len(lines) == tensor.numel() else "projection",
-                    comparisons=comparison.bound.numel(),
-                    undecided=0,
-                    mismatches=_mismatches(name, lines, comparison),
-                    entries=_entries(tensor, lines, comparison),
-                    may_miss=hidden if entries else 2 * hidden,
-                    resolution=HIDING * comparison.bound.max().item(),
-                    where="integers",
-                ),
-                comparison.basis,
-            )
-        )
-    return verdicts
+        return None, None
+    try:
+        return [_judge_entries_exactly(exact, name, method, generator) for name in names], None
+    except (NotExact, PointError):
+        return None, None
+
+
+def _judge_entries_exactly(
+    exact: ExactPoint, name: str, method: Literal["auto", Method], generator: torch.Generator
+) -> Verdict:
+    """The verdict on one tensor; NotExact where something turns out to be rounded."""
+    tensor = exact.tensor(name)
+    random = exact_lines(tensor, generator)
+    entries = method == "full" or tensor.numel() <= len(random)
+    lines, comparison = random, exact.compare(name, random)
+    if entries:
+        lines = along_entries(tensor)
+        comparison = exact.compare(name, lines)
+    elif bool(comparison.wrong.any()):
+        lines, comparison = _by_entry(exact, name, lines, comparison)
+    hidden = miss_probability(*exact_bits_and_count(exact.dtype))  # from the cotangents
+    report = TensorReport(
+        tensor=name,
+        size=tensor.numel(),
+        method="full" if len(lines) == tensor.numel() else "projection",
+        comparisons=comparison.bound.numel(),
+        undecided=0,
+        mismatches=mismatches_along(name, lines, comparison),
+        entries=entries_along(tensor, lines, comparison),
+        may_miss=hidden if entries else 2 * hidden,
+        resolution=HIDING * comparison.bound.max().item(),
+        where="integers",
+    )
+    return report, comparison.basis
 
 
 def _exactly_right(point: Point, name: str, agreed: Comparison) -> Verdict:
@@ -167,9 +195,9 @@ def _judge(
     Where kinks left room between their slopes, or a comparison is undecided, a point beside it
     decides: there every derivative is one number.
     """
-    report, comparison = _judge_at(point, name, method, generator)
+    report, _, comparison = _judge_at(point, name, method, generator)
     if not report.mismatches and (bool(comparison.kinked.any()) or report.undecided):
-        beside, _ = _judge_at(neighbour(point, generator), name, method, generator)
+        beside, *_ = _judge_at(neighbour(point, generator), name, method, generator)
         if beside.mismatches:
             report = replace(beside, where="beside")
     return report, comparison.basis
@@ -177,7 +205,7 @@ def _judge(
 
 def _judge_at(
     point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
-) -> tuple[TensorReport, Comparison]:
+) -> tuple[TensorReport, Lines, Comparison]:
     tensor = point.tensor(name)
     used: Method = _cheaper(point, name) if method == "auto" else method
     lines = random_lines(tensor, generator)
@@ -198,13 +226,13 @@ def _judge_at(
         method=used,
         comparisons=comparison.bound.numel(),
         undecided=int(comparison.undecided.sum()),
-        mismatches=_mismatches(name, lines, comparison),
-        entries=_entries(tensor, lines, comparison),
+        mismatches=mismatches_along(name, lines, comparison),
+        entries=entries_along(tensor, lines, comparison),
         may_miss=may_miss,
         resolution=HIDING * bounds.max().item() if len(bounds) else 0.0,
         where="given",
     )
-    return report, comparison
+    return report, lines, comparison
 
 
 def _confirm(
@@ -259,32 +287,3 @@ def _by_entry(
     by_entry = along_entries(tensor, entries)
     there = point.compare(name, by_entry)
     return (by_entry, there) if bool(there.wrong.any()) else (lines, comparison)
-
-
-def _entries(tensor: Tensor, lines: Lines, comparison: Comparison) -> Entries | None:
-    """The whole gradient of the cotangent for which most entries are wrong, if all are known."""
-    if lines.dense is not None or len(lines) < tensor.numel() or not bool(comparison.wrong.any()):
-        return None
-    row = int(comparison.wrong.sum(1).argmax())
-    parts = (comparison.expected, comparison.got, comparison.bound)
-    return Entries(*(part[row].reshape(tensor.shape) for part in parts))
-
-
-def _mismatches(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:
-    """One mismatch for every wrong line, that of the cotangent with the largest difference."""
-    if not bool(comparison.wrong.any()):
-        return ()
-    difference = (comparison.got - comparison.expected).abs().nan_to_num(torch.inf)
-    size, cotangent = torch.where(comparison.wrong, difference, -1.0).max(0)
-    order = size.argsort(descending=True, stable=True)
-    return tuple(
-        Mismatch(
-            tensor=name,
-            entry=lines.label(line),
-            expected=comparison.expected[row, line].item(),
-            got=comparison.got[row, line].item(),
-            bound=comparison.bound[row, line].item(),
-        )
-        for line in order[size[order] >= 0].tolist()
-        for row in (int(cotangent[line]),)
-    )

@@ -43,6 +43,12 @@ class Lines:
             units[torch.arange(len(chosen)), chosen] = 1
             yield start, units.reshape(-1, *self.shape)
 
+    def products(self, vectors: Tensor) -> Tensor:
+        """Products of flat ``vectors`` [V, N] with every direction: [V, L] float64."""
+        if self.dense is None:
+            return vectors[:, self.entries]
+        return vectors @ self.dense.reshape(len(self), -1).to("cpu", torch.float64).T
+
     def where(self, chosen: Tensor) -> "Lines":
         """Those lines for which ``chosen`` [L] holds."""
         if self.dense is None:

@@ -8,6 +8,8 @@ from gradcheck.patterns import Entries, describe
 from gradcheck.rounding import NOISE_SAFETY
 
 Method = Literal["full", "projection"]
+Mode = Literal["backward", "forward mode", "vmap"]
+"""How a derivative is taken: by backward, by forward mode, or for many cotangents at once."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class TensorReport:
     ``may_miss`` is the probability that a wrong gradient hides from the directions and
     cotangents, for errors that are larger than ``resolution`` in units of one comparison.
     ``where`` says at which point: the given one, one "beside" it, or, for a map that is
-    affine in every tensor, at one of "integers" (odd quarters), where nothing is rounded.
+    affine in every tensor, at one of "integers" (odd quarters), where nothing is rounded. ``mode``
+    is another than "backward" only where backward is right and that mode is wrong.
     """
 
     tensor: str
@@ -47,6 +50,7 @@ class TensorReport:
     may_miss: float
     resolution: float
     where: Literal["given", "beside", "integers"]
+    mode: Mode = "backward"
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class GradientReport:
     """The verdict on a subject's gradients; ``str()`` says it in one sentence.
 
     ``complaints`` are faults that are no wrong number (a gradient of another shape, a forward that
-    does not repeat, a tensor written to): the numbers were not judged then.
+    does not repeat, a tensor written to): the numbers were not judged then. ``modes`` were judged
+    beside backward; ``modes_refused`` are offered, but what they raised is said.
     """
 
     subject: str
@@ -62,6 +67,8 @@ class GradientReport:
     complaints: tuple[str, ...]
     basis: Basis
     not_judged: tuple[str, ...]
+    modes: tuple[Mode, ...] = ()
+    modes_refused: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -97,6 +104,8 @@ class GradientReport:
             "basis": self.basis,
             "complaints": list(self.complaints),
             "not_judged": list(self.not_judged),
+            "modes": list(self.modes),
+            "modes_refused": list(self.modes_refused),
             "tensors": [
                 {
                     "tensor": tensor.tensor,
@@ -107,6 +116,7 @@ class GradientReport:
                     "may_miss": tensor.may_miss,
                     "resolution": tensor.resolution,
                     "where": tensor.where,
+                    "mode": tensor.mode,
                     "pattern": None if tensor.entries is None else describe(tensor.entries),
                     "entries": None if tensor.entries is None else _arrays(tensor.entries),
                     "mismatches": [
@@ -170,6 +180,7 @@ def _arrays(entries: Entries) -> dict[str, object]:
     }
 
 
+_MODE = {"backward": "", "forward mode": " by forward mode", "vmap": " under vmap"}
 _WHERE = {"given": "", "beside": ", at a point close by", "integers": ", at random odd quarters"}
 
 
@@ -177,8 +188,8 @@ def _describe(subject: str, tensor: TensorReport) -> str:
     worst = tensor.mismatches[0]
     place = "along a random direction" if worst.entry is None else f"at {list(worst.entry)}"
     sentence = (
-        f"{tensor.tensor} gradient of {subject} wrong {place}: analytic {worst.got:.4g},"
-        f" numerical {worst.expected:.4g} ± {worst.bound:.1g}"
+        f"{tensor.tensor} gradient of {subject}{_MODE[tensor.mode]} wrong {place}:"
+        f" analytic {worst.got:.4g}, numerical {worst.expected:.4g} ± {worst.bound:.1g}"
     )
     if worst.expected:
         sentence += f", ratio {worst.got / worst.expected:.4f}"

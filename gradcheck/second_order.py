@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gradcheck.check import check_gradients, draw_cotangents, own_parameters
+from gradcheck.recognition import arranged
 from gradcheck.report import GradientReport, Method
 from gradcheck.subjects import (
     AutogradSubject,
-    arranged,
     as_subject,
     differentiable,
     named_outputs,

@@ -6,7 +6,6 @@ carry the names of the function's arguments, the output is "output" (several: "o
 parameters are named as ``named_parameters()`` names them.
 """
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import dual_level, make_dual, unpack_dual
 from torch.func import functional_call
 
-from gradcheck.arguments import Arrangement, leaves
+from gradcheck.arguments import leaves
 from gradcheck.held_parameters import find_parameters
 
 OFFERS = frozenset({"accumulate", "zero", "state", "double_backward", "jvp", "vmap"})
@@ -52,17 +52,6 @@ class Subject(Protocol):
         ...
 
 
-@runtime_checkable
-class Evaluable(Protocol):
-    """A subject that can also be evaluated without a graph, under ``torch.func``'s transforms."""
-
-    def evaluate(
-        self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        """Outputs by name, as ``forward`` gives them."""
-        ...
-
-
 def named_outputs(result: object) -> dict[str, Tensor]:
     """Outputs by name: a tensor is "output", a sequence is "output_0", ..., a mapping has its keys.
 
@@ -78,30 +67,16 @@ def named_outputs(result: object) -> dict[str, Tensor]:
     found = {name: dict(leaves(value, name)) for name, value in named.items()}
     if not found or not all(found.values()):
         raise TypeError(
-            f"forward returned {_describe(result)}: return a tensor, or a tuple or mapping of them"
+            f"forward returned {describe(result)}: return a tensor, or a tuple or mapping of them"
         )
     return {name: tensor for tensors in found.values() for name, tensor in tensors.items()}
 
 
-def _describe(result: object) -> str:
+def describe(result: object) -> str:
+    """Its type, and those of its items."""
     if isinstance(result, (tuple, list)):
         return f"a {type(result).__name__} of {[type(item).__name__ for item in result]}"
     return f"a {type(result).__name__}"
-
-
-def argument_names(function: Callable[..., Any], count: int) -> tuple[str, ...]:
-    """Names for ``count`` positional tensors: "input" for one, else the function's own names."""
-    if count == 1:
-        return ("input",)
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # builtins and C functions have none
-        return tuple(f"input_{i}" for i in range(count))
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in signature.parameters.values() if p.kind in positional]
-    if len(names) < count:
-        return tuple(f"input_{i}" for i in range(count))
-    return tuple(names[:count])
 
 
 class AutogradSubject:
@@ -136,9 +111,53 @@ class AutogradSubject:
     def evaluate(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Outputs by name, without a graph."""
         with torch.no_grad():
             return named_outputs(self.call(list(inputs.values()), dict(parameters)))
+
+    def jvp(
+        self,
+        inputs: Mapping[str, Tensor],
+        parameters: Mapping[str, Tensor],
+        tangents: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        def dual(name: str, tensor: Tensor) -> Tensor:
+            if name not in tangents:
+                return tensor
+            moving: Tensor = make_dual(tensor, tangents[name])  # type: ignore[no-untyped-call]
+            return moving
+
+        with dual_level():
+            outputs = named_outputs(
+                self.call(
+                    [dual(name, tensor) for name, tensor in inputs.items()],
+                    {name: dual(name, tensor) for name, tensor in parameters.items()},
+                )
+            )
+            found = {
+                n: unpack_dual(o).tangent  # type: ignore[no-untyped-call]
+                for n, o in outputs.items()
+                if differentiable(o)
+            }
+        return {n: torch.zeros_like(outputs[n]) if t is None else t for n, t in found.items()}
+
+    def batched_vjp(
+        self,
+        inputs: Mapping[str, Tensor],
+        parameters: Mapping[str, Tensor],
+        cotangents: Mapping[str, Tensor],
+    ) -> dict[str, Tensor]:
+        tensors = {**inputs, **parameters}
+
+        def outputs(leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+            moved = {**tensors, **leaves}
+            placed = [moved[name] for name in inputs], {name: moved[name] for name in parameters}
+            named = named_outputs(self.call(*placed))
+            return {name: named[name] for name in cotangents}
+
+        leaves = {name: t for name, t in tensors.items() if differentiable(t)}
+        pull_back = torch.func.vjp(outputs, leaves)[1]
+        gradients: dict[str, Tensor] = torch.func.vmap(pull_back)(dict(cotangents))[0]
+        return gradients
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients by autograd; where an output does not depend on a tensor they are zero."""
@@ -370,36 +389,6 @@ def as_subject(f: object) -> Subject:
     if callable(f) and not isinstance(f, type):
         return FunctionSubject(f)
     raise TypeError(
-        f"f is {_describe(f)}: pass a function, an nn.Module, an autograd.Function, a pair"
+        f"f is {describe(f)}: pass a function, an nn.Module, an autograd.Function, a pair"
         " (f, vjp), a layer with forward and backward, or a Subject"
     )
-
-
-def input_names(subject: Subject, count: int) -> tuple[str, ...]:
-    """Names for ``count`` inputs given by position: those of the function that takes them."""
-    if isinstance(subject, FunctionSubject):
-        return argument_names(subject.function, count)
-    layer = getattr(subject, "layer", subject)
-    return argument_names(layer.forward, count)
-
-
-def arranged(subject: Subject, arguments: tuple[Any, ...]) -> tuple[Subject, dict[str, Tensor]]:
-    """The subject that takes the tensors in ``arguments`` by name, and these tensors.
-
-    Arguments may be trees of tensors and anything else. Raises TypeError if they hold no tensor, or
-    if the subject is none of this module's and cannot be told where they belong.
-    """
-    placed = Arrangement(arguments, input_names(subject, len(arguments)))
-    tensors = placed.tensors()
-    if arguments and not tensors:
-        raise TypeError(f"the arguments are {_describe(arguments)}: pass at least one tensor")
-    if all(isinstance(argument, Tensor) for argument in arguments):
-        return subject, tensors
-    if not isinstance(subject, (AutogradSubject, LayerSubject)):
-        raise TypeError(
-            f"the arguments of {subject.name} are {_describe(arguments)}: a subject of one's own"
-            " takes tensors only; bind the others in it"
-        )
-    changed = copy.copy(subject)
-    changed.arrange = placed
-    return changed, tensors

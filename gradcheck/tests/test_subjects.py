@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gradcheck.recognition import input_names
 from gradcheck.subjects import (
     AutogradFunctionSubject,
     FunctionSubject,
@@ -13,7 +14,6 @@ from gradcheck.subjects import (
     ModuleSubject,
     Subject,
     as_subject,
-    input_names,
 )
 
 
