@@ -76,7 +76,10 @@ class Stored:
     @property
     def gradient(self) -> Tensor | None:
         """What the layer's latest backward left, None where there is nothing yet."""
-        found = self._read_gradient()
+        try:
+            found = self._read_gradient()
+        except (KeyError, IndexError):  # its place is made by the first backward
+            return None
         return None if found is None else _tensor(found)
 
     def rebind(self, value: Tensor) -> None:

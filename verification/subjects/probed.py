@@ -26,9 +26,10 @@ class Probed:
     """digest: SHA-256 of the file that holds the subject; source: where it begins. offers: what its
     adapter offers. fixed: arguments of the kind that it does not take, held at one value.
     one_number: those that it takes as one number for all axes. unnamed: those that it takes by no
-    name ("same"). silent: tensors whose gradient it never returns. driven: which of the ways to
-    drive it was found, so that it need not be looked for again. outputs: of a described function,
-    those with a derivative. notes: all this in sentences.
+    name ("same"). axes: how many axes its first input may have; any, if empty. silent: tensors
+    whose gradient it never returns. driven: which of the ways to drive it was found, so that it
+    need not be looked for again. outputs: of a described function, those with a derivative. notes:
+    all this in sentences.
     """
 
     digest: str | None = None
@@ -37,6 +38,7 @@ class Probed:
     fixed: tuple[tuple[str, Any], ...] = ()
     one_number: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    axes: tuple[int, ...] = ()
     silent: tuple[str, ...] = ()
     driven: Way = (0, (), ())
     outputs: tuple[str, ...] = ()
@@ -62,15 +64,19 @@ class Probed:
                     fixed=self.fixed,
                     one_number=frozenset(self.one_number),
                     unnamed=frozenset(self.unnamed),
+                    axes=frozenset(self.axes),
                 )
             )
             # A geometry may have moved an argument to make the rest fit.
             return free.filter(
-                lambda g: all(g.layer.kwargs.get(n, v) == v for n, v in fixed.items())
+                lambda g: (
+                    all(g.layer.kwargs.get(n, v) == v for n, v in fixed.items())
+                    and (not self.axes or len(g.inputs[0][1]) in self.axes)
+                )
             )
 
         law = _Without(kind.law, self.silent) if self.silent else kind.law
-        if not (fixed or self.one_number or self.unnamed):
+        if not (fixed or self.one_number or self.unnamed or self.axes):
             return replace(kind, law=law)
         return replace(kind, law=law, geometries=geometries)
 

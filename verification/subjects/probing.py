@@ -76,9 +76,8 @@ def probe(
     arguments = _asked_for(candidates, found, kind)
     candidates = [candidate.asking(arguments) for candidate in candidates]
     found = _with_fixed(found, kind, candidates[0])
-    case = _telling(_plain(found, kind))
-    number, driver = _nearest(candidates, _trial(case, _plain(found, kind)), loaded)
-    found = _restricted(driver, found, kind)
+    number, driver, case = _nearest(candidates, _plain(found, kind), loaded)
+    found = _restricted(driver, replace(found, axes=_axes(driver, _plain(found, kind))), kind)
     subject = _build(driver, case)
     found = replace(
         found,
@@ -101,8 +100,17 @@ def _candidates(loaded: Loaded, kind: Row, told: Adapter) -> list[Driver]:
 
 def _plain(found: Probed, kind: Row) -> Row:
     """The row with one number for all axes, and no names: what every subject takes."""
-    every = tuple(kind.signature.parameters)
-    return replace(found, one_number=every, unnamed=every).row(kind)
+    return _held_plain(found, kind).row(kind)
+
+
+def _held_plain(found: Probed, kind: Row) -> Probed:
+    return replace(found, one_number=tuple(kind.signature.parameters), unnamed=_numbers(kind))
+
+
+def _numbers(kind: Row) -> tuple[str, ...]:
+    """The arguments that may be numbers; what is a name by default is always one."""
+    parameters = kind.signature.parameters.items()
+    return tuple(name for name, p in parameters if not isinstance(p.default, str))
 
 
 def _cases(row: Row, count: int) -> list[Case]:
@@ -140,15 +148,25 @@ def _tensor_names(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(name for role in wanted for name, its in named.items() if its is role)
 
 
-def _telling(row: Row) -> Case:
-    """The case whose sizes differ most: it shows which axis is which."""
+def _telling(row: Row) -> list[Case]:
+    """For every number of axes that an input may have the case whose sizes differ most: it shows
+    which axis is which. Those that differ most of all come first.
+    """
 
     def differing(case: Case) -> tuple[int, int]:
         shapes = [spec.shape for spec in case.tensors if spec.shape]
         several = sum(shape[0] > 1 for shape in shapes)
         return len({size for shape in shapes for size in shape if size > 1}), several
 
-    return max(_cases(row, CASES), key=differing)
+    ordered = sorted(_cases(row, CASES), key=differing, reverse=True)
+    best: dict[int, Case] = {}
+    for case in ordered:
+        best.setdefault(_axes_of(case), case)
+    return list(best.values())
+
+
+def _axes_of(case: Case) -> int:
+    return len(case.of_role(Role.INPUT)[0].shape or ())
 
 
 def _trial(case: Case, row: Row) -> Trial:
@@ -173,7 +191,7 @@ def _without_what_is_missing(candidates: Sequence[Driver], found: Probed, kind: 
     """Leave out the parameters that a subject turns out not to have, where it does not take the
     argument that says whether it has them.
     """
-    case = _telling(_plain(found, kind))
+    case = _telling(_plain(found, kind))[0]
     for driver in candidates:
         try:
             subject = _build(driver, case)
@@ -189,7 +207,10 @@ def _without_what_is_missing(candidates: Sequence[Driver], found: Probed, kind: 
 
 def _asked_for(candidates: Sequence[Driver], found: Probed, kind: Row) -> tuple[str, ...]:
     """The arguments that a function asks its dict of arguments for, forward and backward."""
-    trial = _trial(_telling(_plain(found, kind)), _plain(found, kind))
+    parameters = kind.signature.parameters.items()
+    defaults = {name: p.default for name, p in parameters if p.default is not p.empty}
+    plainest = replace(found, fixed=tuple((defaults | dict(found.fixed)).items()))
+    trial = _trial(_telling(_plain(plainest, kind))[0], _plain(plainest, kind))
     for driver in candidates:
         try:
             subject = _build(driver, trial.case)
@@ -207,33 +228,53 @@ def _has(subject: Any, parameter: str) -> bool:
     return not hasattr(subject, "shape") or subject.shape(parameter) is not None
 
 
-def _nearest(candidates: Sequence[Driver], trial: Trial, loaded: Loaded) -> tuple[int, Driver]:
-    """The first driver whose output is true, else the one whose output is nearest to it; and the
-    number of its candidate.
+def _nearest(candidates: Sequence[Driver], row: Row, loaded: Loaded) -> tuple[int, Driver, Case]:
+    """The first driver whose output is true, else the one whose output is nearest to it; with the
+    number of its candidate, and the case that told so.
     """
-    best: tuple[float, int, Driver] | None = None
+    cases = _telling(row)
     first_error: Exception | None = None
-    for number, candidate in enumerate(candidates):
-        try:
+    for trial in (_trial(case, row) for case in cases):
+        best: tuple[float, int, Driver] | None = None
+        for number, candidate in enumerate(candidates):
             for driver in _in_every_order(candidate, trial.case):
-                distance = _distance(_build(driver, trial.case), trial)
+                try:
+                    distance = _distance(_build(driver, trial.case), trial)
+                except Exception as error:
+                    first_error = first_error or error
+                    continue
+                if distance == 0:
+                    return number, driver, trial.case
                 if best is None or distance < best[0]:
                     best = distance, number, driver
-                if distance == 0:
-                    return number, driver
-        except Exception as error:
-            first_error = first_error or error
-    if best is not None:
-        return best[1:]
+        if best is not None:
+            return *best[1:], trial.case
     raise SubjectError(
-        f"{importable_name(loaded)} cannot be built as {trial.case.layer}:"
+        f"{importable_name(loaded)} cannot be built as {cases[0].layer}:"
         f" {type(first_error).__name__}: {first_error}"
     ) from first_error
 
 
+def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
+    """How many axes an input may have, where some numbers of them fail loudly and others do not."""
+    raises: dict[int, list[bool]] = {}
+    for case in _cases(row, CASES):
+        failed = raises.setdefault(_axes_of(case), [])
+        failed.append(_raises(driver, _trial(case, row), backward=True))
+    if all(any(failed) for failed in raises.values()):
+        return ()
+    # Where sizes of 1 happen to fit, a case of too many axes may pass.
+    taken = [axes for axes, failed in raises.items() if 2 * sum(failed) <= len(failed)]
+    return tuple(sorted(taken)) if len(taken) < len(raises) else ()
+
+
 def _in_every_order(driver: Driver, case: Case) -> Iterator[Driver]:
     """The driver with every order of axes in which the subject may hold its parameters."""
-    subject: Any = _build(driver, case)
+    try:
+        subject: Any = _build(driver, case)
+    except Exception:  # building it again will say so
+        yield driver
+        return
     told = dict(driver.told.layout)
     choices: dict[str, list[Axes]] = {}
     for spec in case.of_role(Role.PARAMETER):
@@ -263,7 +304,7 @@ def _distance(subject: Subject, trial: Trial) -> float:
 
 def _restricted(driver: Driver, found: Probed, kind: Row) -> Probed:
     """What the subject does not take, seen from cases that all fail loudly."""
-    every = tuple(kind.signature.parameters)
+    every, numbers = tuple(kind.signature.parameters), _numbers(kind)
 
     def fails(free: Probed, has_form: Callable[[Any], bool], argument: str) -> bool:
         drawn = _cases(free.row(kind), FEW)
@@ -273,22 +314,28 @@ def _restricted(driver: Driver, found: Probed, kind: Row) -> Probed:
     for argument in every:
         if argument not in driver.taken or argument in dict(found.fixed):
             continue
-        others = tuple(name for name in every if name != argument)
-        pairs = replace(found, one_number=others, unnamed=every)
+        pairs = replace(found, one_number=_without(argument, every), unnamed=numbers)
         if fails(pairs, lambda value: isinstance(value, tuple), argument):
             found = replace(found, one_number=(*found.one_number, argument))
-        names = replace(found, one_number=every, unnamed=others)
+        names = replace(found, one_number=every, unnamed=_without(argument, numbers))
         if fails(names, lambda value: isinstance(value, str), argument):
             found = replace(found, unnamed=(*found.unnamed, argument))
-        plain = replace(found, one_number=every, unnamed=every)
+        plain = _held_plain(found, kind)
         if argument in OPTIONAL and fails(plain, lambda value: value is False, argument):
             found = replace(found, fixed=(*found.fixed, (argument, True)))
     return found
 
 
-def _raises(driver: Driver, trial: Trial) -> bool:
+def _without(argument: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name != argument)
+
+
+def _raises(driver: Driver, trial: Trial, *, backward: bool = False) -> bool:
     try:
-        _build(driver, trial.case).forward(trial.inputs, trial.parameters)
+        subject = _build(driver, trial.case)
+        subject.forward(trial.inputs, trial.parameters)
+        if backward and trial.cotangents:
+            subject.vjp(trial.cotangents)
     except Exception:
         return True
     return False
@@ -314,5 +361,7 @@ def _sentences(found: Probed, held: Mapping[str, Any]) -> Iterator[str]:
         yield f"taken as one number for all axes only: {', '.join(found.one_number)}"
     if found.unnamed:
         yield f"taken as numbers only, by no name: {', '.join(found.unnamed)}"
+    if found.axes:
+        yield f"inputs of {' or '.join(map(str, found.axes))} axes only: others raise"
     for name in found.silent:
         yield f"the gradient of {name} is not returned, and not judged"

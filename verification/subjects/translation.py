@@ -45,11 +45,11 @@ class Translation:
         wanted and, where `same_size`, of the shape. What is no tensor is left to the judge.
         """
         if isinstance(value, (numpy.ndarray, numpy.generic)) or (self.numpy and _number(value)):
-            # numpy computes in float64 where its own parameters are: rounded once more.
-            value = torch.from_numpy(numpy.asarray(value)).to(like.device, like.dtype)
+            value = torch.from_numpy(numpy.asarray(value)).to(like.device)
         if not isinstance(value, Tensor):
             return value
-        value = value.detach()
+        # numpy computes in float64 where its own parameters are: rounded once more.
+        value = value.detach().to(like.dtype) if self.numpy else value.detach()
         if same_size and value.numel() == like.numel():
             value = value.reshape(self.turned(name, like).shape)
         return self.turned_back(name, value)

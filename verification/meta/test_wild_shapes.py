@@ -1,0 +1,71 @@
+"""For each shape that hand-written layers have in the wild: a right one and a wrong one are told
+apart, without a line of adapter code.
+"""
+
+import hypothesis
+import pytest
+
+from verification import catalogue
+from verification.cases import SubjectSpec
+from verification.properties import PROPERTIES
+from verification.running.campaign import hunt
+from verification.subjects.foreign import kind_named
+from verification.subjects.resolve import foreign
+from verification.trials.discrepancy import discrepancies
+
+STATEFUL = "verification.meta.wild.stateful"
+ARRAYS = "verification.meta.wild.arrays"
+FUNCTIONS = "verification.meta.wild.functions"
+
+SHAPES = {
+    "pairs": (f"{STATEFUL}:Pairs", "Linear"),
+    "gradients bound anew, and placeholders": (f"{STATEFUL}:Rebound", "Linear"),
+    "bare tensors with grad": (f"{STATEFUL}:Listed", "Linear"),
+    "values and gradients in one list": (f"{STATEFUL}:Flat", "Linear"),
+    "dicts": (f"{STATEFUL}:Dicts", "Linear"),
+    "objects in attributes": (f"{STATEFUL}:Objects", "Linear"),
+    "attributes, backward(x, g)": (f"{STATEFUL}:Attributes", "Conv2d"),
+    "a tuple from backprop": (f"{STATEFUL}:Tuples", "Conv2d"),
+    "no input gradient": (f"{STATEFUL}:LearnsWithoutInput", "Linear"),
+    "forward returns a cache": (f"{STATEFUL}:Cached", "ReLU"),
+    "a loss": (f"{STATEFUL}:Loss", "MSELoss"),
+    "a module": (f"{STATEFUL}:Module", "Conv2d"),
+    "an optimiser": (f"{STATEFUL}:Descent", "SGD"),
+    "lists of arrays": (f"{ARRAYS}:Dense", "Linear"),
+    "arrays, channels last": (f"{ARRAYS}:ChannelsLast", "Conv2d"),
+    "a pair with a dict": (f"{ARRAYS}:conv_forward,conv_backward", "Conv2d"),
+    "a pair with a cache": (f"{ARRAYS}:relu_forward,relu_backward", "ReLU"),
+    "an autograd.Function": (f"{FUNCTIONS}:ConvFunction", "Conv2d"),
+    "an autograd.Function, context apart": (f"{FUNCTIONS}:Leaky", "LeakyReLU"),
+    "a custom operator": (f"{FUNCTIONS}:custom_linear", "Linear"),
+    "a function that launches a kernel": (f"{FUNCTIONS}:fused_linear", "Linear"),
+    "a pair of functions of tensors": (f"{FUNCTIONS}:linear_forward,linear_backward", "Linear"),
+}
+
+
+def wrong_name(name: str) -> str:
+    return (
+        f"{name}_wrong" if name.rpartition(".")[2].partition(":")[2].islower() else f"{name}Wrong"
+    )
+
+
+def sentences(name: str, like: str) -> list[str]:
+    """What is wrong with a layer, by its outputs and gradients."""
+    entry, _ = foreign(SubjectSpec(name, kind_named(like).name))
+    settings = hypothesis.settings(
+        max_examples=40, derandomize=True, database=None, phases=[hypothesis.Phase.generate]
+    )
+    found: list[str] = []
+    with catalogue.added(entry):
+        for name in ("results_are_exact_on_integers", "forward_matches_reference"):
+            try:
+                hunt(entry, PROPERTIES[name], settings=settings)
+            except Exception as error:
+                found += [d.finding.sentence for d in discrepancies(error)] or [repr(error)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "like"), SHAPES.values(), ids=SHAPES)
+def test_right_and_wrong_are_told_apart(name: str, like: str) -> None:
+    assert sentences(name, like) == []
+    assert sentences(wrong_name(name), like)

@@ -1,0 +1,1 @@
+"""Layers in the shapes that hand-written ones have in public repositories, each right and wrong."""
