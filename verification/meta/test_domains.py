@@ -78,6 +78,7 @@ def test_tangents_are_the_derivative_of_member(words, far):
         ("positive definite", lambda x: torch.linalg.eigvalsh(x).min() > 0),
         ("diagonal", lambda x: torch.equal(x, x * torch.eye(4))),
         ("unit norm", lambda x: (x.norm(dim=-1) - 1).abs().max() < 1e-12),
+        ("zero row(1)", lambda x: x.eq(0).flatten(1).all(1).tolist() == [False, True, False]),
         ("labels(5)", lambda x: set(x.unique().tolist()) == {0, 1, 2, 3, 4}),
         ("labels(2, ignored=-1)", lambda x: set(x.unique().tolist()) == {-1, 0, 1}),
         ("groups(3)", lambda x: (x.diff(dim=-1) >= 0).all() and x.max() == 2),

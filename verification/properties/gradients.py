@@ -13,6 +13,7 @@ from gradcheck import check_gradients
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
+from verification.subjects.constrained import Constrained
 from verification.subjects.entry import TRUTH
 from verification.subjects.hosted import Hosted, on_host
 from verification.trials.trial import Trial
@@ -26,16 +27,18 @@ from verification.trials.trial import Trial
 def check_gradients_match_finite_differences(trial: Trial) -> None:
     """Every gradient is the derivative of forward, within the bounds of a finite difference."""
 
+    subject = Constrained.by(trial.subject, trial.case.tensors)
+
     def evaluation_error(
         inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        enclosed = trial.enclose_outputs(inputs, parameters)
+        enclosed = trial.enclose_outputs(subject.members(inputs), subject.members(parameters))
         return {name: enclosure.error for name, enclosure in enclosed.items()}
 
     truths = trial.truth.gradients
     judge = functools.partial(
         check_gradients,
-        Hosted(trial.subject, trial.device),
+        Hosted(subject, trial.device),
         inputs=on_host(trial.inputs),
         parameters=on_host(trial.parameters),
         cotangents=on_host(trial.cotangents),

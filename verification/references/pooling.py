@@ -52,7 +52,7 @@ def _highest_of_parts(arguments: Mapping[str, Any], tensors: Tensors) -> Tensor:
     return places
 
 
-def _at(tensors: Tensors, places: Tensor) -> Tensor:
+def _at(_: Mapping[str, Any], tensors: Tensors, places: Tensor) -> Tensor:
     return tensors[INPUT].flatten(2).gather(2, places.flatten(2)).reshape(places.shape)
 
 

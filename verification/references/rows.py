@@ -8,6 +8,7 @@ from verification.references import (
     containers,
     convolution,
     linear,
+    lookup,
     losses,
     optimizers,
     pooling,
@@ -31,6 +32,7 @@ _FAMILIES = (
     resampling,
     attention,
     recurrent,
+    lookup,
 )
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}

@@ -23,7 +23,7 @@ class Selecting:
     """
 
     choose: Callable[[Mapping[str, Any], Tensors], Tensor]
-    pick: Callable[[Tensors, Tensor], Tensor]
+    pick: Callable[[Mapping[str, Any], Tensors, Tensor], Tensor]
     choosing: frozenset[str] = frozenset()
 
     def degree(self, call: LayerCall) -> int:
@@ -40,7 +40,9 @@ class Selecting:
 
     def _chosen(self, call: LayerCall, tensors: Enclosures) -> Multilinear:
         places = self.choose(call.kwargs, {name: e.value for name, e in tensors.items()})
-        return Multilinear(lambda _, picked: self.pick(picked, places), degree_of_terms=1)
+        return Multilinear(
+            lambda arguments, picked: self.pick(arguments, picked, places), degree_of_terms=1
+        )
 
     def _picked(self, tensors: Enclosures) -> Enclosures:
         return {name: e for name, e in tensors.items() if name not in self.choosing}

@@ -212,6 +212,23 @@ class Diagonal(_Square):
 
 
 @dataclass(frozen=True)
+class ZeroRow(Domain):
+    """Tensors whose part at one place of the first axis is zero and stays so."""
+
+    joint = True
+
+    row: int = 0
+
+    def member(self, values: Tensor) -> Tensor:
+        return self.tangent(values, values)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        seen = gradient.clone()
+        seen[self.row] = 0.0
+        return seen
+
+
+@dataclass(frozen=True)
 class UnitNorm(Domain):
     """Vectors of length 1 along the last axis."""
 
@@ -363,6 +380,7 @@ KINDS: dict[str, Callable[..., Domain]] = {
     "positive definite": PositiveDefinite,
     "diagonal": Diagonal,
     "unit norm": UnitNorm,
+    "zero row": ZeroRow,
     "labels": Labels,
     "indices": Indices,
     "groups": Groups,

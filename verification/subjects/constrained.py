@@ -37,14 +37,15 @@ class Constrained:
     ) -> dict[str, Tensor]:
         """The subject's outputs at the members."""
         self._given = {**inputs, **parameters}
-        return self._subject.forward(self._members(inputs), self._members(parameters))
+        return self._subject.forward(self.members(inputs), self.members(parameters))
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The subject's gradients, pulled back to the coordinates."""
         gradients = self._subject.vjp(cotangents)
         return {name: self._seen(name, gradient) for name, gradient in gradients.items()}
 
-    def _members(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def members(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The members that coordinates stand for, by name."""
         return {
             name: self._domains[name].member(tensor.double()).to(tensor.dtype)
             if name in self._domains
