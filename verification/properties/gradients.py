@@ -26,7 +26,6 @@ from verification.trials.trial import Trial
 )
 def check_gradients_match_finite_differences(trial: Trial) -> None:
     """Every gradient is the derivative of forward, within the bounds of a finite difference."""
-
     subject = Constrained.by(trial.subject, trial.case.tensors)
 
     def evaluation_error(
