@@ -1,22 +1,24 @@
 """check_gradients: is what this backward returns the derivative of what this forward computes?"""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gradcheck.comparison import Point, Question
-from gradcheck.complaints import changes, disagreements, misfits, restless
+from gradcheck.complaints import changes, disagreements, left_out, misfits, restless
 from gradcheck.complex_numbers import RealViews, as_real
 from gradcheck.errors import EvaluationError, Tensors
 from gradcheck.evaluation import flatten, judged_outputs
 from gradcheck.jacobians import Basis
 from gradcheck.judging import Verdict, judge_all
 from gradcheck.lines import miss_probability, signed_integers
+from gradcheck.memory import putting_back
 from gradcheck.modes import Modes
 from gradcheck.narrow import NarrowPoint, is_narrow
+from gradcheck.progress import Progress
 from gradcheck.recognition import arranged
 from gradcheck.report import GradientReport, Method
 from gradcheck.subjects import LayerSubject, Subject, as_subject
@@ -32,12 +34,13 @@ def check_gradients(
     inputs: Tensors | None = None,
     parameters: Tensors | None = None,
     wrt: Sequence[str] | None = None,
-    cotangents: Tensors | None = None,
+    cotangents: Mapping[str, Tensor | None] | None = None,
     evaluation_error: EvaluationError | None = None,
     analytic_error: Tensors | None = None,
     batch_axis: Literal[0] | None = None,
     method: Literal["auto"] | Method = "auto",
     seed: int = 0,
+    progress: bool | Callable[[str], object] = False,
 ) -> GradientReport:
     """Judge a subject's gradients against finite differences, every verdict within a bound.
 
@@ -51,8 +54,8 @@ def check_gradients(
         inputs: the inputs by name, instead of ``arguments``.
         parameters: parameter values by name; by default the subject's own.
         wrt: names of the tensors to judge; by default every floating one that gets a gradient.
-        cotangents: by output name, of the outputs' shapes, in any memory layout; by default two of
-            random integers.
+        cotangents: by output name, of the outputs' shapes, in any memory layout, None for zeros; by
+            default two of random integers.
         evaluation_error: ``(inputs, parameters) -> bound on |fl(f) - f|`` by output name, each of
             its output's shape. Without it the noise of ``f`` is estimated.
         analytic_error: for the given ``cotangents``, a bound on the rounding error of every
@@ -62,11 +65,13 @@ def check_gradients(
         method: "full" judges every entry, "projection" random directions; "auto" takes entries
             where they are few, and always to name the wrong ones.
         seed: of the directions and cotangents; the same seed draws the same.
+        progress: a function that is given a line of text once a second, or True for lines on
+            stderr.
 
     Returns:
         A report with ``ok``, ``mismatches``, ``undecided``, ``basis``, ``raise_for_failure()``. The
-        subject's parameters, its gradients and torch's random state are as before, also after an
-        exception.
+        arguments, the subject's parameters, its gradients and torch's random state are as before,
+        also after an exception.
 
     Raises:
         TypeError: ``f`` cannot be judged, or, on 16-bit tensors, does not run in float64.
@@ -89,30 +94,45 @@ def check_gradients(
         )
     generator = torch.Generator().manual_seed(seed)
     restoring = subject.restoring() if isinstance(subject, LayerSubject) else None
-    with torch.random.fork_rng(devices=[]), restoring or contextlib.nullcontext():
+    with (
+        torch.random.fork_rng(devices=[]),
+        restoring or contextlib.nullcontext(),
+        putting_back(tensors) as copies,
+    ):
         outputs = subject.forward(inputs, parameters)
         complex_names = frozenset(n for n, t in tensors.items() if t.is_complex())
         if complex_names or any(output.is_complex() for output in outputs.values()):
             subject = RealViews(subject, complex_names)
+            copies = as_real(copies)
             inputs, parameters = as_real(inputs), as_real(parameters)
             outputs = subject.forward(inputs, parameters)
-            cotangents = None if cotangents is None else as_real(cotangents)
+            if cotangents is not None:
+                defined = {n: c for n, c in cotangents.items() if c is not None}
+                cotangents = {**cotangents, **as_real(defined)}
         if cotangents is None:
             asked, hidden = draw_cotangents(outputs, generator)
         else:
             asked, hidden = (_matching(cotangents, outputs),), 0.0
         question = Question(
-            subject, asked, evaluation_error, analytic_error, batch_axis == 0, generator, hidden
+            subject,
+            asked,
+            evaluation_error,
+            analytic_error,
+            batch_axis == 0,
+            generator,
+            hidden,
+            Progress(progress, subject.name),
         )
         # bounds and cotangents that were given belong to the given point
         own = cotangents is None and evaluation_error is None
-        return _answer(question, inputs, parameters, outputs, wrt, method, own)
+        return _answer(question, inputs, parameters, copies, outputs, wrt, method, own)
 
 
 def _answer(
     question: Question,
     inputs: Tensors,
     parameters: Tensors,
+    copies: Tensors,
     outputs: Tensors,
     wrt: Sequence[str] | None,
     method: Literal["auto"] | Method,
@@ -120,21 +140,22 @@ def _answer(
 ) -> GradientReport:
     """Complaints if there are any, else the verdict on every gradient.
 
-    ``outputs`` are those of the latest call; ``may_move`` allows other points and cotangents.
+    ``copies`` are all tensors as they were before the first call, ``outputs`` those of the latest;
+    ``may_move`` allows other points and cotangents.
     """
     name, generator = question.subject.name, question.generator
     tensors = {**inputs, **parameters}
-    groups = (tensors, *question.cotangents)
-    copies = [{n: t.clone() for n, t in group.items()} for group in groups]
+    kept = [{n: t.clone() for n, t in cotangent.items()} for cotangent in question.cotangents]
     narrow = is_narrow(tensors)
     first = flatten(outputs).clone()
     # with one cotangent, a call of its own shows whether forward repeats
     latest = outputs if len(question.cotangents) > 1 else None
     point = (NarrowPoint if narrow else Point)(question, inputs, parameters, latest)
-    complaints = changes(groups, copies) + restless(point) + misfits(point, tensors, wrt)
+    written = changes((tensors, *question.cotangents), (copies, *kept))
+    complaints = written + restless(point) + misfits(point, tensors, wrt)
     judged = [name for name in wrt or tensors if name in point.gradients[0]]
     if not complaints and judged:
-        complaints = disagreements(point, first, judged[0])
+        complaints = disagreements(point, first, judged[0]) + left_out(point)
     if complaints:
         return GradientReport(name, (), tuple(complaints), point.basis, ())
     exactly = may_move and not narrow  # 16 bits leave no room for exact sums
@@ -215,12 +236,21 @@ def _spread_out(tensor: Tensor) -> Tensor:
     return spread.copy_(tensor)
 
 
-def _matching(cotangents: Tensors, outputs: Tensors) -> Tensors:
-    """The given cotangents in the order of the outputs; ValueError where they do not fit them."""
-    shapes = {name: tuple(output.shape) for name, output in judged_outputs(outputs).items()}
-    given = {name: tuple(cotangent.shape) for name, cotangent in cotangents.items()}
+def _matching(cotangents: Mapping[str, Tensor | None], outputs: Tensors) -> Tensors:
+    """The given cotangents in the order of the outputs, zeros for None.
+
+    ValueError where they do not fit the outputs.
+    """
+    floating = judged_outputs(outputs)
+    shapes = {name: tuple(output.shape) for name, output in floating.items()}
+    given = {
+        name: shapes.get(name) if cotangent is None else tuple(cotangent.shape)
+        for name, cotangent in cotangents.items()
+    }
     if given != shapes:
         raise ValueError(
-            f"cotangents have shapes {given}, the floating outputs {shapes}: give one for each"
+            f"cotangents have shapes {given}, the floating outputs {shapes}: give one for each,"
+            " None for zeros"
         )
-    return {name: cotangents[name] for name in shapes}
+    chosen = ((name, cotangents[name], output) for name, output in floating.items())
+    return {name: torch.zeros_like(o) if c is None else c for name, c, o in chosen}

@@ -15,6 +15,7 @@ from gradcheck.errors import ErrorBound, EvaluationError, Tensors, derived_error
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
 from gradcheck.jacobians import GRID, Basis, Estimate, Kind, jacobian_along
 from gradcheck.lines import Lines
+from gradcheck.progress import Progress
 from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff
 from gradcheck.subjects import Subject
 
@@ -79,6 +80,7 @@ class Question:
     told_stacked: bool
     generator: torch.Generator
     may_miss: float
+    progress: Progress
 
 
 class Point:
@@ -144,7 +146,14 @@ class Point:
         asked = self.question
         tensors = (*self.inputs.values(), *self.parameters.values())
         known = self.outputs[0] if all(tensor.is_contiguous() for tensor in tensors) else None
-        return Evaluator(asked.subject, self.inputs, self.parameters, asked.told_stacked, known)
+        return Evaluator(
+            asked.subject,
+            self.inputs,
+            self.parameters,
+            asked.told_stacked,
+            known,
+            asked.progress.called,
+        )
 
     def error_at_base(self, name: str) -> Tensor:
         """Bound on the error of each output value here, [M]."""
@@ -163,10 +172,11 @@ class Point:
             nothing = torch.zeros_like(got)
             return Comparison(nothing, got, nothing, nothing != 0, "derived")
         rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + outputs)))
-        parts = [
-            self._along(name, directions, got[:, start : start + len(directions)], thorough)
-            for start, directions in lines.chunks(rows)
-        ]
+        parts = []
+        for start, directions in lines.chunks(rows):
+            self.question.progress.at(name, start, len(lines))
+            here = got[:, start : start + len(directions)]
+            parts.append(self._along(name, directions, here, thorough))
         return Comparison(
             torch.cat([part.expected for part in parts], 1),
             got,

@@ -9,6 +9,9 @@ from gradcheck.comparison import Point
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import flatten, judged_outputs
 from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
+from gradcheck.subjects import AutogradSubject
+
+_OUTPUTS_ALONE = 4  # so many of the outputs get the only cotangent in turn
 
 
 def changes(groups: Sequence[Tensors], copies: Sequence[Tensors]) -> list[str]:
@@ -84,6 +87,42 @@ def disagreements(point: Point, first: Tensor, name: str) -> list[str]:
         if not _same(first, other, allowed):
             largest = (first - other).abs().nan_to_num(torch.inf).max().item()
             return [f"forward {when} gives other values, off by up to {largest:.4g}"]
+    return []
+
+
+def left_out(point: Point) -> list[str]:
+    """Whether a backward of autograd's takes an output without cotangent for one with zeros.
+
+    A loss that does not use an output leaves its cotangent undefined (None in the backward of an
+    ``autograd.Function`` that asks for it by ``set_materialize_grads(False)``).
+    """
+    subject = point.question.subject
+    cotangent = point.question.cotangents[0]
+    by_autograd = isinstance(subject, AutogradSubject) and "double_backward" in subject.offers
+    if not by_autograd or len(cotangent) < 2:
+        return []
+    for name in list(cotangent)[:_OUTPUTS_ALONE]:
+        alone = {name: cotangent[name]}
+        zeros = {n: torch.zeros_like(c) for n, c in cotangent.items()}
+        subject.forward(point.inputs, point.parameters)
+        expected = subject.vjp({**zeros, **alone})
+        subject.forward(point.inputs, point.parameters)
+        rest = [other for other in cotangent if other != name]
+        try:
+            got = subject.vjp(alone)
+        except Exception as error:
+            return [
+                f"backward without a cotangent of {rest} raised {type(error).__name__}: {error};"
+                " None stands for zeros there"
+            ]
+        for tensor, gradient in expected.items():
+            reach = gradient.abs().max() if gradient.numel() else 0.0
+            allowed = PLAUSIBLE_NOISE * unit_roundoff(gradient.dtype) * reach
+            if not _same(gradient, got[tensor], allowed):
+                return [
+                    f"{tensor} gradient is another one without a cotangent of {rest} than with"
+                    " zeros for it"
+                ]
     return []
 
 

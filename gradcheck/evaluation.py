@@ -8,7 +8,7 @@ the caller says so. Else there is one call for each point.
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -51,7 +51,8 @@ class Evaluator:
 
     ``inputs`` and ``parameters`` are the base point; they are never written to. ``told_stacked``
     is the caller's word that every input and output has the samples along axis 0. ``outputs`` are
-    those at the base, if they are known from tensors that lie contiguous in memory.
+    those at the base, if they are known from tensors that lie contiguous in memory. ``called`` is
+    told of every call.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Evaluator:
         parameters: Mapping[str, Tensor],
         told_stacked: bool,
         outputs: Mapping[str, Tensor] | None = None,
+        called: Callable[[], None] = lambda: None,
     ) -> None:
         self.subject = subject
+        self._called = called
         # plain tensors: how the given ones lie in memory is a matter between forward and vjp
         self.inputs = {name: _plain_copy(t) for name, t in inputs.items()}
         self.parameters = {name: _plain_copy(t) for name, t in parameters.items()}
@@ -159,7 +162,9 @@ class Evaluator:
             inputs, parameters = self._with({name: point})
             return judged_outputs(subject.evaluate(inputs, parameters))
 
-        return flatten(torch.func.vmap(outputs)(points), len(points))
+        found = torch.func.vmap(outputs)(points)
+        self._called()
+        return flatten(found, len(points))
 
     def _in_one_stack(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
         count = len(points)
@@ -187,11 +192,13 @@ class Evaluator:
 
     def _forward(self, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inputs, parameters = self._with(moved)
-        if not moved:
-            return self.subject.forward(inputs, parameters)
         try:
-            return self.subject.forward(inputs, parameters)
+            outputs = self.subject.forward(inputs, parameters)
+            self._called()
+            return outputs
         except Exception as error:
+            if not moved:
+                raise
             raise PointError(
                 f"{self.subject.name} at a point beside the given one, with {list(moved)} moved,"
                 f" raised {type(error).__name__}: {error}; judge it at a point around which it has"

@@ -90,7 +90,8 @@ class ExactPoint(Point):
             evaluator.probe_sharing(name, torch.zeros(1, dtype=torch.float64))
         rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + self.weights.shape[1]))
         parts, reach = [], torch.zeros(len(self.weights), dtype=torch.float64)
-        for _, directions in lines.chunks(rows):
+        for start, directions in lines.chunks(rows):
+            self.question.progress.at(name, start, len(lines))
             differences = self._differences(evaluator, name, directions)
             parts.append(self.weights @ differences.T)
             reach = torch.maximum(reach, (self.weights.abs() @ differences.abs().T).amax(1))

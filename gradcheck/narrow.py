@@ -71,7 +71,13 @@ class NarrowPoint(Point):
         asked = self.question
         inputs, parameters = self._wide_ones(self.inputs), self._wide_ones(self.parameters)
         try:
-            return Evaluator(asked.subject, inputs, parameters, asked.told_stacked)
+            return Evaluator(
+                asked.subject,
+                inputs,
+                parameters,
+                asked.told_stacked,
+                called=asked.progress.called,
+            )
         except Exception as error:
             raise TypeError(
                 f"{asked.subject.name} does not run in float64, by which {self.dtype} is judged"

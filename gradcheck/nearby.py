@@ -12,6 +12,7 @@ from torch import Tensor
 from gradcheck.comparison import Comparison, Point
 from gradcheck.errors import Tensors
 from gradcheck.lines import Lines, signed_integers
+from gradcheck.memory import stored
 
 _JUDGED = 2
 _SAMPLED = 8  # gradients that show which branches meet at the point
@@ -58,11 +59,7 @@ def neighbourhood(
 
 def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
     """A tensor near the given one that lies in memory in the same way."""
-    # along an axis of stride 0 all entries are one number in memory, and stay one
-    single = tensor
-    for axis, stride in enumerate(tensor.stride()):
-        if stride == 0 and tensor.shape[axis] > 1:
-            single = single.narrow(axis, 0, 1)
+    single = stored(tensor)
     if not single.numel():
         return tensor
     largest = single.abs().max()

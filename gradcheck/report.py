@@ -1,11 +1,15 @@
 """What a check found: which tensor, which entry, expected, got and the bound between them."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from gradcheck.jacobians import Basis
 from gradcheck.patterns import Entries, describe
+from gradcheck.picture import heat_maps
 from gradcheck.rounding import NOISE_SAFETY
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Method = Literal["full", "projection"]
 Mode = Literal["backward", "forward mode", "vmap"]
@@ -89,6 +93,23 @@ class GradientReport:
     def comparisons(self) -> int:
         """All comparisons made, the undecided ones included."""
         return sum(tensor.comparisons for tensor in self.tensors)
+
+    def picture(self, tensor: str | None = None) -> "Figure":
+        """Expected, got and difference as heat maps, of the first wrong tensor or the named one.
+
+        Returns a matplotlib Figure: ``report.picture().savefig("gradient.png")``. Raises ValueError
+        where no whole gradient is known (nothing is wrong, or only directions were compared), and
+        ImportError where matplotlib is not installed.
+        """
+        known = {t.tensor: t for t in self.tensors if t.entries is not None}
+        name = next(iter(known), None) if tensor is None else tensor
+        shown = known.get(name) if name else None
+        if shown is None or shown.entries is None:
+            raise ValueError(
+                f"tensor is {tensor}: whole gradients are known of {list(known)}; they are kept"
+                ' where one is wrong and every entry was compared, as method="full" does'
+            )
+        return heat_maps(_describe(self.subject, shown), shown.entries)
 
     def raise_for_failure(self) -> None:
         """Raise GradientError with the report's sentence if the check failed."""

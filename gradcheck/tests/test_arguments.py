@@ -132,3 +132,71 @@ def test_a_function_that_raises_beside_the_point() -> None:
 def test_a_function_whose_shapes_depend_on_values() -> None:
     with pytest.raises(PointError, match="the shapes of the outputs must not depend on values"):
         check_gradients(lambda x: x[x > 0].exp(), torch.tensor([0.1, -0.1, 2.0]).double())
+
+
+class SineAndSquare(torch.autograd.Function):
+    """Two outputs; a backward that is told when the loss does not use one of them."""
+
+    without_second: Any = staticmethod(lambda x, sine: sine * x.cos())
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x)
+        return x.sin(), x * x
+
+    @classmethod
+    def backward(cls, ctx: Any, *grad_outputs: Any) -> Tensor:
+        (x,), (sine, square) = ctx.saved_tensors, grad_outputs
+        if square is None:
+            return cls.without_second(x, sine)
+        return 2 * x * square + (0 if sine is None else sine * x.cos())
+
+
+class Raises(SineAndSquare):
+    without_second = staticmethod(lambda x, sine: sine * x.cos() + None)
+
+
+class Forgets(SineAndSquare):
+    without_second = staticmethod(lambda x, sine: 0 * sine)
+
+
+def test_an_output_without_cotangent_counts_as_zeros() -> None:
+    x = numbers(4)
+    assert check_gradients(SineAndSquare, x).ok
+    assert "without a cotangent of ['output_1'] raised TypeError" in str(check_gradients(Raises, x))
+    report = check_gradients(Forgets, x)
+    assert "another one without a cotangent of ['output_1'] than with zeros" in str(report)
+    assert not report.mismatches
+
+
+def test_none_and_zeros_are_cotangents() -> None:
+    given = {"output_0": None, "output_1": numbers(4, seed=2)}
+    for f in (lambda x: (x.sin(), x * x), (lambda x: (x.sin(), x * x), by_hand)):
+        assert check_gradients(f, numbers(4), cotangents=given).ok
+    report = check_gradients(torch.sin, numbers(4), cotangents={"output": torch.zeros(4).double()})
+    assert report.ok
+    wrong = check_gradients(
+        (torch.sin, lambda x, g: g + 1), numbers(4), cotangents={"output": None}
+    )
+    assert len(wrong.mismatches) == 4
+
+
+def by_hand(x: Tensor, sine: Tensor, square: Tensor) -> Tensor:
+    return sine * x.cos() + 2 * x * square
+
+
+def test_an_argument_that_was_written_to_is_put_back() -> None:
+    def scaled(x: Tensor, factor: Tensor) -> Tensor:
+        return x.mul_(2) * factor
+
+    x, factor = numbers(3, 4).T, numbers(1, 3).expand(4, 3)
+    before = x.clone()
+    report = check_gradients((scaled, lambda x, f, g: (2 * g, None)), x, factor)
+    assert str(report).startswith("scaled: x was written to")
+    assert torch.equal(x, before)
+    z = torch.complex(numbers(4), numbers(4, seed=1))
+    kept = z.clone()
+    report = check_gradients((lambda z: z.mul_(2), lambda z, g: 2 * g), z)
+    assert "input was written to" in str(report)
+    assert torch.equal(z, kept)

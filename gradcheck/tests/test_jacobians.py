@@ -10,6 +10,7 @@ from gradcheck.comparison import Point, Question
 from gradcheck.evaluation import Evaluator
 from gradcheck.jacobians import Estimate, Kind, jacobian_along
 from gradcheck.noise import POINTS, noise_level
+from gradcheck.progress import Progress
 from gradcheck.rounding import unit_roundoff
 from gradcheck.subjects import FunctionSubject
 
@@ -156,7 +157,16 @@ def test_estimated_error_covers_what_rounding_does() -> None:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(5, 300, generator=generator)
     subject = FunctionSubject(lambda x: x.exp().mean(1))
-    question = Question(subject, ({"output": torch.ones(5)},), None, None, False, generator, 0.0)
+    question = Question(
+        subject,
+        ({"output": torch.ones(5)},),
+        None,
+        None,
+        False,
+        generator,
+        0.0,
+        Progress(False, "mean"),
+    )
     allowed = Point(question, {"input": x}, {}).error_at_base("input")
     for scale in torch.linspace(0.99, 1.01, 200):
         moved = x * scale

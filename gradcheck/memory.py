@@ -1,0 +1,28 @@
+"""What tensors hold in memory, remembered and put back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor
+
+from gradcheck.errors import Tensors
+
+
+def stored(tensor: Tensor) -> Tensor:
+    """A view of every number that is in memory once: along an axis of stride 0 they are one."""
+    for axis, stride in enumerate(tensor.stride()):
+        if stride == 0 and tensor.shape[axis] > 1:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor
+
+
+@contextmanager
+def putting_back(tensors: Tensors) -> Iterator[dict[str, Tensor]]:
+    """Copies of ``tensors`` as they are; at the end what was written to is put back."""
+    copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    try:
+        yield copies
+    finally:
+        for name, tensor in tensors.items():
+            if not tensor.equal(copies[name]):
+                stored(tensor.detach()).copy_(stored(copies[name]))
