@@ -1,11 +1,11 @@
-"""The command line: `python -m benchmarks {layers,compare,gradcheck} ...`, a module each."""
+"""The command line: `python -m benchmarks COMMAND ...`, a module each."""
 
 import argparse
 import sys
 
-from benchmarks import compare, gradcheck, layers
+from benchmarks import compare, gradcheck, layers, overhead
 
-COMMANDS = {"layers": layers, "compare": compare, "gradcheck": gradcheck}
+COMMANDS = {"layers": layers, "compare": compare, "gradcheck": gradcheck, "overhead": overhead}
 
 
 def main(arguments: list[str] | None = None) -> int:
