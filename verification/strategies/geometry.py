@@ -109,9 +109,14 @@ def numbers(low: int, high: int) -> SearchStrategy[int]:
     return st.integers(low, high)
 
 
-@functools.cache
 def choices(options: tuple[T, ...]) -> SearchStrategy[T]:
     """One of the options, the simplest first."""
+    # (False, True) equals (0, 1), and a cache would take one for the other.
+    return _choices(options, repr(options))
+
+
+@functools.cache
+def _choices(options: tuple[T, ...], spelled: str) -> SearchStrategy[T]:
     return st.sampled_from(options)
 
 
