@@ -8,6 +8,7 @@ at the point that was asked about the gradient fits a long step. Where one of th
 ``NotExact`` says so and the caller judges with bounds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ from gradcheck.rounding import (
 
 _FEW_LINES = 16  # below, finding out whether points share a call costs more than it saves
 _MANY_OUTPUTS = 512  # beyond, a backward for each takes too long
+_MANY_ENTRIES = 1024  # beyond, packed directions take too much memory
+_PACKED, _APART = 4, 8  # entries in one direction, and bits between them
 
 
 class NotExact(Exception):
@@ -208,6 +211,23 @@ def exact_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
     bits, count = exact_bits_and_count(tensor.dtype)
     integers = signed_integers((count, *tensor.shape), bits, generator)
     return along((integers / 2**bits).to(tensor.dtype))
+
+
+def packed_lines(tensor: Tensor) -> Lines | None:
+    """Directions through four entries each, 2^8 apart in size; None where there is no room.
+
+    Together they go through every entry. Wrong entries cannot cancel in them, unless one error is
+    exactly 2^8, 2^16 or 2^24 times another: random directions would show those.
+    """
+    count = tensor.numel()
+    if tensor.dtype != torch.float64 or not _PACKED < count <= _MANY_ENTRIES:
+        return None
+    rows = math.ceil(count / _PACKED)
+    entries = torch.arange(count)
+    sizes = 2.0 ** (12 - _APART * (entries // rows))  # times the step they are 2^24, ..., 1
+    directions = torch.zeros(rows, count, dtype=torch.float64)
+    directions[entries % rows, entries] = sizes.to(torch.float64)
+    return along(directions.reshape(rows, *tensor.shape))
 
 
 def exact_bits_and_count(dtype: torch.dtype) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from gradcheck.exactness import (
     exact_bits_and_count,
     exact_lines,
     exact_point,
+    packed_lines,
 )
 from gradcheck.findings import entries_along, mismatches_along
 from gradcheck.jacobians import GRID, Basis
@@ -147,7 +148,10 @@ def _judge_entries_exactly(
     random = exact_lines(tensor, generator)
     entries = method == "full" or tensor.numel() <= len(random)
     lines, comparison = random, exact.compare(name, random)
-    if entries:
+    packed = _packed(exact, name) if entries and not bool(comparison.wrong.any()) else None
+    if packed is not None:
+        lines, comparison = packed
+    elif entries:
         lines = along_entries(tensor)
         comparison = exact.compare(name, lines)
     elif bool(comparison.wrong.any()):
@@ -156,7 +160,7 @@ def _judge_entries_exactly(
     report = TensorReport(
         tensor=name,
         size=tensor.numel(),
-        method="full" if len(lines) == tensor.numel() else "projection",
+        method="full" if entries or lines.dense is None else "projection",
         comparisons=comparison.bound.numel(),
         undecided=0,
         mismatches=mismatches_along(name, lines, comparison),
@@ -166,6 +170,18 @@ def _judge_entries_exactly(
         where="integers",
     )
     return report, comparison.basis
+
+
+def _packed(exact: ExactPoint, name: str) -> tuple[Lines, Comparison] | None:
+    """All entries, several in one direction, if that has room and nothing is wrong."""
+    lines = packed_lines(exact.tensor(name))
+    if lines is None:
+        return None
+    try:
+        comparison = exact.compare(name, lines)
+    except NotExact:
+        return None
+    return None if bool(comparison.wrong.any()) else (lines, comparison)
 
 
 def _exactly_right(point: Point, name: str, agreed: Comparison) -> Verdict:

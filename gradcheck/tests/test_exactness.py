@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gradcheck import GradientReport, check_gradients
+from gradcheck.exactness import packed_lines
 from gradcheck.lines import bits_and_count, random_lines, signed_integers
 
 DTYPES = [torch.float64, torch.float32]
@@ -119,6 +120,31 @@ def test_a_fault_at_one_value_of_the_parameters_is_no_fault_of_the_map() -> None
     report = judged(lambda x, w: x * w.exp(), numbers(6), numbers(6, seed=1))
     assert report.ok
     assert report.basis == "estimated"
+
+
+def test_packed_directions_show_every_entry_and_pairs_that_cancel() -> None:
+    x = numbers(9)
+
+    def off(errors: dict[int, float]) -> Any:
+        def vjp(x: Tensor, g: Tensor) -> Tensor:
+            gradient = 4 * g
+            for entry, share in errors.items():
+                gradient[entry] += share * g[entry]
+            return gradient
+
+        return lambda x: 4 * x, vjp
+
+    lines = packed_lines(x)
+    assert lines is not None
+    assert lines.dense is not None
+    assert len(lines) == 3
+    assert lines.dense.count_nonzero() == 9
+    assert bool(((lines.dense != 0).sum(0) == 1).all())
+    for entry in range(9):
+        wrong = judged(off({entry: 1e-13}), x, method="full")
+        assert [m.entry for m in wrong.mismatches] == [(entry,)]
+    together = judged(off({0: 1.0, 3: -1.0, 6: 256.0, 1: 0.5}), x, method="full")
+    assert {m.entry for m in together.mismatches} == {(0,), (1,), (3,), (6,)}
 
 
 def test_directions_have_no_small_entries() -> None:
