@@ -8,6 +8,7 @@ from verification.properties.registry import Decides
 from verification.report.summary import Cell, Result, Summary
 from verification.report.terminal import not_exercised_lines
 from verification.subjects.probed import Probed
+from verification.trials.outcome import WEAK
 
 SHOWN = 3
 """Failures that are shown in full; they often have one cause."""
@@ -103,6 +104,7 @@ class Report:
         for cell in self.summary.of(Result.PASSED):
             if cell.reason:
                 yield f"cut short: {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
+        yield from self._weak()
         for cell in self.summary.of(Result.NO_VERDICT):
             yield f"no verdict on {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
         yield from (f"found: {note}" for note in self.found.notes)
@@ -110,6 +112,14 @@ class Report:
         if self.unsupervised:
             yield f"unsupervised, in this process: {self.unsupervised}"
         yield self._verdict()
+
+    def _weak(self) -> Iterator[str]:
+        """Which results missed the strict bound, and how often."""
+        for name, cells in _by_property(list(self.summary.cells)).items():
+            weak = sum(cell.counts.get(WEAK, 0) for cell in cells)
+            if weak:
+                examples = sum(cell.examples for cell in cells)
+                yield f"weak accuracy: {_readable(name)}: {weak} of {examples} examples"
 
     def _verdict(self) -> str:
         asked = len(_by_property(self.judged))

@@ -25,7 +25,7 @@ from verification.running.minimise import minimise
 from verification.strategies.reach import cells
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, discrepancies
-from verification.trials.outcome import Died, NotExercised, Outcome, Passed
+from verification.trials.outcome import WEAK, Died, NotExercised, Outcome, Passed, Weak
 from verification.trials.run_case import run_case
 
 Run = Callable[[Case], Outcome]
@@ -54,8 +54,10 @@ class Tally:
         self.reach.update(cells(case))
         if isinstance(outcome, NotExercised):
             self.unjudged[outcome.reason] += 1
-        elif isinstance(outcome, Passed):
+        elif isinstance(outcome, (Passed, Weak)):
             self.counts.update(dict(outcome.counts))
+        if isinstance(outcome, Weak):
+            self.counts[WEAK] += 1
 
     def nothing_judged(self) -> str:
         """Why no example had a verdict; empty if one had."""

@@ -132,10 +132,14 @@ def _matchings(
     renamed, constants = dict(told.rename), dict(told.kwargs)
     first = loaded[0] if isinstance(loaded, tuple) else loaded
     if isinstance(loaded, tuple) or functional.takes_tensors(first, kind):
-        parameters = functional.parameters_of(first)
-        by_position = isinstance(first, type)  # apply() of an autograd.Function
         yield functional.call_of(
-            parameters, tensors, kind, renamed, constants, by_position=by_position
+            importable_name(first),
+            functional.parameters_of(first),
+            tensors,
+            kind,
+            renamed,
+            constants,
+            by_position=isinstance(first, type),  # apply() of an autograd.Function
         )
         return
     try:

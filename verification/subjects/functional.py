@@ -160,6 +160,7 @@ def takes_tensors(function: Callable[..., Any], kind: Parameters) -> bool:
 
 
 def call_of(
+    who: str,
     parameters: Parameters,
     tensors: Sequence[str],
     kind: Parameters,
@@ -193,7 +194,10 @@ def call_of(
         elif source is not None:
             sources[own] = source
         elif parameter.default is parameter.empty:
-            raise SubjectError(f"it wants {own}, which the kind has not: give it with --kwargs")
+            raise SubjectError(
+                f"{who} wants {own}, which the kind has not: give it with --kwargs, or wrap it in a"
+                f" function of {', '.join(tensors)} and {', '.join(kind) or 'nothing else'}"
+            )
     order = tuple(parameters) if by_position else None
     return Call(found, sources, tuple(kind), options, order, constants)
 

@@ -249,6 +249,8 @@ def _nearest(candidates: Sequence[Driver], row: Row, loaded: Loaded) -> tuple[in
                     best = distance, number, driver
         if best is not None:
             return *best[1:], trial.case
+    if isinstance(first_error, SubjectError):
+        raise first_error
     raise SubjectError(
         f"{importable_name(loaded)} cannot be built as {cases[0].layer}:"
         f" {type(first_error).__name__}: {first_error}"

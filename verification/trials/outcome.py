@@ -1,5 +1,5 @@
-"""How a Case ended: Passed, NotExercised with its reason, a Discrepancy, or Died; as JSON too, for
-the way out of a child process.
+"""How a Case ended: Passed, Weak, NotExercised with its reason, a Discrepancy or Died; as JSON too,
+for the way out of a child process.
 """
 
 from __future__ import annotations
@@ -26,6 +26,16 @@ class Passed:
 
 
 @dataclass(frozen=True)
+class Weak:
+    """Beyond the strict bound of a careful computation, but no further than weak accuracy allows:
+    counted and shown, no failure. `sentence` says which entry was beyond its strict bound.
+    """
+
+    sentence: str
+    counts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class NotExercised:
     """The property found nothing to judge in this case; never counted as passed."""
 
@@ -45,7 +55,10 @@ class Died:
         return Discrepancy.of(case.property, finding, case)
 
 
-Outcome = Passed | NotExercised | Discrepancy | Died
+WEAK = "examples of weak accuracy"
+"""By this name the examples that ended Weak are counted."""
+
+Outcome = Passed | Weak | NotExercised | Discrepancy | Died
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
@@ -53,6 +66,8 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     match outcome:
         case Passed(counts):
             return {"passed": dict(counts)}
+        case Weak(sentence, counts):
+            return {"weak": sentence, "counts": dict(counts)}
         case NotExercised(reason):
             return {"not exercised": reason}
         case Died(reason):
@@ -69,6 +84,8 @@ def outcome_from_json(data: Mapping[str, Any], case: Case) -> Outcome:
     """The outcome of a case that `outcome_to_json` wrote."""
     if "passed" in data:
         return Passed(tuple(data["passed"].items()))
+    if "weak" in data:
+        return Weak(data["weak"], tuple(data["counts"].items()))
     if "not exercised" in data:
         return NotExercised(data["not exercised"])
     if "died" in data:

@@ -136,9 +136,9 @@ class Dicts:
 
 class DictsWrong(Dicts):
     def backward(self, dY):  # noqa: N803
-        dX = super().backward(dY)
+        dx = super().backward(dY)
         self.grads["W"][0] = 0
-        return dX
+        return dx
 
 
 class Object:
