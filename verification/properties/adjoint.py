@@ -13,7 +13,7 @@ from verification.cases import Role
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
-from verification.subjects.entry import TRUTH
+from verification.subjects.entry import LINEAR_BACKWARD, TRUTH
 from verification.trials.results import Part
 from verification.trials.trial import Trial
 
@@ -48,7 +48,7 @@ def check_forward_superposes_in_parameters(trial: Trial) -> None:
     _require_superposition(trial, Role.PARAMETER)
 
 
-@property_of(Family.ADJOINT, needs={TRUTH, Trait.DIFFERENTIABLE}, cases=CASES)
+@property_of(Family.ADJOINT, needs={LINEAR_BACKWARD, Trait.DIFFERENTIABLE}, cases=CASES)
 def check_backward_is_linear_in_cotangent(trial: Trial) -> None:
     """Gradients of v are the sum of those of its halves, -2 v gives -2 times them, 0 gives 0."""
     whole = trial.gradients()
@@ -73,12 +73,16 @@ def _require_adjoint(trial: Trial, role: Role) -> None:
         base = _forward_with(trial, name, torch.zeros_like)
         through_forward = through_backward = bound = 0.0
         for output, v in trial.cotangents.items():
+            for got in (outputs[output], base[output]):
+                trial.require_like(output, got, tuple(v.shape))
             change = outputs[output].double() - base[output].double()
             # Both runs err, and the bound at 0 is no larger than the bound at x.
             value, error = _inner(change, v, 2 * trial.true_outputs[output].error)
             through_forward, bound = through_forward + value, bound + error
         truth = trial.truth.gradients[name]
-        through_backward, error = _inner(gradients[name], trial.placed[name].tensor, truth.error)
+        given = trial.placed[name].tensor
+        trial.require_like(f"{name} gradient", gradients[name], tuple(given.shape))
+        through_backward, error = _inner(gradients[name], given, truth.error)
         bound += error
         trial.require(
             abs(through_forward - through_backward) <= bound,

@@ -4,12 +4,12 @@ import torch
 
 from verification.properties.registry import Family, property_of
 from verification.strategies.cases import ordinary
-from verification.subjects.entry import TRUTH
+from verification.subjects.entry import KEEPS_TO_VALUES
 from verification.trials.results import Part
 from verification.trials.trial import Trial
 
 
-@property_of(Family.LAYOUT, needs={TRUTH}, cases=ordinary(empty_batch=False))
+@property_of(Family.LAYOUT, needs={KEEPS_TO_VALUES}, cases=ordinary(empty_batch=False))
 def check_layouts_change_nothing(trial: Trial) -> None:
     """Offset, strided, transposed, channels_last or expanded tensors act like contiguous copies."""
     # A copy, since contiguous() leaves the strides of axes of size 1 as they are.

@@ -5,11 +5,10 @@ That two devices agree follows from parity, which holds each of them to the same
 
 from verification.properties.registry import Decides, Family, property_of
 from verification.strategies.cases import every_dtype
-from verification.subjects.entry import TRUTH
 from verification.trials.trial import Trial
 
 
-@property_of(Family.PLACE, needs={TRUTH}, cases=every_dtype(), decides=Decides.CONTRACT)
+@property_of(Family.PLACE, cases=every_dtype(), decides=Decides.CONTRACT)
 def check_dtype_and_device_are_kept(trial: Trial) -> None:
     """Outputs and gradients have the inputs' dtype and device, and its accuracy, in 16 bits too."""
     trial.require_results(trial.results(), trial.true_results)

@@ -18,8 +18,7 @@ from verification.cases import LayerCall
 from verification.references.enclosure import Enclosure, Precision
 from verification.references.laws import Enclosures
 from verification.references.roundings import spread
-from verification.references.row import Row, Trait
-from verification.strategies import domains
+from verification.references.row import Clause, Row, Trait
 from verification.strategies.description import Description
 
 Build = Callable[[LayerCall, torch.dtype], Subject]
@@ -45,13 +44,15 @@ class StandIn:
     """A run of code in float64 in the place of a truth.
 
     build: the subject for a call and a dtype. whole: the tensors that are no floating numbers, with
-    their dtypes. shaken: the inputs whose elements may be moved one by one.
+    their dtypes. known: all inputs; shaken: those whose elements may be moved one by one. widest:
+    the dtype that stands for exact numbers.
     """
 
     build: Build
     whole: Mapping[str, torch.dtype]
     shaken: frozenset[str]
-    widest: torch.dtype = torch.float64
+    known: frozenset[str]
+    widest: torch.dtype
 
     def degree(self, call: LayerCall) -> int:
         """No sum of a function that is not known can be certified."""
@@ -72,32 +73,41 @@ class StandIn:
         cotangents: Enclosures,
         precision: Precision,
     ) -> Enclosures:
-        given = {name: self._real(name, e) for name, e in tensors.items()}
-        pulled = {name: e.value.to(self.widest) for name, e in cotangents.items()}
+        given = {n: e.value.to(self.whole.get(n, self.widest)) for n, e in tensors.items()}
+        pulled = {n: e.value.to(self.widest) for n, e in cotangents.items()}
+        return enclosed_run(self.build(call, self.widest), given, pulled, precision, self.shaken)
 
-        def run(moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            subject = self.build(call, self.widest)
-            results = subject.forward(moved, {})
-            if pulled:
-                results = subject.vjp(pulled)
-            # Copies: what a call returned may be memory that the next call writes to.
-            return {n: t.double().clone() for n, t in results.items() if t.is_floating_point()}
 
-        # Once, and for all results, when the first of them asks.
-        known: dict[str, Tensor] = {}
+def enclosed_run(
+    subject: Subject,
+    given: Mapping[str, Tensor],
+    cotangents: Mapping[str, Tensor],
+    precision: Precision,
+    shaken: frozenset[str],
+) -> Enclosures:
+    """What a subject gives, and how far rounding in that precision may carry it: its outputs, or
+    its gradients where there are cotangents. `shaken` are the inputs to be moved one by one.
+    """
 
-        def bound(name: str) -> Tensor:
-            if not known:
-                known.update(_bounds(run, given, precision, self.shaken))
-            return known[name]
+    def run(moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        results = subject.forward(moved, {})
+        if cotangents:
+            results = subject.vjp(cotangents)
+        # Copies: what a call returned may be memory that the next call writes to.
+        return {n: t.double().clone() for n, t in results.items() if t.is_floating_point()}
 
-        return {
-            name: Estimated(value, lambda name=name: bound(name))  # type: ignore[misc]
-            for name, value in run(given).items()
-        }
+    # Once, and for all results, when the first of them asks.
+    known: dict[str, Tensor] = {}
 
-    def _real(self, name: str, enclosure: Enclosure) -> Tensor:
-        return enclosure.value.to(self.whole.get(name, self.widest))
+    def bound(name: str) -> Tensor:
+        if not known:
+            known.update(_bounds(run, given, precision, shaken))
+        return known[name]
+
+    return {
+        name: Estimated(value, lambda name=name: bound(name))  # type: ignore[misc]
+        for name, value in run(given).items()
+    }
 
 
 def _bounds(
@@ -110,9 +120,10 @@ def _bounds(
     u = rounding.unit_roundoff(precision.dtype)
     changes = spread(run, given, precision.dtype, shaken)
     return {
-        name: rounding.SPREAD_SAFETY * changes[name]
+        name: rounding.NOISE_SAFETY * changes[name]
         + rounding.OUTPUT_ROUNDINGS * u * value.abs().nan_to_num(0.0, 0.0, 0.0)
-        + rounding.underflow(value.numel(), precision.dtype)
+        # What is below the normal numbers a function may take for zero.
+        + torch.finfo(precision.dtype).smallest_normal
         for name, value in run(given).items()
     }
 
@@ -127,7 +138,7 @@ def described_row(
         law=law,
         geometries=lambda limits: description.geometries(limits, call, outputs),
         traits=frozenset({Trait.DIFFERENTIABLE}),
-        clauses=frozenset(),
+        clauses=frozenset({Clause.SIXTEEN_BITS}),
         described=True,
     )
 
@@ -137,4 +148,4 @@ def stand_in(description: Description, build: Build, widest: torch.dtype) -> Sta
     kinds = {each.name: each.kind for each in description.inputs}
     whole = {n: getattr(torch, d.dtype) for n, d in kinds.items() if d.dtype is not None}
     free = {n for n, d in kinds.items() if not d.joint and not d.discrete}
-    return StandIn(build, whole, frozenset(free), widest)
+    return StandIn(build, whole, frozenset(free), frozenset(kinds), widest)

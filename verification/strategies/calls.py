@@ -14,8 +14,14 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from verification.cases import Call, Case, Role, TensorSpec
 from verification.references.row import Trait
-from verification.strategies.cases import ANY_SIZE, CaseStrategy, claimed_layouts, ordinary
-from verification.strategies.geometry import Limits
+from verification.strategies.cases import (
+    ANY_SIZE,
+    CaseStrategy,
+    claimed_layouts,
+    ordinary,
+    possible_layout,
+)
+from verification.strategies.geometry import Limits, numbers
 from verification.strategies.tensors import LAYOUTS, SEEDS
 from verification.subjects.entry import Entry
 
@@ -27,6 +33,8 @@ _FIRST_FREE_AXIS = 2
 SEQUENCE = Limits(elements=150)
 """Smaller than a single call's: each step of a sequence is judged."""
 
+NUMBERS, SHAPES = "other numbers", "other shapes"
+
 _GROWTHS = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 Draws = Callable[[Case, Entry], SearchStrategy[Call]]
@@ -35,6 +43,9 @@ Draws = Callable[[Case, Entry], SearchStrategy[Call]]
 def sequences(*kinds: str) -> CaseStrategy:
     """Ordinary cases with a sequence of calls: a forward on the case's own tensors, a backward, one
     to three calls of the given kinds, a backward.
+
+    In one of four, if forward is among the kinds, two more precede the last backward: on another
+    shape, and on the first one again.
     """
     base = ordinary(limits=SEQUENCE, empty_batch=False)
 
@@ -45,9 +56,12 @@ def sequences(*kinds: str) -> CaseStrategy:
         @st.composite
         def case(draw: DrawFn) -> Case:
             drawn = draw(cases)
-            kinds = (BACKWARD, *draw(chosen), BACKWARD)
-            calls = (draw(_DRAWS[kind](drawn, entry)) for kind in kinds)
-            return replace(drawn, calls=(Call(FORWARD), *calls))
+            between = [draw(_DRAWS[kind](drawn, entry)) for kind in draw(chosen)]
+            if FORWARD in kinds and draw(numbers(0, 3)) == 3:
+                # To another shape and back: what is kept for each shape shows at the return.
+                between += [draw(_forward(drawn, entry, inputs)) for inputs in (SHAPES, NUMBERS)]
+            first, last = (draw(_backward(drawn, entry)) for _ in range(2))
+            return replace(drawn, calls=(Call(FORWARD), first, *between, last))
 
         return case()
 
@@ -55,15 +69,20 @@ def sequences(*kinds: str) -> CaseStrategy:
 
 
 @st.composite
-def _forward(draw: DrawFn, case: Case, entry: Entry) -> Call:
+def _forward(draw: DrawFn, case: Case, entry: Entry, inputs: str | None = None) -> Call:
     """A forward on the case's own inputs, on other numbers, or on other numbers of other shapes."""
-    inputs = draw(st.sampled_from(["the case's", "other numbers", "other shapes"]))
+    if inputs is None:
+        inputs = draw(st.sampled_from(["the case's", NUMBERS, SHAPES]))
     if inputs == "the case's":
         return Call(FORWARD)
-    resize = draw(_resizing(entry)) if inputs == "other shapes" else tuple
+    resize = draw(_resizing(entry)) if inputs == SHAPES else tuple
     seed, layout = draw(SEEDS), draw(st.sampled_from(claimed_layouts(entry, LAYOUTS)))
     specs = (
-        replace(_reseeded(spec, seed), shape=resize(spec.shape or ()), layout=layout)
+        replace(
+            _reseeded(spec, seed),
+            shape=resize(spec.shape or ()),
+            layout=possible_layout(spec.domain, layout),
+        )
         for spec in case.of_role(Role.INPUT)
     )
     return Call(FORWARD, tuple(specs))

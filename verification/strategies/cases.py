@@ -15,15 +15,17 @@ from verification.references.row import Clause, Trait
 from verification.strategies.domains import parse
 from verification.strategies.geometry import SMALL, Geometry, Limits, Shape
 from verification.strategies.tensors import (
+    ANY_NUMBERS,
     DENSE,
+    HUNDREDS,
     IN_ORDER,
     LAYOUTS,
     REPEATING,
     SEEDS,
     SPECIAL,
     WITHIN_ONE,
+    each_of,
     families,
-    layouts_of,
 )
 from verification.subjects.entry import Entry
 
@@ -106,10 +108,18 @@ def tensor_specs(
     if Trait.DIFFERENTIABLE in entry.have:
         wanted += [(name, Role.COTANGENT, None) for name in geometry.outputs]
     names = tuple(name for name, _, _ in wanted)
-    chosen = draw(families(names, integers=integers, reals=reals))
+    if entry.row.described:
+        chosen = draw(each_of(len(names), ANY_NUMBERS))
+    else:
+        chosen = draw(families(names, integers=integers, reals=reals))
     if Clause.SATURATION in entry.waivers:
         chosen = tuple(WITHIN_ONE.get(family, family) for family in chosen)
-    places = draw(layouts_of(len(names), claimed_layouts(entry, layouts)))
+    places = draw(each_of(len(names), claimed_layouts(entry, layouts)))
+    if Clause.PARAMETER_GAPS in entry.waivers:
+        places = tuple(
+            "contiguous" if role is Role.PARAMETER else layout
+            for (_, role, _), layout in zip(wanted, places, strict=True)
+        )
     # One seed serves all: each tensor's name is mixed into its own numbers.
     seed = draw(SEEDS)
     domains = dict(geometry.domains)
@@ -124,9 +134,15 @@ def _tensor_spec(
 ) -> TensorSpec:
     """The spec of a tensor of that domain, which may have a dtype of its own."""
     domain = parse(text)
-    # A repeated element makes no simplex and no permutation.
-    layout = "strided" if domain.joint and layout in REPEATING else layout
+    layout = possible_layout(text, layout)
     return TensorSpec(name, role, shape, values, layout, domain.dtype, text)
+
+
+def possible_layout(domain: str, layout: str) -> str:
+    """The layout, or one without a stride of 0 where a repeated element makes no member: no
+    simplex, no permutation.
+    """
+    return "strided" if parse(domain).joint and layout in REPEATING else layout
 
 
 def claimed_layouts(entry: Entry, layouts: tuple[str, ...]) -> tuple[str, ...]:
@@ -163,7 +179,8 @@ def dense(limits: Limits) -> CaseStrategy:
 
 def every_dtype() -> CaseStrategy:
     """Cases in the dtype asked for and, unless that is a wider one or the entry waives them, in the
-    16-bit dtypes; all numbers lie between -1 and 1, so that nothing overflows.
+    16-bit dtypes. All numbers lie between -1 and 1, or the inputs' between -100 and 100: what is
+    to be returned fits into 16 bits, and a sum of squares on the way to it may not.
     """
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
@@ -171,20 +188,26 @@ def every_dtype() -> CaseStrategy:
         if dtype != "float32" or Clause.SIXTEEN_BITS not in entry.have:
             return cases
         dtypes = st.sampled_from([dtype, "float16", "bfloat16"])
-        return st.builds(lambda case, drawn: replace(case, dtype=drawn), cases, dtypes)
+        inputs = st.sampled_from([DENSE, HUNDREDS])
+
+        def narrowed(case: Case, drawn: str, family: str) -> Case:
+            return _with_values(replace(case, dtype=drawn), inputs=family)
+
+        return st.builds(narrowed, cases, dtypes, inputs)
 
     return strategy
 
 
 def _with_values(case: Case, inputs: str = DENSE) -> Case:
-    """The case with inputs of that family, and dense parameters and cotangents."""
-    tensors = (
-        replace(
-            spec, values=replace(spec.values, family=inputs if spec.role is Role.INPUT else DENSE)
-        )
-        for spec in case.tensors
-    )
-    return replace(case, tensors=tuple(tensors))
+    """The case with inputs of that family, as far as they may hold any number, and all else
+    dense.
+    """
+
+    def valued(spec: TensorSpec) -> TensorSpec:
+        free = spec.role is Role.INPUT and spec.domain == REAL
+        return replace(spec, values=replace(spec.values, family=inputs if free else DENSE))
+
+    return replace(case, tensors=tuple(map(valued, case.tensors)))
 
 
 def refused_uses() -> CaseStrategy:

@@ -10,6 +10,7 @@ A name is an extent, and the same extent wherever it stands; no axis at all is a
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Mapping
@@ -181,6 +182,7 @@ class Description:
         self.settings = dict(settings or {})
         self._require_settings()
         self.relation = expression(where, "where") if where.strip() else None
+        self._strategies: dict[Any, SearchStrategy[Geometry]] = {}
         self._require_names()
         self._require_satisfiable()
 
@@ -201,6 +203,14 @@ class Description:
         """Sizes, runs of axes and settings, as a Geometry whose layer is `call` with the settings
         as arguments.
         """
+        known = limits.elements, limits.fixed, call, outputs
+        if known not in self._strategies:
+            self._strategies[known] = self._new_strategy(limits, call, outputs)
+        return self._strategies[known]
+
+    def _new_strategy(
+        self, limits: Limits, call: LayerCall, outputs: tuple[str, ...]
+    ) -> SearchStrategy[Geometry]:
         several = self._satisfying(limits.elements)
         usual = self._usual(limits.elements)
 
@@ -272,6 +282,7 @@ class Description:
         most = elements ** (1 / max(1, rank)) + 1
         return tuple(size for size in SIZES if size <= max(3, most))
 
+    @functools.cache  # noqa: B019 - a description lives as long as its entry
     def _satisfying(self, elements: int) -> tuple[Mapping[str, Any], ...]:
         """Some assignments of sizes that hold, the smallest first."""
         source = random.Random(0)

@@ -18,6 +18,9 @@ case at most.
 REALS = ("dense", "positive", "sparse", "wide", "ramp", "constant", "ties")
 """Families of finite numbers that need rounding; "ties" has many zeros and equal elements."""
 
+ANY_NUMBERS = (*REALS, "units", "loud")
+"""Families for a function without an error analysis: numbers of every size, and 1e8 beside 1."""
+
 WITHIN_ONE = {
     "integers": "units",
     "full": "units",
@@ -29,6 +32,9 @@ WITHIN_ONE = {
 
 DENSE = "dense"
 """Numbers between -1 and 1, none of them zero, with full significands."""
+
+HUNDREDS = "hundreds"
+"""Numbers between -100 and 100 with full significands: some of their squares fill a float16."""
 
 SPECIAL = "special"
 """Finite numbers among which stand NaN, infinities, signed zeros and subnormals."""
@@ -67,7 +73,7 @@ def families(
     rounding.
     """
     kinds = ([_integer_families(names)] if integers else []) + (
-        [st.tuples(*[st.sampled_from(REALS)] * len(names))] if reals else []
+        [each_of(len(names), REALS)] if reals else []
     )
     return st.one_of(kinds)
 
@@ -84,6 +90,6 @@ def _integer_families(names: tuple[str, ...]) -> SearchStrategy[tuple[str, ...]]
 
 
 @functools.cache
-def layouts_of(count: int, layouts: tuple[str, ...]) -> SearchStrategy[tuple[str, ...]]:
-    """A layout for each of so many tensors."""
-    return st.tuples(*[st.sampled_from(layouts)] * count)
+def each_of(count: int, options: tuple[str, ...]) -> SearchStrategy[tuple[str, ...]]:
+    """One of the options, families or layouts, for each of so many tensors."""
+    return st.tuples(*[st.sampled_from(options)] * count)

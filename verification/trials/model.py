@@ -40,13 +40,14 @@ class Model:
         return {
             spec.name: self.trial.make(spec, tuple(outputs[spec.name].value.shape)).tensor
             for spec in call.tensors
+            if spec.name in outputs
         }
 
     def backward(self, cotangents: Tensors) -> Enclosures:
         """The gradients of the latest forward; those of the parameters are added to `sums`."""
         inputs, parameters, _ = self._latest
         gradients = self.trial.enclose_gradients(inputs, parameters, cotangents)
-        for name in parameters:
+        for name in parameters.keys() & gradients.keys():
             self._parts.setdefault(name, []).append(gradients[name])
             self.sums[name] = total(self._parts[name], self.trial.precision)
         return gradients

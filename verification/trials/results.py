@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 from torch import Tensor
 
 from verification.references.enclosure import Enclosure
+from verification.trials.discrepancy import MOST_COMPARED, Compared
 
 T = TypeVar("T")
 
@@ -40,3 +41,10 @@ class Part(NamedTuple):
 def gradients_of(named: Mapping[str, T]) -> dict[str, T]:
     """The same under the names that results have: "NAME gradient"."""
     return {f"{name} gradient": value for name, value in named.items()}
+
+
+def compared(got: Tensor, expected: Tensor, bound: Tensor, excess: Tensor) -> Compared:
+    """The entries, the one of the largest excess first."""
+    places = excess.flatten().argsort(descending=True, stable=True)[:MOST_COMPARED]
+    entries = (t.expand_as(got).flatten()[places].tolist() for t in (got, expected, bound))
+    return Compared(tuple(got.shape), tuple(places.tolist()), *map(tuple, entries))

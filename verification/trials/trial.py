@@ -19,11 +19,11 @@ from verification.references.enclosure import Enclosure, Precision, integers
 from verification.references.laws import OUTPUT, Enclosures
 from verification.strategies import domains
 from verification.subjects.entry import Entry
-from verification.trials.discrepancy import MOST_COMPARED, Compared, Discrepancy, Finding
+from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.guards import globals_restored
 from verification.trials.materialise import Budget, Placed, materialise
 from verification.trials.outcome import Unjudged
-from verification.trials.results import Part, Results, gradients_of
+from verification.trials.results import Part, Results, compared, gradients_of
 
 T = TypeVar("T")
 
@@ -127,7 +127,9 @@ class Trial:
                 for name, e in counted.items()
             }
             counted = counted | law.backward(call, ones, cotangents, precision)
-        terms = [e.magnitude.max().item() for e in counted.values() if e.magnitude.numel()]
+        # A mean over labels that are all ignored counts no number of terms.
+        magnitudes = (e.magnitude[e.magnitude.isfinite()] for e in counted.values())
+        terms = [m.max().item() for m in magnitudes if m.numel()]
         return Budget.of(max(1, round(max(terms, default=1))), law.degree(call), self.dtype)
 
     # What the subject does
@@ -231,7 +233,7 @@ class Trial:
     ) -> Enclosures:
         """The enclosed outputs on any tensors."""
         given = _enclosed({**inputs, **parameters})
-        return self.entry.row.law.forward(self.case.layer, given, self.precision)
+        return self._ask(self.entry.row.law.forward, self.case.layer, given, self.precision)
 
     def enclose_gradients(
         self,
@@ -241,8 +243,16 @@ class Trial:
     ) -> Enclosures:
         """The enclosed gradients on any tensors."""
         given = _enclosed({**inputs, **parameters})
-        return self.entry.row.law.backward(
-            self.case.layer, given, _enclosed(cotangents), self.precision
+        law, pulled = self.entry.row.law, _enclosed(cotangents)
+        return self._ask(law.backward, self.case.layer, given, pulled, self.precision)
+
+    def _ask(self, act: Callable[..., Enclosures], *arguments: Any) -> Enclosures:
+        """What the law says; a stand-in for it is the subject's own code, and may raise."""
+        described = self.entry.row.described
+        return (
+            self.attempt("a run in float64 raises", act, *arguments)
+            if described
+            else act(*arguments)
         )
 
     # What is required
@@ -261,7 +271,10 @@ class Trial:
         undecided = truth.error.isinf()
         self.count("entries undecided", int(undecided.sum()))
         near = ((values - truth.value).abs() <= truth.error) & truth.value.isfinite()
-        agree = agree | near | undecided
+        # What is too large for the dtype is rounded to an infinity.
+        beyond = truth.value.abs() + truth.error > torch.finfo(self.dtype).max
+        overflowed = beyond & (values == truth.value.sign() * torch.inf)
+        agree = agree | near | undecided | overflowed
         if not bool(agree.all()):
             self._fail_at(tensor, values, truth.value, truth.error, agree, why)
 
@@ -374,15 +387,8 @@ class Trial:
             bound=limit,
             wrong=int((~agree).sum()),
             total=agree.numel(),
-            compared=_compared(got, expected, bound, excess),
+            compared=compared(got, expected, bound, excess),
         )
-
-
-def _compared(got: Tensor, expected: Tensor, bound: Tensor, excess: Tensor) -> Compared:
-    """The entries, the one of the largest excess first."""
-    places = excess.flatten().argsort(descending=True, stable=True)[:MOST_COMPARED]
-    entries = (t.expand_as(got).flatten()[places].tolist() for t in (got, expected, bound))
-    return Compared(tuple(got.shape), tuple(places.tolist()), *map(tuple, entries))
 
 
 def _enclosed(tensors: Mapping[str, Tensor]) -> Enclosures:

@@ -1,0 +1,190 @@
+"""Derivatives of a function that is known by its inputs' description: first and second ones against
+finite differences, inside the inputs' domains, within estimated bounds.
+
+What is a gradient on purpose without being the derivative is judged by what its user declared of
+it; where nothing was declared, the failure says what the gradient looks like.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from gradcheck import GradientReport, check_gradients
+from gradcheck.evaluation import PointError
+from gradcheck.second_order import SecondOrder
+from gradcheck.subjects import Subject
+from verification.cases import Role
+from verification.properties.registry import Family, property_of
+from verification.references.described import StandIn, enclosed_run
+from verification.references.row import Trait
+from verification.strategies.cases import ordinary
+from verification.strategies.geometry import Limits
+from verification.subjects.constrained import Constrained
+from verification.subjects.described import DescribedSubject
+from verification.subjects.entry import DESCRIBED
+from verification.subjects.hosted import Hosted, on_host
+from verification.trials.trial import Trial
+
+Tensors = Mapping[str, Tensor]
+
+PLAIN = ordinary(layouts=("contiguous",), empty_batch=False)
+FEW = ordinary(layouts=("contiguous",), empty_batch=False, limits=Limits(elements=24))
+
+
+@property_of(Family.GRADIENTS, needs={DESCRIBED, Trait.DIFFERENTIABLE}, cases=PLAIN)
+def check_gradients_are_derivatives_of_forward(trial: Trial) -> None:
+    """Every gradient is the derivative of the function's own forward, or what is declared of it."""
+    require_finite(trial)
+    report = judge(trial, trial.inputs, trial.cotangents, lambda dtype: function(trial, dtype))
+    if report.mismatches:
+        fail_with(trial, report, hint(report))
+
+
+@property_of(Family.GRADIENTS, needs={DESCRIBED, Trait.DIFFERENTIABLE}, cases=FEW)
+def check_second_derivatives_are_right_or_refused(trial: Trial) -> None:
+    """The double backward is the derivative of backward; refused, it counts as not exercised."""
+    require_finite(trial)
+    outputs = tuple(trial.cotangents)
+
+    def build(dtype: torch.dtype) -> SecondOrder:
+        return SecondOrder(function(trial, dtype), outputs)
+
+    second = build(trial.dtype)
+    given = trial.inputs | {f"cotangent of {name}": v for name, v in trial.cotangents.items()}
+    gradients = trial.attempt("the first backward with a graph raises", second.forward, given, {})
+    if second.refused:
+        trial.unjudged("second derivatives are refused by once_differentiable")
+    if not all(bool(g.isfinite().all()) for g in gradients.values()):
+        trial.unjudged("the gradient is not finite here")
+    # One number as large as the others, and none of them 0.
+    weights = {
+        name: 1 + torch.arange(g.numel()).reshape(g.shape).to(g) for name, g in gradients.items()
+    }
+    report = judge(trial, given, weights, build)
+    if second.cut_off and report.mismatches:
+        trial.fail(
+            "detached",
+            "second derivative",
+            "the second derivative is taken for zero and is not: backward computes on tensors"
+            " without a graph; mark it with once_differentiable, or let autograd see it",
+        )
+    if report.mismatches:
+        fail_with(trial, report, "")
+
+
+def function(trial: Trial, dtype: torch.dtype) -> DescribedSubject:
+    """A fresh subject in that dtype."""
+    subject = trial.entry.build(trial.case.layer, dtype, trial.device)
+    assert isinstance(subject, DescribedSubject)
+    return subject
+
+
+def judge(
+    trial: Trial,
+    inputs: Tensors,
+    cotangents: Tensors,
+    build: Callable[[torch.dtype], Subject],
+) -> GradientReport:
+    """The report on all inputs that have a derivative. What is wrong by the noise that was seen is
+    judged again by that of simulated roundings, which see what cancels.
+    """
+    constant = {spec.name for spec in trial.case.of_role(Role.INPUT)} - {*trial.truth.gradients}
+    wrt = [name for name in inputs if name not in constant]
+    if not wrt:
+        trial.unjudged("no input has a derivative")
+
+    def judged(**errors: Any) -> GradientReport:
+        subject = Hosted(Constrained.by(build(trial.dtype), trial.case.tensors), trial.device)
+        try:
+            return check_gradients(
+                subject,
+                inputs=on_host(inputs),
+                cotangents=on_host(cotangents),
+                wrt=wrt,
+                **errors,
+            )
+        except PointError:
+            trial.unjudged("the function has no value beside this point")
+
+    report = trial.attempt("forward or backward raises", judged)
+    if report.mismatches:
+        estimates = Estimates(trial, build)
+        report = judged(
+            evaluation_error=estimates.of_outputs,
+            analytic_error=estimates.of_gradients(inputs, cotangents),
+        )
+    trial.count("entries compared", report.comparisons)
+    trial.count("entries undecided", report.undecided)
+    trial.require(not report.complaints, "complaint", "", str(report))
+    return report
+
+
+class Estimates:
+    """How far rounding may carry a subject at any point, in the precision of the trial."""
+
+    def __init__(self, trial: Trial, build: Callable[[torch.dtype], Subject]) -> None:
+        law = trial.entry.row.law
+        assert isinstance(law, StandIn)
+        self._law, self._precision = law, trial.precision
+        self._subject = Constrained.by(build(law.widest), trial.case.tensors)
+
+    def of_outputs(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
+        """By output name."""
+        return self._errors(inputs, {})
+
+    def of_gradients(self, inputs: Tensors, cotangents: Tensors) -> dict[str, Tensor]:
+        """By input name."""
+        return self._errors(inputs, cotangents)
+
+    def _errors(self, inputs: Tensors, cotangents: Tensors) -> dict[str, Tensor]:
+        wide, pulled = (
+            {n: t.to(self._law.widest) if t.is_floating_point() else t for n, t in tensors.items()}
+            for tensors in (inputs, cotangents)
+        )
+        shaken = self._law.shaken | {n for n in inputs if n not in self._law.known}
+        enclosed = enclosed_run(self._subject, wide, pulled, self._precision, shaken)
+        return {name: enclosure.error for name, enclosure in enclosed.items()}
+
+
+def require_finite(trial: Trial) -> None:
+    """End the trial where the function's own float64 run is not finite: no derivative is there."""
+    for spec in trial.case.of_role(Role.COTANGENT):
+        if spec.name in trial.true_outputs:
+            value = trial.true_outputs[spec.name].value
+            large = value.abs() > torch.finfo(trial.dtype).max
+            if bool((large | ~value.isfinite()).any()):
+                trial.unjudged("the function is not finite here")
+
+
+def hint(report: GradientReport) -> str:
+    """What a wrong gradient may be on purpose, and how to declare it."""
+    worst = report.mismatches[0]
+    every = [m for m in report.mismatches if m.tensor == worst.tensor]
+    if all(m.got == 0 for m in every):
+        return (
+            f"if {worst.tensor} has no gradient by contract, declare constant={{'{worst.tensor}'}}"
+        )
+    if all(m.expected == 0 for m in every):
+        return "if it is a straight-through or surrogate gradient, declare derivative_of=function"
+    ratios = {round(m.got / m.expected, 3) for m in every if m.expected}
+    if len(ratios) == 1:
+        return f"if it is so on purpose, declare scaled_by={ratios.pop():g}"
+    return ""
+
+
+def fail_with(trial: Trial, report: GradientReport, more: str) -> NoReturn:
+    """Raise the discrepancy of a report's worst entry."""
+    worst = report.mismatches[0]
+    trial.fail(
+        "value",
+        f"{worst.tensor} gradient",
+        "; ".join(part for part in (str(report), more) if part),
+        entry=worst.entry,
+        got=worst.got,
+        expected=worst.expected,
+        bound=worst.bound,
+        wrong=len(report.mismatches),
+        total=report.comparisons,
+    )

@@ -1,0 +1,133 @@
+"""The entry of a function that is judged by the description of its inputs: where its code may run,
+and where that runs elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+from verification.cases import LayerCall, Role, SubjectSpec, TensorSpec, Values
+from verification.cases.declarations import Declarations, Surroundings
+from verification.references.described import described_row, stand_in
+from verification.references.row import Row
+from verification.strategies.description import Description
+from verification.strategies.extents import DescriptionError
+from verification.strategies.geometry import Geometry
+from verification.strategies.tensors import DENSE
+from verification.subjects.described import (
+    DescribedSubject,
+    Manner,
+    Seen,
+    require_signature,
+    watch,
+)
+from verification.subjects.entry import KEEPS_TO_VALUES, Build, Entry
+from verification.subjects.loading import Loaded, SubjectError, digest_of, importable_name
+from verification.subjects.probed import Probed
+from verification.trials.materialise import Budget, materialise
+from verification.trials.outcome import Unjudged
+
+TRIES = 8
+"""So many sizes are tried for a first call; the first that the function takes shows its outputs."""
+
+
+def described_entry(loaded: Loaded, spec: SubjectSpec) -> tuple[Entry, Probed]:
+    """The entry of a function at hand, and what was found out about it. Runs its code.
+
+    Raises:
+        SubjectError: the description cannot be read, or the function does not take such inputs.
+    """
+    if isinstance(loaded, tuple):
+        raise SubjectError(
+            f"{spec.name} is a pair: describe the inputs of one differentiable function"
+        )
+    description, declared = description_of(spec), Declarations.of(spec.declared)
+    require_signature(loaded, description)
+    names, constant = tuple(each.name for each in description.inputs), frozenset(declared.constant)
+
+    def make(call: LayerCall, manner: Manner, dtype: torch.dtype) -> DescribedSubject:
+        return DescribedSubject(loaded, names, call.kwargs, constant, manner, dtype)
+
+    name = importable_name(loaded)
+    examples = description.examples(LayerCall.of(_short(spec.name)), TRIES)
+    seen = watch(make, [_tried(geometry) for geometry in examples], name)
+
+    def build(call: LayerCall, dtype: torch.dtype, device: torch.device) -> DescribedSubject:
+        if dtype == torch.float64 and seen.widest != dtype:
+            raise Unjudged("the function does not take float64")
+        return make(call, seen.manner, dtype)
+
+    found = Probed(
+        digest_of(loaded),
+        offers=(KEEPS_TO_VALUES,) if not seen.manner.random else (),
+        outputs=seen.outputs,
+        notes=seen.notes,
+    )
+    return _entry(spec, found, description, build, seen), found
+
+
+def described_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
+    """The entry of a function that only another process may call."""
+    return _entry(spec, found, description_of(spec), _not_here, None)
+
+
+def description_of(spec: SubjectSpec) -> Description:
+    """The description in a spec.
+
+    Raises:
+        SubjectError: it cannot be read or satisfied.
+    """
+    around, declared = Surroundings.of(spec.adapter), Declarations.of(spec.declared)
+    try:
+        description = Description(dict(spec.inputs), around.where, dict(around.settings))
+    except DescriptionError as error:
+        raise SubjectError(str(error)) from None
+    unknown = sorted({*declared.constant} - {name for name, _ in spec.inputs})
+    if unknown:
+        raise SubjectError(
+            f"constant names {', '.join(unknown)}, which no input is; the inputs are"
+            f" {', '.join(name for name, _ in spec.inputs)}"
+        )
+    return description
+
+
+def _entry(
+    spec: SubjectSpec, found: Probed, description: Description, build: Build, seen: Seen | None
+) -> Entry:
+    widest = torch.float64 if seen is None else seen.widest
+    host = torch.device("cpu")
+    law = stand_in(description, lambda call, dtype: build(call, dtype, host), widest)
+    row: Row = described_row(_short(spec.name), description, found.outputs, law)
+    asked = replace(spec, digest=found.digest)
+    return Entry(spec.name, row, build, frozenset(found.offers), asked=asked)
+
+
+def _short(name: str) -> str:
+    return name.rpartition(":")[2].rpartition(".")[2]
+
+
+def _tried(geometry: Geometry) -> tuple[LayerCall, Callable[[torch.dtype], Mapping[str, Tensor]]]:
+    """A first call: dense numbers in the domains."""
+    domains = dict(geometry.domains)
+
+    def given(dtype: torch.dtype) -> dict[str, Tensor]:
+        tensors = {}
+        for name, shape in geometry.inputs:
+            spec = TensorSpec(name, Role.INPUT, shape, Values(DENSE), domain=domains[name])
+            tensors[name] = materialise(spec, shape, _no_budget, dtype, torch.device("cpu")).tensor
+        return tensors
+
+    return geometry.layer, given
+
+
+def _no_budget() -> Budget:
+    raise RuntimeError("dense numbers have no budget")
+
+
+def _not_here(call: LayerCall, dtype: torch.dtype, device: torch.device) -> NoReturn:
+    raise RuntimeError(f"{call} is built in a child process only")
