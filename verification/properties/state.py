@@ -3,7 +3,9 @@
 The twin in torch.nn belongs to the reference side: its weights and ours must mean the same.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -164,19 +166,22 @@ def check_text_shows_the_architecture(trial: Trial) -> None:
         trial.require(
             bool(found), "text", "", f"repr does not show {call.name} in its place: {text}"
         )
-        for shown in _numbers(call):
-            trial.require(
-                shown in rest, "text", "", f"repr does not show {shown} of {call}: {text}"
-            )
+        words = (word.removesuffix(".0") for word in re.findall(r"[\w.+-]+", rest))
+        missing = _numbers(call) - Counter(words)
+        trial.require(
+            not missing, "text", "", f"repr does not show {', '.join(missing)} of {call}: {text}"
+        )
     again = repr(RawLayer(trial.build()).layer)
     trial.require(text == again, "text", "", f"two layers built alike read {text} and {again}")
 
 
-def _numbers(call: LayerCall) -> Iterator[str]:
-    """The arguments' numbers and words as text; 0 and 1 may be defaults that are left out."""
+def _numbers(call: LayerCall) -> Counter[str]:
+    """The arguments' numbers and words as text, each as often as there are arguments that have it;
+    0 and 1 may be defaults that are left out.
+    """
+    shown: Counter[str] = Counter()
     for value in call.kwargs.values():
-        for part in value if isinstance(value, tuple) else (value,):
-            if isinstance(part, float) and part.is_integer():
-                part = int(part)
-            if part not in (0, 1):  # which True and False equal
-                yield str(part)
+        parts = set(value if isinstance(value, tuple) else (value,))
+        # True and False equal 1 and 0.
+        shown.update(str(part).removesuffix(".0") for part in parts - {0, 1})
+    return shown
