@@ -13,6 +13,8 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 
 import scratch_layers
+from gradcheck.subjects import Subject
+from verification.cases import LayerCall
 from verification.references.clauses import Clause
 from verification.references.laws import Law
 from verification.strategies.geometry import Geometry, Limits
@@ -58,8 +60,9 @@ class Row:
 
     twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
     there is none. departures: the clauses that the twin does not keep, each with the reason;
-    docs/findings.md reproduces them. described: nothing is known but the inputs, so that the law is
-    the subject's own run in float64.
+    docs/findings.md reproduces them. adapter: what a subject of this kind is judged through, where
+    the subject alone is no function of its tensors. described: nothing is known but the inputs, so
+    that the law is the subject's own run in float64.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Row:
     refusals: Callable[[], SearchStrategy[Refusal]] | None = None
     twin: Callable[..., Any] | None = None
     departures: Mapping[Clause, str] = field(default_factory=dict)
+    adapter: Callable[[LayerCall, Subject], Subject] | None = None
     described: bool = False
 
     @property

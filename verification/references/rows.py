@@ -7,6 +7,7 @@ from verification.references import (
     attention,
     containers,
     convolution,
+    dropout,
     linear,
     lookup,
     losses,
@@ -33,6 +34,7 @@ _FAMILIES = (
     attention,
     recurrent,
     lookup,
+    dropout,
 )
 
 ROWS: dict[str, Row] = {row.name: row for family in _FAMILIES for row in family.ROWS}

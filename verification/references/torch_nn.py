@@ -17,7 +17,7 @@ from gradcheck.subjects import ModuleSubject, Subject
 from verification.cases import LayerCall
 from verification.references.row import Clause, Row
 from verification.references.rows import ROWS
-from verification.subjects.entry import Entry
+from verification.subjects.entry import Entry, adapted
 from verification.subjects.optimizers import OptimizerSubject
 
 OTHER_CONTRACT = dict.fromkeys(
@@ -105,7 +105,7 @@ def _entry(row: Row) -> Entry:
     waivers = {**OTHER_CONTRACT, **row.departures}
     if isinstance(row.twin, type) and issubclass(row.twin, torch.optim.Optimizer):
         return Entry(f"torch.optim.{row.name}", row, _optimizer, waivers=waivers)
-    return Entry(f"torch.nn.{row.name}", row, _module, waivers=waivers)
+    return Entry(f"torch.nn.{row.name}", row, adapted(row, _module), waivers=waivers)
 
 
 REFERENCES: dict[str, Entry] = {

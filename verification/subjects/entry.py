@@ -13,6 +13,7 @@ from verification.references.row import Clause, Row
 
 Build = Callable[[LayerCall, torch.dtype, torch.device], Subject]
 
+
 TRUTH = "truth"
 """A row with a law knows the truth; a property that needs it says so by this name."""
 
@@ -70,3 +71,11 @@ class Entry:
         """The entry's name as it stands in a Case."""
         asked = self.asked or SubjectSpec(self.name)
         return replace(asked, waivers=tuple(sorted(self.waivers)))
+
+
+def adapted(row: Row, build: Build) -> Build:
+    """The same way to build a subject, which is then judged through the adapter of its row."""
+    adapter = row.adapter
+    if adapter is None:
+        return build
+    return lambda call, dtype, device: adapter(call, build(call, dtype, device))

@@ -13,7 +13,7 @@ from verification.cases import LayerCall, SubjectSpec
 from verification.references.clauses import Clause
 from verification.references.row import Row
 from verification.references.rows import ROWS
-from verification.subjects.entry import Build, Entry
+from verification.subjects.entry import Build, Entry, adapted
 from verification.subjects.loading import Loaded, SubjectError, importable_name
 from verification.subjects.probed import Probed
 from verification.subjects.probing import probe, probed_driver
@@ -63,6 +63,7 @@ def entry_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
 def _entry(spec: SubjectSpec, kind: Row, found: Probed, build: Build) -> Entry:
     asked = replace(spec, like=kind.name, digest=found.digest)
     waivers = {Clause(name): "waived by its user" for name in spec.waivers}
+    build = adapted(kind, build)
     return Entry(spec.name, found.row(kind), build, frozenset(found.offers), waivers, asked)
 
 
