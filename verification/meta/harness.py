@@ -34,6 +34,9 @@ def stand_in(kind: str, layer_class: Callable[..., Any], name: str) -> Entry:
     `kind` is a row's name ("Conv2d"); `layer_class` takes the same arguments as the right class.
     """
     right = catalogue.find(f"scratch_layers.{kind}")
+    # Layers show their class's name, and a fault's own would tell it from the kind.
+    if isinstance(layer_class, type):
+        layer_class = type(kind, (layer_class,), {})
 
     def build(call: LayerCall, dtype: Any, device: Any) -> Subject:
         if call.name == "SGD":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import struct
 from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
@@ -76,9 +77,17 @@ def grouped_channels(most: int, groups: tuple[int, ...]) -> SearchStrategy[Chann
     return st.sampled_from([c for c in every if c.inputs <= max(groups[0], most)])
 
 
+MANY_CHANNELS = (Channels(520, 1, 1), Channels(514, 2, 1), Channels(2, 514, 2))
+"""More than 512 on one side: kernels tile the channels, and the last tile may be missing."""
+
+
 def _draw_channels(draw: DrawFn, limits: Limits, most: int) -> Channels:
-    """At most that many input channels, in 1 to 3 groups unless the number is held."""
+    """At most that many input channels, in 1 to 3 groups unless the number is held; in one case of
+    twelve, if there is room, very many.
+    """
     groups = limits.held("groups")
+    if groups is None and limits.elements >= Limits().elements and draw(numbers(0, 11)) == 11:
+        return draw(choices(MANY_CHANNELS))
     return draw(grouped_channels(most, (1, 2, 3) if groups is None else (groups,)))
 
 
@@ -179,7 +188,10 @@ def transposed_convolutions(draw: DrawFn, limits: Limits, dims: int = 2) -> Geom
 CLEAR_SCALES = (1, 2, 3, 4, 1.5, 2.5, 0.5, 0.75, 1.25)
 """Scale factors whose source index no rounding moves in small images."""
 
-DELICATE_SCALES = (1.00001, 0.99999, 120 / 88, 88 / 120, 4 / 3, 2 / 3, 1.1, 2.01, 2.7, 0.3, 1.9999)
+DELICATE_SCALES = (
+    *(1.00001, 0.99999, 120 / 88, 88 / 120, 4 / 3, 2 / 3, 1.1, 2.01, 2.7, 0.3, 1.9999),
+    *(13 / 11, 15 / 13, 17 / 7, 19 / 7, 53 / 19),
+)
 """Scale factors of which i / s comes close to an integer for some i."""
 
 
@@ -199,6 +211,23 @@ def enlarged_size(size: Shape, scale: Scale) -> Shape:
     return tuple(math.floor(n * s) for n, s in zip(size, scale_per_axis(scale), strict=True))
 
 
+@functools.cache
+def close_calls(factor: float, longest: int) -> tuple[int, ...]:
+    """The sizes of which a factor makes another size in float32 than in float64, so near is the
+    product to a whole number: 88 (120 / 88) is 119.99999999999999.
+    """
+    single = struct.Struct("f")
+
+    def rounded(number: float) -> float:
+        return float(single.unpack(single.pack(number))[0])
+
+    return tuple(
+        n
+        for n in range(1, longest + 1)
+        if math.floor(n * factor) != math.floor(rounded(n * rounded(factor)))
+    )
+
+
 def draw_enlarged(draw: DrawFn, limits: Limits, area: int, dims: int = 2) -> tuple[Scale, Shape]:
     """A scale factor, one or one per axis, with a size that it does not shrink to nothing.
 
@@ -214,7 +243,11 @@ def draw_enlarged(draw: DrawFn, limits: Limits, area: int, dims: int = 2) -> tup
     for factor in scale_per_axis(scale, dims):
         longest = long if draw(numbers(0, 7)) == 7 else 7
         smallest = max(1, math.ceil(1 / factor))
-        size = draw(numbers(smallest, max(smallest, min(longest, area))))
+        close = close_calls(factor, min(long, area)) if factor in DELICATE_SCALES else ()
+        if close and draw(BOOLEANS):
+            size = draw(choices(close))
+        else:
+            size = draw(numbers(smallest, max(smallest, min(longest, area))))
         # ceil(1 / factor) times factor may fall short of 1 by a rounding.
         sizes.append(size if math.floor(size * factor) else size + 1)
         area //= sizes[-1]

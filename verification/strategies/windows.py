@@ -16,6 +16,7 @@ from verification.strategies.geometry import (
     Amount,
     Limits,
     Shape,
+    choices,
     numbers,
     per_axis,
     per_axis_amounts,
@@ -58,7 +59,13 @@ class Window:
 def draw_window(
     draw: DrawFn, reach: int, largest_stride: int = 4, limits: Limits = FREE, dims: int = 2
 ) -> Window:
-    """A kernel of at most 4, dilated by at most 3, that spans at most `reach` pixels an axis."""
+    """A kernel of at most 4, dilated by at most 3, that spans at most `reach` pixels an axis.
+
+    In one case of eight, where nothing is held, kernel, stride and dilation are one number.
+    """
+    if not limits.fixed and draw(numbers(0, 7)) == 7:
+        alike = draw(choices((2, 3) if reach > 6 else (1, 2) if reach > 2 else (1,)))
+        return Window(alike, min(alike, largest_stride), alike, dims)
     kernel = draw(limits.choose("kernel_size", per_axis_amounts(1, min(4, reach), dims)))
     stride = draw(limits.choose("stride", per_axis_amounts(1, largest_stride, dims)))
     steps = max(1, max(per_axis(kernel, dims)) - 1)

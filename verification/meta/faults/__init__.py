@@ -3,7 +3,9 @@
 from verification.meta.faults import (  # noqa: F401
     batches,
     convolution,
+    descent,
     elementwise,
+    hidden,
     memory,
     place,
     protocol,

@@ -4,6 +4,7 @@ import copy
 
 import torch.nn.functional as F
 
+import scratch_layers.convolution as right
 from scratch_layers import Conv2d, ConvTranspose2d, Parameter
 from verification.meta.faults.fault import fault
 
@@ -18,7 +19,7 @@ FORWARD = ("forward_matches_reference", "results_are_exact_on_integers")
 def twin(layer, **changes):
     """The right layer with some of this one's attributes changed, before any call."""
     other = copy.copy(layer)
-    other.__class__ = type(layer).__base__
+    other.__class__ = next(c for c in type(layer).__mro__ if c.__module__ == right.__name__)
     vars(other).update(changes, _record=None)
     return other
 
@@ -206,3 +207,94 @@ class ForgetsTheDilationInBackward(ConvTranspose2d):
         weight, groups = self.weight.data, self.groups
         dense = F.conv2d(grad_output, weight, None, self.stride, self.padding, 1, groups)
         return dense[:, :, :height, :width].contiguous()
+
+
+@fault("Conv2d", *ALL_GRADIENTS, "split_batch_gives_split_results")
+class WeightGradientOfOneSample(Conv2d):
+    """Has the first sample's weight gradient for that of the batch."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        one = twin(self, weight=Parameter(self.weight.data), bias=None)
+        one.forward(self._record.tensors["input"][:1])
+        one.backward(grad_output[:1])
+        self.weight.grad.copy_(one.weight.grad)
+        return dx
+
+
+@fault("Conv2d", *FORWARD)
+class SwapsTheStrides(Conv2d):
+    """Steps down by the columns' stride, and across by the rows'."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.stride = self.stride[::-1]
+        self._geometry = self._geometry._replace(stride=self.stride)
+
+
+@fault("Conv2d", *FORWARD)
+class CountsAWindowMore(Conv2d):
+    """Rounds the number of positions up, over zeros that the padding does not give."""
+
+    def output_size(self, input):
+        height, width = super().output_size(input)
+        rest = input.shape[2] + sum(m[0] for m in self._margins())
+        rest -= self.dilation[0] * (self.kernel_size[0] - 1) + 1
+        return height + bool(rest % self.stride[0]), width
+
+
+@fault("Conv2d", *FORWARD)
+class BiasOfTheFirstGroup(Conv2d):
+    """Gives every group the first one's bias."""
+
+    def forward(self, input):
+        if self.bias is None or self.groups == 1:
+            return super().forward(input)
+        first = self.bias.data[: self.out_channels // self.groups].repeat(self.groups)
+        output = twin(self, bias=Parameter(first)).forward(input)
+        super().forward(input)
+        return output
+
+
+@fault("ConvTranspose2d", *FORWARD, seen="#14272")
+class ForgetsTheDilationInTheSize(ConvTranspose2d):
+    """Cuts the output to the size that it would have without dilation."""
+
+    def forward(self, input):
+        output = super().forward(input)
+        (height, width), dilation = output.shape[2:], self.dilation
+        lost = [(d - 1) * (k - 1) for d, k in zip(dilation, self.kernel_size, strict=True)]
+        return output[:, :, : max(1, height - lost[0]), : max(1, width - lost[1])].clone()
+
+
+@fault("ConvTranspose2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="candle #2337")
+class SwapsStrideAndDilationInBackward(ConvTranspose2d):
+    """Hands stride and dilation to the convolution of its backward in the other order."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        up, left = self.padding
+        # Enough zeros that any kernel fits; what is too much is cut away again.
+        dy = F.pad(grad_output, (left, 32, up, 32))
+        options = self.dilation, 0, self.stride, self.groups
+        wrong = F.conv2d(dy, self.weight.data, None, *options)
+        return wrong[:, :, : dx.shape[2], : dx.shape[3]].contiguous()
+
+
+@fault("ConvTranspose2d", *FORWARD)
+class CorrelatesForward(ConvTranspose2d):
+    """Flips the kernel in the forward, as a convolution of the signal processors would."""
+
+    def forward(self, input):
+        flipped = Parameter(self.weight.data.flip(2, 3))
+        output = twin(self, weight=flipped).forward(input)
+        super().forward(input)
+        return output
+
+
+@fault("ConvTranspose2d", *FORWARD)
+class AddsOutputPaddingBefore(ConvTranspose2d):
+    """Adds the rows of output_padding above instead of below."""
+
+    def forward(self, input):
+        return super().forward(input).roll(self.output_padding[0], 2)

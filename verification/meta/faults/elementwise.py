@@ -1,5 +1,7 @@
 """Activations, losses and upsampling that compute something else."""
 
+import math
+
 import torch
 
 from scratch_layers import (
@@ -111,6 +113,77 @@ class AveragesTheCopies(Upsampling):
         return super().backward(grad_output) / max(1, rows * columns)
 
 
+@fault("NearestUpsampling", *GRADIENTS, "input_gradient_is_adjoint", seen="#51036")
+class SumsAFixedNumberOfCopies(NearestUpsampling):
+    """Sums ceil(scale) rows from the first copy on, past the last one and past the end."""
+
+    def backward(self, grad_output):
+        dx = super().backward(grad_output)
+        if self._whole:
+            return dx
+        rows, scale = torch.zeros_like(dx), self.scale_factor[0]
+        across = sum_by_index(grad_output, 3, self._sources(dx)[1].sources, dx.shape[3])
+        for p in range(dx.shape[2]):
+            first = math.ceil(p * scale)
+            rows[:, :, p] = across[:, :, first : first + math.ceil(scale)].sum(2)
+        return rows
+
+
+@fault("NearestUpsampling", "forward_matches_reference", seen="#62237")
+class DividesInDouble(NearestUpsampling):
+    """Finds the source by i / scale in float64, where the contract says float32."""
+
+    def forward(self, input):
+        super().forward(input)
+        height, width = self.output_size(input)
+        rows, columns = self.scale_factor
+        rows = (torch.arange(height, dtype=torch.float64) / rows).long()
+        columns = (torch.arange(width, dtype=torch.float64) / columns).long()
+        rows, columns = rows.clamp(max=input.shape[2] - 1), columns.clamp(max=input.shape[3] - 1)
+        return input.detach()[:, :, rows][:, :, :, columns]
+
+
+@fault("NearestUpsampling", "forward_matches_reference", seen="#96236")
+class MultipliesTheSizeInFloat32(NearestUpsampling):
+    """Computes the output size in float32, where 88 (120 / 88) is not 120 for ever."""
+
+    def output_size(self, input):
+        super().output_size(input)
+        sizes = torch.tensor(input.shape[2:]) * torch.tensor(self.scale_factor, dtype=torch.float32)
+        return tuple(sizes.floor().int().tolist())
+
+
+@fault("NearestUpsampling", "forward_matches_reference", "results_are_exact_on_integers")
+class TakesThePixelsCentre(NearestUpsampling):
+    """Takes the source below the centre of an output pixel, as torch's nearest-exact does."""
+
+    def forward(self, input):
+        output = super().forward(input)
+        index = ((torch.arange(output.shape[2]) + 0.5) / self.scale_factor[0]).long()
+        columns = self._sources(input)[1].sources
+        return input.detach()[:, :, index.clamp(max=input.shape[2] - 1)][:, :, :, columns]
+
+
+@fault("MSELoss", *GRADIENTS)
+class ForgetsTheTwo(MSELoss):
+    """Differentiates the square to the difference."""
+
+    def backward(self):
+        return super().backward() / 2
+
+
+@fault("MSELoss", "dtype_and_device_are_kept", seen="#91597")
+class SumsInSixteenBits(MSELoss):
+    """Sums 16-bit squares in 16 bits, where they overflow before the mean divides them."""
+
+    def forward(self, input, target):
+        loss = super().forward(input, target)
+        if input.dtype != torch.float16:
+            return loss
+        total = (input - target).detach().square().sum()
+        return total / input.numel() if self.reduction == "mean" else total
+
+
 @fault("Sequential", *GRADIENTS)
 class SkipsAFirstActivation(Sequential):
     """Returns the gradient that arrives at the first layer, if that one changes no shape."""
@@ -120,4 +193,16 @@ class SkipsAFirstActivation(Sequential):
         for i, layer in reversed(list(enumerate(self.layers))):
             inner = layer.backward(gradient)
             gradient = gradient if i == 0 and isinstance(layer, Activation) else inner
+        return gradient.clone()
+
+
+@fault("Sequential", *GRADIENTS)
+class LeavesOutTheLastLayerOfThree(Sequential):
+    """Begins its backward one layer too early when there are more than two."""
+
+    def backward(self, grad_output):
+        _, gradient = self._recall(grad_output)
+        start = len(self.layers) - (len(self.layers) > 2 and isinstance(self.layers[-1], ReLU))
+        for layer in reversed(self.layers[:start]):
+            gradient = layer.backward(gradient)
         return gradient.clone()
