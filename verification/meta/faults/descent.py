@@ -35,8 +35,8 @@ class AppliesTheRateOutside(SGD):
     """Multiplies the whole momentum by the rate of the step, as torch.optim.SGD does."""
 
     def step(self):
-            "_velocities", [p.grad.detach() * 0 for p in self.params]
-        )
+        nothing = [torch.zeros_like(parameter.data) for parameter in self.params]
+        velocities = vars(self).setdefault("_velocities", nothing)
         for velocity, parameter in zip(velocities, self.params, strict=True):
             velocity.mul_(self.momentum).add_(parameter.grad.detach())
             parameter.data.sub_(velocity, alpha=self.lr)
