@@ -14,6 +14,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
+from verification.strategies.activations import draw_arguments
 from verification.strategies.geometry import Geometry, Limits, choices, draw_shape, numbers
 
 RATES = (1.0, 0.5, 0.25, 2.0, 0.1, 0.01, 0.0)
@@ -41,9 +42,7 @@ DrawArguments = Callable[[DrawFn, Limits], dict[str, Any]]
 
 
 @st.composite
-def update_sequences(
-    draw: DrawFn, limits: Limits, name: str, draw_arguments: DrawArguments
-) -> Geometry:
+def update_sequences(draw: DrawFn, limits: Limits, name: str, arguments: DrawArguments) -> Geometry:
     """Steps of an optimiser: "w0", "w1", ... are what is optimised, "g0.1" is w0's gradient in step
     1, and `lr` has one number for each step.
     """
@@ -53,7 +52,7 @@ def update_sequences(
     constant = Clause.CHANGING_RATE in limits.waived
     rates = tuple(draw(choices(RATES)) for _ in range(1 if constant else steps))
     rates = rates * steps if constant else rates
-    layer = LayerCall.of(name, lr=rates, **draw_arguments(draw, limits))
+    layer = LayerCall.of(name, lr=rates, **arguments(draw, limits))
     weights = [(f"w{i}", shape) for i, shape in enumerate(sizes)]
     gradients = [(f"g{i}.{t}", s) for t in range(steps) for i, s in enumerate(sizes)]
     outputs = tuple(name for name, _ in weights)
@@ -62,11 +61,7 @@ def update_sequences(
 
 def among(**options: tuple[Any, ...]) -> DrawArguments:
     """Each argument is one of its options."""
-
-    def draw_arguments(draw: DrawFn, limits: Limits) -> dict[str, Any]:
-        return {name: draw(limits.choose(name, choices(few))) for name, few in options.items()}
-
-    return draw_arguments
+    return functools.partial(draw_arguments, options=options)
 
 
 def momentum_and_decay(draw: DrawFn, limits: Limits) -> dict[str, Any]:
@@ -89,7 +84,7 @@ mean_squares = among(
 
 
 def sequences_of(
-    name: str, draw_arguments: DrawArguments
+    name: str, arguments: DrawArguments
 ) -> Callable[[Limits], SearchStrategy[Geometry]]:
     """The geometries of one kind of optimiser."""
-    return functools.partial(update_sequences, name=name, draw_arguments=draw_arguments)
+    return functools.partial(update_sequences, name=name, arguments=arguments)
