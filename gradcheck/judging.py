@@ -38,6 +38,7 @@ from gradcheck.rounding import HIDING
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
 _LOOK_AGAIN = 4  # entries that decide whether the others are looked at again
+_ENTRIES_OF_FLOAT32 = 512
 _ENTRIES_TO_LIST = 4096  # beyond, one wrong entry is found by bisection
 
 
@@ -127,26 +128,33 @@ def _judge_exactly(
     generator: torch.Generator,
 ) -> tuple[list[Verdict] | None, Agreement | None]:
     """Verdicts where nothing is rounded; None if something is, or turns out to be."""
-    if method != "full":
+    by_entry = method == "full" or (method == "auto" and _hides_in_sums(point, names))
+    if not by_entry:
         agreed = agrees_exactly(point, names, generator)
         if agreed is not None:
             return [_exactly_right(point, name, agreed.comparison) for name in names], agreed
-    exact = exact_point(point, names, generator, method == "full")
+    exact = exact_point(point, names, generator, with_units=by_entry)
     if exact is None:
         return None, None
     try:
-        return [_judge_entries_exactly(exact, name, method, generator) for name in names], None
+        return [_judge_tensor_exactly(exact, name, by_entry, generator) for name in names], None
     except (NotExact, PointError):
         return None, None
 
 
-def _judge_entries_exactly(
-    exact: ExactPoint, name: str, method: Literal["auto", Method], generator: torch.Generator
+def _hides_in_sums(point: Point, names: Sequence[str]) -> bool:
+    """Whether small errors are rounded away in sums of float32, and entries are few."""
+    tensors = [point.tensor(name) for name in names]
+    return all(t.dtype == torch.float32 and t.numel() <= _ENTRIES_OF_FLOAT32 for t in tensors)
+
+
+def _judge_tensor_exactly(
+    exact: ExactPoint, name: str, by_entry: bool, generator: torch.Generator
 ) -> Verdict:
     """The verdict on one tensor; NotExact where something turns out to be rounded."""
     tensor = exact.tensor(name)
     random = exact_lines(tensor, generator)
-    entries = method == "full" or tensor.numel() <= len(random)
+    entries = by_entry or tensor.numel() <= len(random)
     lines, comparison = random, exact.compare(name, random)
     packed = _packed(exact, name) if entries and not bool(comparison.wrong.any()) else None
     if packed is not None:
