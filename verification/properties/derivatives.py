@@ -11,13 +11,14 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from gradcheck import GradientReport, check_gradients
+from gradcheck import GradientReport, check_gradients, rounding
 from gradcheck.evaluation import PointError
 from gradcheck.second_order import SecondOrder
-from gradcheck.subjects import Subject
+from gradcheck.subjects import FunctionSubject, Subject
 from verification.cases import Role
 from verification.properties.registry import Family, property_of
 from verification.references.described import StandIn, enclosed_run
+from verification.references.enclosure import Enclosure
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import Limits
@@ -29,6 +30,9 @@ from verification.trials.trial import Trial
 
 Tensors = Mapping[str, Tensor]
 
+DRAWS = 100
+"""Draws whose mean gradient is compared with the derivative of the declared mean."""
+
 PLAIN = ordinary(layouts=("contiguous",), empty_batch=False)
 FEW = ordinary(layouts=("contiguous",), empty_batch=False, limits=Limits(elements=24))
 
@@ -37,7 +41,20 @@ FEW = ordinary(layouts=("contiguous",), empty_batch=False, limits=Limits(element
 def check_gradients_are_derivatives_of_forward(trial: Trial) -> None:
     """Every gradient is the derivative of the function's own forward, or what is declared of it."""
     require_finite(trial)
-    report = judge(trial, trial.inputs, trial.cotangents, lambda dtype: function(trial, dtype))
+    declared = function(trial, trial.dtype).declared
+    if declared.vjp is not None:
+        require_rule(trial, declared.vjp)
+        return
+    if declared.stochastic is not None:
+        require_mean(trial, declared.stochastic)
+        return
+    report = judge(
+        trial,
+        trial.inputs,
+        trial.cotangents,
+        lambda dtype: Claimed(function(trial, dtype)),
+        declared.approximate,
+    )
     if report.mismatches:
         fail_with(trial, report, hint(report))
 
@@ -86,9 +103,11 @@ def judge(
     inputs: Tensors,
     cotangents: Tensors,
     build: Callable[[torch.dtype], Subject],
+    approximate: float = 0.0,
 ) -> GradientReport:
     """The report on all inputs that have a derivative. What is wrong by the noise that was seen is
-    judged again by that of simulated roundings, which see what cancels.
+    judged again by that of simulated roundings, which see what cancels. A gradient may be off by
+    the share `approximate` of its largest entry.
     """
     constant = {spec.name for spec in trial.case.of_role(Role.INPUT)} - {*trial.truth.gradients}
     wrt = [name for name in inputs if name not in constant]
@@ -113,12 +132,81 @@ def judge(
         estimates = Estimates(trial, build)
         report = judged(
             evaluation_error=estimates.of_outputs,
-            analytic_error=estimates.of_gradients(inputs, cotangents),
+            analytic_error=estimates.of_gradients(inputs, cotangents, approximate),
         )
     trial.count("entries compared", report.comparisons)
     trial.count("entries undecided", report.undecided)
     trial.require(not report.complaints, "complaint", "", str(report))
     return report
+
+
+class Claimed:
+    """A function with the backward that is declared of it: another forward, a factor."""
+
+    offers: frozenset[str] = frozenset()
+
+    def __init__(self, own: DescribedSubject) -> None:
+        self.name = own.name
+        self._own = own
+        claimed = own.declared.derivative_of
+        self._other = own if claimed is None else own.other(claimed)
+
+    def forward(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
+        """The outputs of the forward that the backward is the derivative of."""
+        own = self._own.forward(inputs, parameters)
+        return own if self._other is self._own else self._other.forward(inputs, parameters)
+
+    def vjp(self, cotangents: Tensors) -> dict[str, Tensor]:
+        """The function's gradients, without the declared factor."""
+        factor = self._own.declared.scaled_by
+        return {name: g / factor for name, g in self._own.vjp(cotangents).items()}
+
+
+def require_rule(trial: Trial, rule: Callable[..., Any]) -> None:
+    """Every gradient is what the declared rule makes of the inputs and cotangents."""
+    law = trial.entry.row.law
+    assert isinstance(law, StandIn)
+    own = function(trial, law.widest)
+
+    def by_rule(*tensors: Tensor) -> Any:
+        return rule(*tensors, **own.settings)
+
+    ruled = FunctionSubject(lambda *tensors: own.call(list(tensors), {}), by_rule)
+    wide, pulled = widened(trial.inputs, law.widest), widened(trial.cotangents, law.widest)
+    enclosed = enclosed_run(ruled, wide, pulled, trial.precision, law.shaken)
+    got = trial.gradients()
+    for name, truth in trial.truth.gradients.items():
+        expected = enclosed[name]
+        both = Enclosure(expected.value, expected.error + truth.error, expected.magnitude, False)
+        trial.require_close(f"{name} gradient", got[name], both, "the declared rule gives that")
+
+
+def require_mean(trial: Trial, mean: Callable[..., Any]) -> None:
+    """The mean of every gradient over draws is the derivative of the function's declared mean."""
+    subject = function(trial, trial.dtype)
+    expected = subject.other(mean)
+    expected.forward(trial.inputs, {})
+    wanted = expected.vjp(trial.cotangents)
+    draws: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    for seed in range(DRAWS):
+        subject.seed = seed
+        for name, gradient in trial.gradients(subject=subject).items():
+            draws[name].append(gradient.double())
+    for name, drawn in draws.items():
+        several = torch.stack(drawn)
+        error = rounding.NOISE_SAFETY * several.std(0) / DRAWS**0.5
+        value = wanted[name].double()
+        error = (
+            error + rounding.OUTPUT_ROUNDINGS * rounding.unit_roundoff(trial.dtype) * value.abs()
+        )
+        truth = Enclosure(value, error, value.abs(), False)
+        got = several.mean(0).to(trial.dtype)
+        trial.require_close(f"{name} gradient", got, truth, f"the mean of {DRAWS} draws")
+
+
+def widened(tensors: Tensors, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The floating ones of these tensors in that dtype."""
+    return {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
 
 
 class Estimates:
@@ -134,18 +222,22 @@ class Estimates:
         """By output name."""
         return self._errors(inputs, {})
 
-    def of_gradients(self, inputs: Tensors, cotangents: Tensors) -> dict[str, Tensor]:
-        """By input name."""
-        return self._errors(inputs, cotangents)
+    def of_gradients(
+        self, inputs: Tensors, cotangents: Tensors, approximate: float
+    ) -> dict[str, Tensor]:
+        """By input name, with that share of the largest entry."""
+        return self._errors(inputs, cotangents, approximate)
 
-    def _errors(self, inputs: Tensors, cotangents: Tensors) -> dict[str, Tensor]:
-        wide, pulled = (
-            {n: t.to(self._law.widest) if t.is_floating_point() else t for n, t in tensors.items()}
-            for tensors in (inputs, cotangents)
-        )
+    def _errors(
+        self, inputs: Tensors, cotangents: Tensors, approximate: float = 0.0
+    ) -> dict[str, Tensor]:
+        wide, pulled = (widened(tensors, self._law.widest) for tensors in (inputs, cotangents))
         shaken = self._law.shaken | {n for n in inputs if n not in self._law.known}
         enclosed = enclosed_run(self._subject, wide, pulled, self._precision, shaken)
-        return {name: enclosure.error for name, enclosure in enclosed.items()}
+        return {
+            name: e.error + approximate * (e.value.abs().max() if e.value.numel() else 0.0)
+            for name, e in enclosed.items()
+        }
 
 
 def require_finite(trial: Trial) -> None:

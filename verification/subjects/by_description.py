@@ -4,9 +4,9 @@ and where that runs elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -20,17 +20,30 @@ from verification.strategies.extents import DescriptionError
 from verification.strategies.geometry import Geometry
 from verification.strategies.tensors import DENSE
 from verification.subjects.described import (
+    Declared,
     DescribedSubject,
+    MakeSubject,
     Manner,
     Seen,
+    Try,
     require_signature,
     watch,
 )
-from verification.subjects.entry import KEEPS_TO_VALUES, Build, Entry
-from verification.subjects.loading import Loaded, SubjectError, digest_of, importable_name
+from verification.subjects.entry import KEEPS_TO_VALUES, REFERENCE, SAMPLES, Build, Entry
+from verification.subjects.loading import (
+    Loaded,
+    SubjectError,
+    digest_of,
+    importable_name,
+    load,
+    why_not_importable,
+)
 from verification.subjects.probed import Probed
 from verification.trials.materialise import Budget, materialise
 from verification.trials.outcome import Unjudged
+
+AT_HAND: dict[str, Callable[..., Any]] = {}
+"""Functions of this process that no other one finds by their names: closures, notebook cells."""
 
 TRIES = 8
 """So many sizes are tried for a first call; the first that the function takes shows its outputs."""
@@ -48,14 +61,17 @@ def described_entry(loaded: Loaded, spec: SubjectSpec) -> tuple[Entry, Probed]:
         )
     description, declared = description_of(spec), Declarations.of(spec.declared)
     require_signature(loaded, description)
-    names, constant = tuple(each.name for each in description.inputs), frozenset(declared.constant)
+    names, known = tuple(each.name for each in description.inputs), _loaded(declared)
 
     def make(call: LayerCall, manner: Manner, dtype: torch.dtype) -> DescribedSubject:
-        return DescribedSubject(loaded, names, call.kwargs, constant, manner, dtype)
+        return DescribedSubject(loaded, names, call.kwargs, known, manner, dtype)
 
     name = importable_name(loaded)
     examples = description.examples(LayerCall.of(_short(spec.name)), TRIES)
-    seen = watch(make, [_tried(geometry) for geometry in examples], name)
+    tries = [_tried(geometry) for geometry in examples]
+    seen = watch(make, tries, name)
+    if known.reference is not None:
+        _require_reference(make, tries, known.reference, seen)
 
     def build(call: LayerCall, dtype: torch.dtype, device: torch.device) -> DescribedSubject:
         if dtype == torch.float64 and seen.widest != dtype:
@@ -64,11 +80,72 @@ def described_entry(loaded: Loaded, spec: SubjectSpec) -> tuple[Entry, Probed]:
 
     found = Probed(
         digest_of(loaded),
-        offers=(KEEPS_TO_VALUES,) if not seen.manner.random else (),
+        offers=tuple(_offers(spec, known, seen)),
         outputs=seen.outputs,
         notes=seen.notes,
     )
     return _entry(spec, found, description, build, seen), found
+
+
+def named(function: Callable[..., Any] | str | None) -> str | None:
+    """The name by which a declared function is found again, here at least."""
+    if function is None or isinstance(function, str):
+        return function
+    name = importable_name(function)
+    if why_not_importable(function, name):
+        AT_HAND[name] = function
+    return name
+
+
+def _loaded(declared: Declarations) -> Declared:
+    def found(name: str | None) -> Callable[..., Any] | None:
+        if name is None:
+            return None
+        loaded = AT_HAND[name] if name in AT_HAND else load(name)
+        if isinstance(loaded, tuple):
+            raise SubjectError(f"{name} is a pair of functions: declare one")
+        return loaded
+
+    return Declared(
+        frozenset(declared.constant),
+        found(declared.derivative_of),
+        found(declared.vjp),
+        1.0 if declared.scaled_by is None else declared.scaled_by,
+        declared.approximate or 0.0,
+        found(declared.stochastic),
+        found(declared.reference),
+    )
+
+
+def _offers(spec: SubjectSpec, known: Declared, seen: Seen) -> Iterator[str]:
+    if not seen.manner.random:
+        yield KEEPS_TO_VALUES
+    if known.reference is not None:
+        yield REFERENCE
+    if Surroundings.of(spec.adapter).batch is not None:
+        yield SAMPLES
+
+
+def _require_reference(
+    make: MakeSubject, tries: list[Try], reference: Callable[..., Any], seen: Seen
+) -> None:
+    """Raise SubjectError unless the reference takes what the function takes."""
+    call, given = tries[0]
+    name = importable_name(reference)
+    try:
+        other = make(call, seen.manner, seen.widest).other(reference)
+        returned = other.forward(given(seen.widest), {})
+    except Exception as error:
+        raise SubjectError(
+            f"the reference {name} raises {type(error).__name__} where the function does not:"
+            f" {error}; give one of the same arguments"
+        ) from error
+    missing = [output for output in seen.outputs if output not in returned]
+    if missing:
+        raise SubjectError(
+            f"the reference {name} gives {', '.join(returned)} and no {', '.join(missing)}: let it"
+            " return what the function returns"
+        )
 
 
 def described_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
@@ -111,7 +188,7 @@ def _short(name: str) -> str:
     return name.rpartition(":")[2].rpartition(".")[2]
 
 
-def _tried(geometry: Geometry) -> tuple[LayerCall, Callable[[torch.dtype], Mapping[str, Tensor]]]:
+def _tried(geometry: Geometry) -> Try:
     """A first call: dense numbers in the domains."""
     domains = dict(geometry.domains)
 

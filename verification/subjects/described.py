@@ -13,13 +13,28 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
-from gradcheck.subjects import AutogradSubject
+from gradcheck.subjects import AutogradSubject, named_outputs
 from verification.cases import LayerCall
 from verification.strategies.description import Description
 from verification.subjects.loading import SubjectError, importable_name
 
-SEED = 0
-"""Of torch's generator before every forward and backward of a function that draws."""
+
+@dataclass(frozen=True)
+class Declared:
+    """What a user declared of the gradient, with the functions themselves; the fields are those of
+    `cases.declarations.Declarations`.
+    """
+
+    constant: frozenset[str] = frozenset()
+    derivative_of: Callable[..., Any] | None = None
+    vjp: Callable[..., Any] | None = None
+    scaled_by: float = 1.0
+    approximate: float = 0.0
+    stochastic: Callable[..., Any] | None = None
+    reference: Callable[..., Any] | None = None
+
+
+Given = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,8 +54,9 @@ class Manner:
 class DescribedSubject(AutogradSubject):
     """A function under the subject protocol, for one choice of its settings.
 
-    names: the inputs, in order. constant: inputs that it does not differentiate by contract.
-    asking: the inputs that ask for a gradient, the others are plain tensors; None for all.
+    names: the inputs, in order. seed: of torch's generator before every forward and backward, if
+    the function draws. asking: the inputs that ask for a gradient, the others are plain tensors;
+    None for all.
     """
 
     def __init__(
@@ -48,7 +64,7 @@ class DescribedSubject(AutogradSubject):
         function: Callable[..., Any],
         names: tuple[str, ...],
         settings: Mapping[str, Any],
-        constant: frozenset[str],
+        declared: Declared,
         manner: Manner,
         dtype: torch.dtype,
     ) -> None:
@@ -57,7 +73,8 @@ class DescribedSubject(AutogradSubject):
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.offers: frozenset[str] = frozenset({"double_backward"})
         self.settings = dict(settings)
-        self.constant = constant
+        self.declared = declared
+        self.seed = 0
         self.asking: frozenset[str] | None = None
         self._manner = manner
         self._dtype = dtype
@@ -86,7 +103,7 @@ class DescribedSubject(AutogradSubject):
             return call_by_name(self.function, given, self.settings)
 
     def _asks(self, name: str) -> bool:
-        return name not in self.constant and (self.asking is None or name in self.asking)
+        return name not in self.declared.constant and (self.asking is None or name in self.asking)
 
     def _handed_over(self, name: str, tensor: Tensor) -> Tensor:
         if not self._asks(name):
@@ -99,11 +116,47 @@ class DescribedSubject(AutogradSubject):
         with ExitStack() as stack:
             if self._manner.random:
                 stack.enter_context(torch.random.fork_rng(devices=[]))
-                torch.manual_seed(SEED)
+                torch.manual_seed(self.seed)
             if self._manner.default_dtype:
                 stack.callback(torch.set_default_dtype, torch.get_default_dtype())
                 torch.set_default_dtype(self._dtype)
             yield
+
+    def other(self, function: Callable[..., Any]) -> DescribedSubject:
+        """Another function on the same inputs and settings, in the same manner."""
+        return DescribedSubject(
+            function, self._names, self.settings, self.declared, self._manner, self._dtype
+        )
+
+    def pushed(self, inputs: Given, directions: Given) -> dict[str, Tensor]:
+        """The directional derivatives of the outputs by forward mode.
+
+        Raises:
+            Exception: whatever the function raises where it does not offer forward mode.
+        """
+        moving = [name for name in inputs if name in directions]
+
+        def moved(*tensors: Tensor) -> dict[str, Tensor]:
+            given = {**inputs, **dict(zip(moving, tensors, strict=True))}
+            return named_outputs(self.call([given[name] for name in inputs], {}))
+
+        at = tuple(inputs[name].detach() for name in moving)
+        _, pushed = torch.func.jvp(moved, at, tuple(directions[name] for name in moving))
+        found: dict[str, Tensor] = pushed
+        return found
+
+    def mapped(self, inputs: Given) -> dict[str, Tensor]:
+        """The outputs of torch.func.vmap over axis 0 of every input.
+
+        Raises:
+            Exception: whatever the function raises where it cannot be mapped.
+        """
+
+        def named(*tensors: Tensor) -> dict[str, Tensor]:
+            return named_outputs(self.call(list(tensors), {}))
+
+        results: dict[str, Tensor] = torch.func.vmap(named)(*(t.detach() for t in inputs.values()))
+        return results
 
     @property
     def outputs(self) -> Mapping[str, Tensor]:
@@ -193,12 +246,11 @@ class Seen:
 
 
 MakeSubject = Callable[[LayerCall, Manner, torch.dtype], DescribedSubject]
-Given = Mapping[str, Tensor]
+Try = tuple[LayerCall, Callable[[torch.dtype], Given]]
+"""Settings, and inputs in a dtype that is asked for."""
 
 
-def watch(
-    make: MakeSubject, tries: list[tuple[LayerCall, Callable[[torch.dtype], Given]]], name: str
-) -> Seen:
+def watch(make: MakeSubject, tries: list[Try], name: str) -> Seen:
     """Call a function on the first of some inputs that it takes, and see what it does.
 
     Raises:

@@ -26,6 +26,12 @@ LINEAR_BACKWARD = "linear backward"
 KEEPS_TO_VALUES = "results that follow values alone"
 """A function that draws in the order of memory gives other results in another layout."""
 
+REFERENCE = "reference"
+"""Its user gave a described function another code for the same map."""
+
+SAMPLES = "samples"
+"""Its user said which extent of a described function counts samples that do not see each other."""
+
 DECLARED_REFUSALS = "declared refusals"
 """A row may list uses that must be refused; a property that needs the list says so by this name."""
 

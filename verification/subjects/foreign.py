@@ -13,6 +13,7 @@ from verification.cases import LayerCall, SubjectSpec
 from verification.references.clauses import Clause
 from verification.references.row import Row
 from verification.references.rows import ROWS
+from verification.subjects.by_description import described_elsewhere, described_entry
 from verification.subjects.entry import Build, Entry, adapted
 from verification.subjects.loading import Loaded, SubjectError, importable_name
 from verification.subjects.probed import Probed
@@ -46,6 +47,8 @@ def foreign_entry(
     Raises:
         SubjectError: no row has the kind's name, or the subject cannot be built or driven.
     """
+    if spec.inputs:
+        return described_entry(loaded, spec)
     kind, told = kind_named(spec.like), Adapter.of(spec.adapter)
     if found is not None:
         return _entry(spec, kind, found, probed_driver(loaded, kind, told, found)), found
@@ -57,6 +60,8 @@ def entry_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
     """The entry of a subject that only another process may build: its cases can be drawn and its
     tensors made, without a line of its code.
     """
+    if spec.inputs:
+        return described_elsewhere(spec, found)
     return _entry(spec, kind_named(spec.like), found, _not_here)
 
 
