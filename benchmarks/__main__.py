@@ -3,9 +3,15 @@
 import argparse
 import sys
 
-from benchmarks import compare, gradcheck, layers, overhead
+from benchmarks import compare, gradcheck, layers, overhead, power
 
-COMMANDS = {"layers": layers, "compare": compare, "gradcheck": gradcheck, "overhead": overhead}
+COMMANDS = {
+    "layers": layers,
+    "compare": compare,
+    "gradcheck": gradcheck,
+    "overhead": overhead,
+    "power": power,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

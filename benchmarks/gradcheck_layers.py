@@ -25,8 +25,8 @@ class Example:
 class MeanSquare:
     """The squared error against a fixed target, as a layer of one input and one output."""
 
-    def __init__(self, target: Tensor) -> None:
-        self._loss = sl.MSELoss()
+    def __init__(self, target: Tensor, loss: Any = None) -> None:
+        self._loss = sl.MSELoss() if loss is None else loss
         self._target = target
 
     def forward(self, x: Tensor) -> Tensor:

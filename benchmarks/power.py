@@ -1,0 +1,112 @@
+"""What the suite finds: for every wrong layer the examples and seconds to the first failure.
+
+python -m benchmarks power --json FILE
+
+Every fault of verification/meta/faults and every wrong twin of verification/meta/test_rows.py. The
+file is written after each fault; a run that was ended goes on with those that are not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.power_others import ask_others
+from benchmarks.power_subjects import Wrong, every_fault
+from benchmarks.timing import machine
+
+EXAMPLES = 100
+"""Of a campaign, as in the profiles `dev` and `ci`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python -m benchmarks power`."""
+    parser.add_argument("--json", type=Path, required=True, help="read and write figures here")
+    parser.add_argument("--seeds", type=int, default=10, help="campaigns of each fault")
+    parser.add_argument("--matrix", type=int, default=3, help="seeds for every other property")
+    parser.add_argument("--only", default="", help="faults whose name contains this")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure what is missing, print the table; 1 if a fault was not found with every seed."""
+    torch.set_num_threads(1)
+    result = _read(options.json)
+    result |= {"machine": machine(), "command": f"python -m benchmarks {' '.join(sys.argv[1:])}"}
+    faults = [wrong for wrong in every_fault() if options.only in wrong.name]
+    for wrong in track(faults, "faults", console=Console(stderr=True)):
+        figures = result["faults"].setdefault(wrong.name, {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _measure(wrong, figures, options)
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    shown = {wrong.name: result["faults"][wrong.name] for wrong in faults}
+    Console().print(table(shown))
+    missed = [name for name, figures in shown.items() if None in figures["examples"]]
+    for name in missed:
+        print(f"not found with every seed: {name} {shown[name]['examples']}")
+    return int(bool(missed))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {"kind": "power", "faults": {}}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _measure(wrong: Wrong, figures: dict[str, Any], options: argparse.Namespace) -> None:
+    """Fill in what a fault's figures lack."""
+    figures |= {"kind": wrong.kind, "seen": wrong.seen, "hidden": wrong.hidden}
+    if len(figures.get("examples", ())) < options.seeds:
+        found = [_first(wrong, wrong.caught_by, seed) for seed in range(options.seeds)]
+        figures["examples"] = [examples for examples, _ in found]
+        figures["seconds"] = [seconds for _, seconds in found]
+        figures["ci"] = _first(wrong, wrong.caught_by, None)[0]
+    matrix = figures.setdefault("properties", {})
+    for name in wrong.applicable():
+        known = len(matrix.get(name, ()))
+        matrix.setdefault(name, []).extend(
+            _first(wrong, [name], seed)[0] for seed in range(known, options.matrix)
+        )
+    if "others" not in figures:
+        figures["others"] = ask_others(wrong)
+
+
+def _first(wrong: Wrong, names: Any, seed: int | None) -> tuple[int | None, float | None]:
+    """Examples and seconds of the first of these properties to fail; their campaigns are apart."""
+    found = [wrong.first_failure(name, EXAMPLES, seed) for name in names]
+    failures = [(f.examples, round(f.seconds, 4)) for f in found if f is not None]
+    return min(failures, default=(None, None))
+
+
+def median(examples: list[int | None]) -> float:
+    """The median over the seeds; a seed that found nothing counts as infinitely many."""
+    return statistics.median(float("inf") if n is None else n for n in examples)
+
+
+def table(faults: dict[str, dict[str, Any]]) -> Table:
+    """A line a kind: how many faults, how fast they are found, and what the others find."""
+    shown = Table("kind", "faults", "found by ci", "median", "slowest", "gradcheck", "fast", "test")
+    for kind in dict.fromkeys(figures["kind"] for figures in faults.values()):
+        some = [figures for figures in faults.values() if figures["kind"] == kind]
+        medians = [median(figures["examples"]) for figures in some]
+        asked = [figures["others"] for figures in some]
+        counts = [
+            f"{sum(other[name] == 'found' for other in asked)}"
+            f" of {sum(other[name] != 'not asked' for other in asked)}"
+            for name in ("gradcheck slow", "gradcheck fast", "one test")
+        ]
+        found = sum(figures["ci"] is not None for figures in some)
+        figures_ = f"{statistics.median(medians):.3g}", f"{max(medians):.3g}"
+        shown.add_row(kind, str(len(some)), str(found), *figures_, *counts)
+    return shown
