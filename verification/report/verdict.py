@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verification.properties.registry import Decides
+from verification.report.causes import causes
 from verification.report.summary import Cell, Result, Summary
 from verification.report.terminal import not_exercised_lines
 from verification.subjects.probed import Probed
 from verification.trials.outcome import WEAK
 
 SHOWN = 3
-"""Failures that are shown in full; they often have one cause."""
+"""Causes of which a failure is shown in full."""
 
 
 class LayerIsWrong(AssertionError):
@@ -89,13 +90,13 @@ class Report:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        wrong = _by_property(self.failures)
-        for cells in list(wrong.values())[:SHOWN]:
-            for failure in cells[0].failures:
-                yield failure.text
-                yield ""
-        for name, cells in list(wrong.items())[SHOWN:]:
-            yield f"also {_readable(name)}: {_where(cells)}"
+        found = causes(self.failures)
+        for cause in found[:SHOWN]:
+            yield cause.failures[0].text
+            yield ""
+        if found:
+            yield "causes, the worst first:"
+        yield from (f"  {number}. {cause}" for number, cause in enumerate(found, 1))
         if self.beside:
             yield "the layer contract, beside the verdict:"
         for name, cells in _by_property(self.beside).items():

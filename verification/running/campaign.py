@@ -110,19 +110,7 @@ def hunt(
             tally.stopped = f"{watched.enough}, after {tally.examples} examples"
             raise _Enough
 
-    # Hypothesis keys its database and its derandomised seed by a function's source and signature,
-    # which all campaigns share but for the name that is written into this one's.
-    name = re.sub(r"\W", "_", f"{entry.name}_{prop.name}_{device}_{dtype}")
-    experiment.__name__ = experiment.__qualname__ = experiment.__annotations__["return"] = name
-    settled = hypothesis.settings() if settings is None else settings
-    # "explain" traces every line to say which ones fail; the case file says it better.
-    phases = [phase for phase in settled.phases if phase is not Phase.explain]
-    # Time says nothing of correctness, and the profile may be the caller's, which has a deadline.
-    wanted = hypothesis.settings(
-        settled, phases=phases, deadline=None, max_examples=settled.max_examples * prop.share
-    )
-    cases = _each_drawn_anew(prop.cases(entry, prop.name, device, dtype))
-    campaign = wanted(given(cases)(experiment))
+    campaign = _campaign(experiment, entry, prop, device, dtype, settings)
     if seed is not None:
         campaign = hypothesis.seed(seed)(campaign)
     try:
@@ -134,6 +122,52 @@ def hunt(
     if found:
         raise found[0]
     return tally
+
+
+def drawn(
+    entry: Entry,
+    prop: Property,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    settings: hypothesis.settings | None = None,
+) -> list[Case]:
+    """The Cases that a campaign draws before it meets a failure, and would draw without one."""
+    cases: list[Case] = []
+    settled = hypothesis.settings() if settings is None else settings
+    only = hypothesis.settings(settled, phases=[Phase.generate], database=None)
+    _campaign(cases.append, entry, prop, device, dtype, only)()
+    return cases
+
+
+def _campaign(
+    experiment: Callable[[Case], None],
+    entry: Entry,
+    prop: Property,
+    device: str,
+    dtype: str,
+    settings: hypothesis.settings | None,
+) -> Callable[[], None]:
+    """The experiment under Hypothesis, on cases of the property."""
+
+    def experimented(case: Case) -> None:
+        experiment(case)
+
+    # Hypothesis keys its database and its derandomised seed by a function's source and signature,
+    # which all campaigns share but for the name that is written into this one's.
+    name = re.sub(r"\W", "_", f"{entry.name}_{prop.name}_{device}_{dtype}")
+    experimented.__name__ = experimented.__qualname__ = name
+    experimented.__annotations__["return"] = name
+    settled = hypothesis.settings() if settings is None else settings
+    # "explain" traces every line to say which ones fail; the case file says it better.
+    phases = [phase for phase in settled.phases if phase is not Phase.explain]
+    # Time says nothing of correctness, and the profile may be the caller's, which has a deadline.
+    wanted = hypothesis.settings(
+        settled, phases=phases, deadline=None, max_examples=settled.max_examples * prop.share
+    )
+    cases = _each_drawn_anew(prop.cases(entry, prop.name, device, dtype))
+    campaign: Callable[[], None] = wanted(given(cases)(experimented))
+    return campaign
 
 
 def _failures(campaign: Callable[[], None], watched: _Watched) -> list[Discrepancy]:

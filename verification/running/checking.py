@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from verification.report.failure import failure_of, save_case
 from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary
 from verification.report.verdict import Report
 from verification.running.campaign import Run, Tally, hunt
+from verification.running.causes import survey
 from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
 from verification.running.supervisor import Supervisor
 from verification.strategies.geometry import Geometry, Limits
@@ -32,7 +33,7 @@ from verification.subjects.foreign import foreign_entry, kind_named
 from verification.subjects.loading import Loaded, importable_name, load, why_not_importable
 from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter, pairs
-from verification.trials.discrepancy import discrepancies
+from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.guards import globals_restored
 from verification.trials.run_case import run_case
 
@@ -201,10 +202,12 @@ def _report(subject: Subject, asked: Asked, progress: Callable[[Cell], None] | N
     entry = replace(subject.entry, waivers={**subject.entry.waivers, **asked.waive})
     targets = list(_targets(entry, asked))
     found: list[Cell] = []
+    explained: set[str] = set()
     for number, target in enumerate(targets):
         left = asked.seconds - (time.perf_counter() - started)
         share = left / (len(targets) - number)
-        found.append(_judge(target, asked, subject.run, share))
+        found.append(_judge(target, asked, subject.run, share, explained))
+        explained.update(failure.cause for failure in found[-1].failures if failure.when)
         if progress is not None:
             progress(found[-1])
     missing = [
@@ -243,7 +246,32 @@ def _targets(entry: Entry, asked: Asked) -> Iterator[Target]:
                 yield from (Target(judged, prop, device, dtype) for dtype in asked.dtypes)
 
 
-def _judge(target: Target, asked: Asked, run: Run, seconds: float) -> Cell:
+def _failures(
+    found: list[Discrepancy], target: Target, asked: Asked, run: Run, explained: Collection[str]
+) -> list[Failure]:
+    """The failures with their case files, and when each of them happens unless its cause has been
+    `explained` already.
+    """
+    failures = [failure_of(d, save_case(d, asked.cases)) for d in found]
+    decides = asked.contract or target.prop.decides is Decides.CORRECTNESS
+    new = decides and any(failure.cause not in explained for failure in failures)
+    # A death costs the start of a process, and a budget of time is for the verdict.
+    if not new or asked.seconds < math.inf or any(d.finding.kind == "died" for d in found):
+        return failures
+    surveyed = survey(
+        target.entry,
+        target.prop,
+        device=target.device,
+        dtype=target.dtype,
+        settings=asked.settings,
+        run=run,
+    )
+    return [replace(f, when=surveyed.when(d.cause)) for f, d in zip(failures, found, strict=True)]
+
+
+def _judge(
+    target: Target, asked: Asked, run: Run, seconds: float, explained: Collection[str]
+) -> Cell:
     reason = absent(target.device)
     if reason is None and seconds <= 0:
         reason = "out of time"
@@ -263,7 +291,7 @@ def _judge(target: Target, asked: Asked, run: Run, seconds: float) -> Cell:
                 seconds=seconds,
             )
         except Exception as error:
-            failures = [failure_of(d, save_case(d, asked.cases)) for d in discrepancies(error)]
+            failures = _failures(list(discrepancies(error)), target, asked, run, explained)
             # What is no discrepancy is a fault of the suite: the other properties go on.
             broken = "" if failures else f"{type(error).__name__}: {error}"
     result, reason = Result.PASSED, tally.nothing_judged() or tally.stopped
