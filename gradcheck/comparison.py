@@ -11,10 +11,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gradcheck.colouring import Colouring, coloured
 from gradcheck.errors import ErrorBound, EvaluationError, Tensors, derived_error, estimated_error
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
-from gradcheck.jacobians import GRID, Basis, Estimate, Kind, jacobian_along
-from gradcheck.lines import Lines
+from gradcheck.jacobians import GRID, Basis, Estimate, Kind, jacobian_along, step_sizes
+from gradcheck.lines import Lines, random_lines
 from gradcheck.progress import Progress
 from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff
 from gradcheck.subjects import Subject
@@ -171,12 +172,38 @@ class Point:
         if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
             nothing = torch.zeros_like(got)
             return Comparison(nothing, got, nothing, nothing != 0, "derived")
-        rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + outputs)))
+        every = lines.dense is None and len(lines) == lines.shape.numel()
+        colouring = None
+        if every and not thorough:
+            evaluator = self.prepare(name)
+            colouring = coloured(evaluator, name, step_sizes(evaluator.tensor(name))[0])
+        comparison = self._assembled(name, lines, got, thorough, colouring)
+        if colouring is not None:  # what the colours overlooked shows in random directions
+            random = random_lines(self.tensor(name), self.question.generator)
+            if bool(self.compare(name, random).wrong.any()):
+                return self._assembled(name, lines, got, thorough, None)
+        return comparison
+
+    def _assembled(
+        self, name: str, lines: Lines, got: Tensor, thorough: bool, colouring: Colouring | None
+    ) -> Comparison:
+        """Both sides along all lines, a bounded number of them at a time."""
+        evaluator, basis = self.prepare(name), self.basis
+        error = self._errors[name]
+        found: Estimate | None = None
+        if colouring is not None:
+            directions, owners = colouring.directions(lines.shape), colouring.owners()
+            found = jacobian_along(evaluator, name, directions, error, basis, owners=owners)
+        rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + self.weights.shape[1])))
         parts = []
         for start, directions in lines.chunks(rows):
             self.question.progress.at(name, start, len(lines))
-            here = got[:, start : start + len(directions)]
-            parts.append(self._along(name, directions, here, thorough))
+            end = start + len(directions)
+            if colouring is None or found is None:
+                part = jacobian_along(evaluator, name, directions, error, basis, thorough)
+            else:
+                part = colouring.apart(found, slice(start, end))
+            parts.append(self._compared(name, part, directions, got[:, start:end]))
         return Comparison(
             torch.cat([part.expected for part in parts], 1),
             got,
@@ -185,11 +212,8 @@ class Point:
             "derived" if all(part.basis == "derived" for part in parts) else "estimated",
         )
 
-    def _along(self, name: str, directions: Tensor, got: Tensor, thorough: bool) -> Comparison:
-        """``got`` against the numerical side along ``directions`` [L, *shape]."""
-        evaluator = self.prepare(name)
-        error = self._errors[name]
-        found = jacobian_along(evaluator, name, directions, error, self.basis, thorough)
+    def _compared(self, name: str, found: Estimate, directions: Tensor, got: Tensor) -> Comparison:
+        """``got`` against the numerical side ``found`` along ``directions`` [L, *shape]."""
         weights, sizes = self.weights, self.weights.abs()
         unknown = found.bound.isinf()
         value = torch.where(unknown, 0.0, found.value)

@@ -190,6 +190,7 @@ def jacobian_along(
     error: ErrorBound,
     basis: Basis,
     thorough: bool = False,
+    owners: Tensor | None = None,
 ) -> Estimate:
     """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
 
@@ -197,10 +198,11 @@ def jacobian_along(
     few bits, which keeps t d exact; lines whose outputs are not all settled are probed again
     with steps 8 times smaller, a few of them in one call. A larger step's entry is kept only if it
     agrees with every smaller one's. ``thorough`` takes all steps, whether they settle or not, and
-    drops what may be an alias.
+    drops what may be an alias. ``owners`` [L, M], if given, are the only entries that the outputs
+    depend on along each line of unit entries.
     """
     base = evaluator.tensor(name)
-    steps = _steps(base)
+    steps = step_sizes(base)
     natural = _natural_length(base)
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
@@ -214,7 +216,10 @@ def jacobian_along(
         deviation = torch.stack(
             [error(t, v).expand(v.shape[1:]) for t, v in zip(now, values, strict=True)]
         )
-        deviation = deviation + _step_rounding(values, base, moved, now)
+        if owners is None:
+            deviation = deviation + _step_rounding(values, base, moved, now)
+        else:
+            deviation = deviation + _owned_rounding(values, base, owners[lines], now)
         estimates = _classified(values, deviation, now, basis)
         if thorough:
             rounding = unit_roundoff(base.dtype) * values.abs().nan_to_num(0.0, 0.0).amax()
@@ -252,7 +257,7 @@ def _classified(
     return [Estimate(v, b, k, n, basis) for v, b, k, n in zip(*parts, strict=True)]
 
 
-def _steps(base: Tensor) -> list[float]:
+def step_sizes(base: Tensor) -> list[float]:
     """Steps from large to small: 9 in float64 (down to h / 2^24), 4 in float32 (h / 2^9).
 
     They start near the largest entry, and again at 1 where that is larger.
@@ -312,16 +317,35 @@ def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, steps: Sequence[
     sizes = torch.tensor(steps, dtype=torch.float64)
     reach = base.abs().to("cpu", torch.float64).flatten() + sizes[:, None]
     landing = unit_roundoff(base.dtype) * (reach.square() @ is_moved.T).sqrt()
-    spans = (2 * sizes[:, None] * _OFFSETS[1::2]).reshape(len(steps), -1, 1, 1)
-    slopes = ((values[:, 1::2] - values[:, 2::2]) / spans).abs().nan_to_num(0.0, 0.0).amax(1)
+    slopes = _largest_slopes(values, sizes)
     count = is_moved.sum(1)
     mean_square = moved.square().sum(1) / count.clamp(min=1)
     norms = slopes / mean_square.sqrt()[:, None]
     if len(count) and count.max() > 1:
         norms = norms.amax(1, keepdim=True)
     shortest = moved.abs().where(moved != 0, torch.inf).amin(1)
-    share = (landing / (sizes[:, None] * shortest))[:, :, None]
-    return torch.where(share < 1, landing[:, :, None] * norms / (1 - share), torch.inf)
+    return _landed(landing[:, :, None], (sizes[:, None] * shortest)[:, :, None], norms)
+
+
+def _owned_rounding(values: Tensor, base: Tensor, owners: Tensor, steps: Sequence[float]) -> Tensor:
+    """The same where every output depends on one entry of a line, ``owners`` [L, M]."""
+    sizes = torch.tensor(steps, dtype=torch.float64)
+    reach = base.abs().to("cpu", torch.float64).flatten()[owners] + sizes[:, None, None]
+    landing = unit_roundoff(base.dtype) * reach
+    return _landed(landing, sizes[:, None, None], _largest_slopes(values, sizes))
+
+
+def _largest_slopes(values: Tensor, sizes: Tensor) -> Tensor:
+    """The steepest central difference quotient at every step, [S, L, M]."""
+    spans = (2 * sizes[:, None] * _OFFSETS[1::2]).reshape(len(sizes), -1, 1, 1)
+    quotients = (values[:, 1::2] - values[:, 2::2]) / spans
+    return quotients.abs().nan_to_num(0.0, 0.0).amax(1)
+
+
+def _landed(landing: Tensor, length: Tensor, slopes: Tensor) -> Tensor:
+    """The change by points that land up to ``landing`` beside a step of ``length``."""
+    share = landing / length
+    return torch.where(share < 1, landing * slopes / (1 - share), torch.inf)
 
 
 def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:
