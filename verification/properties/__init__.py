@@ -5,6 +5,7 @@ registers them all.
 from verification.properties import (
     adjoint,
     batching,
+    building,
     derivatives,
     exactness,
     gradients,
@@ -29,6 +30,7 @@ __all__ = [
     "adjoint",
     "applicable",
     "batching",
+    "building",
     "derivatives",
     "exactness",
     "gradients",

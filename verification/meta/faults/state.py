@@ -4,7 +4,15 @@ import copy
 
 import torch
 
-from scratch_layers import Conv2d, ConvTranspose2d, NearestUpsampling, Sequential, Upsampling
+from scratch_layers import (
+    SGD,
+    Conv2d,
+    ConvTranspose2d,
+    MSELoss,
+    NearestUpsampling,
+    Sequential,
+    Upsampling,
+)
 from verification.meta.faults.fault import fault
 
 
@@ -119,3 +127,46 @@ class ShowsItsAddress(Sequential):
     """Has Python's own text, which is another one for every instance."""
 
     __repr__ = object.__repr__
+
+
+@fault("Conv2d", "fresh_layers_start_as_torchs")
+class CountsTheOutputs(Conv2d):
+    """Scales its first weights by the fan of the outputs."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.weight.data.mul_((self.in_channels / self.out_channels) ** 0.5)
+
+
+@fault("ConvTranspose2d", "fresh_layers_start_as_torchs")
+class StartsWithoutABias(ConvTranspose2d):
+    """Begins with a bias of zeros."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        if self.bias is not None:
+            self.bias.data.zero_()
+
+
+@fault("Conv2d", "arguments_left_out_are_torchs")
+class StridesAsItsKernel(Conv2d):
+    """Takes a stride that nobody named for the kernel's size, as pooling does."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=None, **options):
+        super().__init__(in_channels, out_channels, kernel_size, stride or kernel_size, **options)
+
+
+@fault("MSELoss", "arguments_left_out_are_torchs")
+class SumsUnlessAsked(MSELoss):
+    """Has the other default."""
+
+    def __init__(self, reduction="sum"):
+        super().__init__(reduction)
+
+
+@fault("SGD", "arguments_left_out_are_torchs")
+class HasMomentumUnlessAsked(SGD):
+    """Has the default that its author always wanted."""
+
+    def __init__(self, params, lr, momentum=0.9):
+        super().__init__(params, lr, momentum)

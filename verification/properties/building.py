@@ -1,0 +1,75 @@
+"""Building: a fresh layer is torch's twin, in what it starts from and in what it takes for granted.
+
+Every other property sets the parameters and passes every argument.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from verification.cases import LayerCall
+from verification.properties.registry import Decides, Family, property_of
+from verification.references import torch_nn
+from verification.references.row import Clause
+from verification.strategies.cases import ordinary
+from verification.strategies.geometry import SMALL
+from verification.subjects.entry import TRUTH
+from verification.subjects.raw import RawLayer
+from verification.trials.trial import Trial
+
+CASES = ordinary(limits=SMALL, empty_batch=False)
+
+
+@property_of(
+    Family.STATE,
+    needs={TRUTH, Clause.STATE, "state"},
+    cases=ordinary(limits=replace(SMALL, waived=frozenset({Clause.STRIDED_SAME}))),
+    decides=Decides.CONTRACT,
+)
+def check_fresh_layers_start_as_torchs(trial: Trial) -> None:
+    """Under the same seed a fresh layer draws the very parameters that its twin in torch.nn draws,
+    and its gradients are zeros.
+    """
+    case = trial.case
+    if not torch_nn.has_twin(case.layer):
+        trial.unjudged("torch.nn has no twin of this kind")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(case.tensors[0].values.seed)
+        ours = RawLayer(trial.build())
+        torch.manual_seed(case.tensors[0].values.seed)
+        twin = torch_nn.build_module(case.layer, trial.dtype, trial.device)
+    if not twin.state_dict():
+        trial.unjudged("no parameters")
+    for name, drawn in twin.state_dict().items():
+        held = ours.held[name]
+        trial.require_same(name, held.value, drawn, "torch.nn draws that under this seed")
+        if held.gradient is not None:
+            zeros = torch.zeros_like(drawn)
+            trial.require_same(f"{name} gradient", held.gradient, zeros, "nothing was computed")
+
+
+@property_of(Family.STATE, needs={TRUTH, Clause.REFUSALS}, cases=CASES, decides=Decides.CONTRACT)
+def check_arguments_left_out_are_torchs(trial: Trial) -> None:
+    """A layer built without the arguments that have torch's default computes the same."""
+    call, twin = trial.case.layer, trial.entry.row.twin
+    defaults = {} if twin is None else _defaults(twin)
+    given = tuple((n, v) for n, v in call.arguments if n not in defaults or v != defaults[n])
+    if len(given) == len(call.arguments):
+        trial.unjudged("no argument has torch's default")
+    short = LayerCall(call.name, given, call.children)
+    subject = trial.attempt(
+        f"cannot be built as {short}", trial.entry.build, short, trial.dtype, trial.device
+    )
+    trial.require_results(trial.forward(subject=subject), trial.true_outputs)
+
+
+def _defaults(twin: Callable[..., Any]) -> Mapping[str, object]:
+    """The defaults of a constructor; one that passes arguments on has those of its base classes."""
+    found: dict[str, object] = {}
+    for maker in reversed(twin.__mro__) if isinstance(twin, type) else (twin,):
+        parameters = inspect.signature(maker).parameters.values()
+        found |= {p.name: p.default for p in parameters if p.default is not p.empty}
+    return found
