@@ -1,7 +1,7 @@
 """Is a derivative right? A gradient checker whose every verdict rests on a bound."""
 
 from gradcheck.check import check_gradients
-from gradcheck.jacobians import Estimate, Kind
+from gradcheck.classes import Estimate, Kind
 from gradcheck.noise import noise_level
 from gradcheck.numerical import jacobian
 from gradcheck.report import GradientError, GradientReport, Mismatch, TensorReport

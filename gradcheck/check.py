@@ -7,12 +7,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gradcheck.classes import Basis
 from gradcheck.comparison import Point, Question
 from gradcheck.complaints import changes, disagreements, left_out, misfits, restless
 from gradcheck.complex_numbers import RealViews, as_real
 from gradcheck.errors import EvaluationError, Tensors
 from gradcheck.evaluation import flatten, judged_outputs
-from gradcheck.jacobians import Basis
 from gradcheck.judging import Verdict, judge_all
 from gradcheck.lines import miss_probability, signed_integers
 from gradcheck.memory import putting_back

@@ -11,10 +11,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from gradcheck.classes import GRID, Basis, Estimate, Kind
 from gradcheck.colouring import Colouring, coloured
 from gradcheck.errors import ErrorBound, EvaluationError, Tensors, derived_error, estimated_error
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
-from gradcheck.jacobians import GRID, Basis, Estimate, Kind, jacobian_along, step_sizes
+from gradcheck.jacobians import jacobian_along, step_sizes
 from gradcheck.lines import Lines, random_lines
 from gradcheck.progress import Progress
 from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff

@@ -15,10 +15,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from gradcheck.classes import Basis
 from gradcheck.comparison import Agreement, Comparison, Point, Question
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
-from gradcheck.jacobians import Basis
 from gradcheck.joined import joined
 from gradcheck.lines import Lines, along, random_direction, signed_integers
 from gradcheck.rounding import (

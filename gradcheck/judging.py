@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gradcheck.classes import GRID, Basis
 from gradcheck.comparison import Agreement, Comparison, Point
 from gradcheck.evaluation import CHUNK_ELEMENTS, PointError, power_of_two_near
 from gradcheck.exactness import (
@@ -19,7 +20,6 @@ from gradcheck.exactness import (
     packed_lines,
 )
 from gradcheck.findings import entries_along, mismatches_along
-from gradcheck.jacobians import GRID, Basis
 from gradcheck.joined import joined
 from gradcheck.lines import (
     Lines,

@@ -8,10 +8,10 @@ subject on the same numbers in float64, and what the gradients may be off by is 
 import torch
 from torch import Tensor
 
+from gradcheck.classes import Estimate
 from gradcheck.comparison import Point, Question
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import Evaluator
-from gradcheck.jacobians import Estimate
 from gradcheck.rounding import (
     PLAUSIBLE_NOISE,
     SPREAD_SAFETY,

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gradcheck.classes import GRID, Basis, Estimate
 from gradcheck.errors import EvaluationError, derived_error, estimated_error
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator
-from gradcheck.jacobians import GRID, Basis, Estimate, jacobian_along
+from gradcheck.jacobians import jacobian_along
 from gradcheck.lines import Lines, along, along_entries
 from gradcheck.subjects import FunctionSubject
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from gradcheck.jacobians import Basis
+from gradcheck.classes import Basis
 from gradcheck.patterns import Entries, describe
 from gradcheck.picture import heat_maps
 from gradcheck.rounding import NOISE_SAFETY

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gradcheck.classes import Estimate, Kind
 from gradcheck.comparison import Point, Question
 from gradcheck.evaluation import Evaluator
-from gradcheck.jacobians import Estimate, Kind, jacobian_along
+from gradcheck.jacobians import jacobian_along
 from gradcheck.noise import POINTS, noise_level
 from gradcheck.progress import Progress
 from gradcheck.rounding import unit_roundoff
