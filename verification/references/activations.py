@@ -132,7 +132,7 @@ def gelu(x: Number, approximate: str) -> Number:
 def softplus(x: Number, beta: float, threshold: float) -> Number:
     """log(1 + exp(beta x)) / beta, and x itself where beta x is above the threshold."""
     scaled = beta * x
-    smooth = functions.log1p(functions.exp(functions.at_most(scaled, threshold))) / beta
+    smooth = -functions.log_sigmoid(-scaled) / beta
     return functions.where(functions.above(scaled, threshold), x, smooth)
 
 

@@ -1,17 +1,22 @@
-"""The row of the squared error, and its law."""
+"""Rows of the losses that judge distances: the squared error with a law of its own, and others."""
 
 import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
 from verification.cases import LayerCall
+from verification.references import running_error_functions as functions
 from verification.references.enclosure import Enclosure, Precision
-from verification.references.laws import INPUT, OUTPUT, Enclosures
+from verification.references.laws import INPUT, OUTPUT, Computed, Enclosures
 from verification.references.row import Clause, Refusal, Row, Trait
+from verification.references.running_error import Number
 from verification.strategies import geometry, refusals
+from verification.strategies import losses as strategies
 
 TARGET = "target"
 """The name of a loss's second input, as torch names it."""
@@ -72,15 +77,76 @@ def _refusals() -> SearchStrategy[Refusal]:
     )
 
 
+LOSS_CLAUSES = frozenset(Clause) - {Clause.EMPTY_BATCH, Clause.ACCUMULATION, Clause.STATE}
+"""The mean of nothing is refused; a loss holds no state and no parameters."""
+
 MSE_LOSS = Row(
     name="MSELoss",
     law=SquaredError(),
     geometries=_GEOMETRIES,
     traits=frozenset({Trait.DIFFERENTIABLE}),
-    # The mean of nothing is refused; a loss holds no state and no parameters.
-    clauses=frozenset(Clause) - {Clause.EMPTY_BATCH, Clause.ACCUMULATION, Clause.STATE},
+    clauses=LOSS_CLAUSES,
     refusals=_refusals,
     twin=nn.MSELoss,
 )
 
-ROWS = (MSE_LOSS,)
+
+def reduced(terms: Number, reduction: str) -> Number:
+    """A loss from its terms, as torch names the ways: none, sum, mean, and batchmean, which divides
+    by the length of the first axis.
+    """
+    if reduction == "none":
+        return terms
+    if reduction == "mean":
+        return terms.mean()
+    return terms.sum() / terms.shape[0] if reduction == "batchmean" else terms.sum()
+
+
+def smooth_l1(difference: Number, beta: float) -> Number:
+    """d^2 / (2 beta) below beta, |d| - beta / 2 from there on."""
+    size = functions.absolute(difference)
+    if beta == 0:
+        return size
+    small = functions.below(size, beta)
+    inside = functions.where(small, difference, 0.0)
+    return functions.where(small, 0.5 * inside * inside / beta, size - 0.5 * beta)
+
+
+def huber(difference: Number, delta: float) -> Number:
+    """d^2 / 2 up to delta, delta (|d| - delta / 2) beyond."""
+    size = functions.absolute(difference)
+    large = functions.above(size, delta)
+    inside = functions.where(large, difference.like(0.0), difference)
+    return functions.where(large, delta * (size - 0.5 * delta), 0.5 * inside * inside)
+
+
+def _row(
+    name: str,
+    function: Callable[..., Number],
+    twin: Callable[..., nn.Module],
+    options: Mapping[str, tuple[float, ...]],
+) -> Row:
+    """The row of a loss that is a function of input - target and of the arguments in `options`; the
+    input's gradient is judged.
+    """
+
+    def law(arguments: Mapping[str, Any], tensors: Mapping[str, Number]) -> Number:
+        difference = tensors[INPUT] - tensors[TARGET].constant()
+        terms = function(difference, **{name: arguments[name] for name in options})
+        return reduced(terms, arguments["reduction"])
+
+    return Row(
+        name=name,
+        law=Computed(law),
+        geometries=functools.partial(strategies.pointwise, name=name, options=options),
+        traits=frozenset({Trait.DIFFERENTIABLE}),
+        clauses=LOSS_CLAUSES,
+        twin=twin,
+    )
+
+
+L1_LOSS = _row("L1Loss", functions.absolute, nn.L1Loss, {})
+SMOOTH_L1_LOSS = _row("SmoothL1Loss", smooth_l1, nn.SmoothL1Loss, {"beta": (1.0, 0.5, 0.0, 0.3)})
+HUBER_LOSS = _row("HuberLoss", huber, nn.HuberLoss, {"delta": (1.0, 0.5, 2.0, 0.3)})
+
+ROWS = (MSE_LOSS, L1_LOSS, SMOOTH_L1_LOSS, HUBER_LOSS)

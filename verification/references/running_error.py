@@ -225,8 +225,8 @@ class Number:
         return total / (self.value.numel() // max(1, total.value.numel()))
 
     def rounded(self, times: int) -> Number:
-        """The same number, rounded so many times more: other algorithms may add a term to others
-        earlier, and then round it with each of them.
+        """The same number, rounded so many times more, and its cotangent too: other algorithms may
+        add a term to others earlier, and then round it with each of them.
         """
         e = self.enclosure
         enclosure = settled(
@@ -236,7 +236,7 @@ class Number:
             magnitude=e.magnitude,
             roundings=times,
         )
-        return self.made(enclosure, Pull(self, lambda g: g))
+        return self.made(enclosure, Pull(self, lambda g: g.rounded(times)))
 
     def moved(self, move: Move) -> Number:
         """The number rearranged: reshaped, permuted, expanded, indexed, gathered, padded with
@@ -258,6 +258,15 @@ class Number:
             return g.made(taken)
 
         return self.made(enclosure, Pull(self, back))
+
+
+def stored(number: Number) -> Number:
+    """The number as a layer keeps it between two steps: its terms are summed, and whatever rounds
+    later counts against what is there. The same holds for its cotangent on the way back.
+    """
+    e = number.enclosure
+    kept = Enclosure(e.value, e.error, e.value.abs(), e.exact)
+    return number.made(kept, Pull(number, stored))
 
 
 def concatenated(numbers: Sequence[Number], dim: int) -> Number:

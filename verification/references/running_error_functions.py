@@ -78,6 +78,13 @@ def sigmoid(x: Number) -> Number:
     return x.made(y.enclosure, Pull(x, lambda g: g * (y * (1 - y))))
 
 
+def log_sigmoid(x: Number) -> Number:
+    """The logarithm of sigmoid, min(x, 0) - log(1 + e^-|x|), of slope σ(-x)."""
+    given = x.constant()
+    y = at_most(given, 0) - log1p(exp(-absolute(given)))
+    return x.made(y.enclosure, Pull(x, lambda g: g * sigmoid(-x)))
+
+
 def tanh(x: Number) -> Number:
     """The hyperbolic tangent; its derivative is 1 - y^2, right as sigmoid's is.
 
@@ -176,10 +183,14 @@ def _share(operand: Number, taken: Choice) -> Pull:
     return Pull(operand, lambda g: summed_to(where(taken, g, 0.0), operand.shape))
 
 
+def certainly(holds: Tensor) -> Choice:
+    """A condition that does not depend on what is computed."""
+    return Choice(holds, torch.zeros_like(holds))
+
+
 def absolute(x: Number) -> Number:
-    """|x|, of slope 0 at 0."""
-    zero = Choice(x.value == 0, _near(x, 0))
-    return where(zero, 0 * x, where(above(x, 0), x, -x))
+    """|x|, of slope 0 at 0 and at NaN."""
+    return where(above(x, 0), x, where(below(x, 0), -x, 0 * x))
 
 
 def maximum(a: Number, b: Number) -> Number:
@@ -211,10 +222,12 @@ def softmax(x: Number, dim: int) -> Number:
 
 
 def log_softmax(x: Number, dim: int) -> Number:
-    """The logarithm of softmax, x - log Σ e^x along an axis. Its gradient is g - e^y Σ g."""
+    """The logarithm of softmax, x - log Σ e^x along an axis. Its gradient is g - e^y Σ g; as
+    (δ - e^y) g for one label it rounds a product too.
+    """
     less = x.constant() - _peak(x, dim)
     y = less - log(exp(less).sum(dim, keepdim=True))
-    return x.made(y.enclosure, Pull(x, lambda g: g - exp(y) * g.sum(dim, keepdim=True)))
+    return x.made(y.enclosure, Pull(x, lambda g: g.rounded(1) - exp(y) * g.sum(dim, keepdim=True)))
 
 
 def _peak(x: Number, dim: int) -> Number:

@@ -1,0 +1,161 @@
+"""Rows of the losses that judge classes and outcomes.
+
+Source of the formulas: torch's documentation of each. The gradient of the first input is judged;
+labels have none, and layers by hand seldom compute one for a target.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from verification.references import running_error_functions as functions
+from verification.references.laws import INPUT, Computed
+from verification.references.losses import LOSS_CLAUSES, TARGET, reduced
+from verification.references.row import Clause, Row, Trait
+from verification.references.running_error import Number
+from verification.strategies import losses as strategies
+
+Arguments = Mapping[str, Any]
+Numbers = Mapping[str, Number]
+
+
+def bce(arguments: Arguments, tensors: Numbers) -> Number:
+    """-(t log p + (1 - t) log(1 - p)) for p between 0 and 1."""
+    p, t = tensors[INPUT], tensors[TARGET].constant()
+    return reduced(-(t * functions.log(p) + (1 - t) * functions.log(1 - p)), arguments["reduction"])
+
+
+def bce_with_logits(arguments: Arguments, tensors: Numbers) -> Number:
+    """The same of p = σ(x), with t log p weighted: (1 - t) x - (w t + 1 - t) log σ(x).
+
+    As (σ(x) - t) g the gradient rounds a product too.
+    """
+    x, t = tensors[INPUT], tensors[TARGET].constant()
+    weight = arguments["pos_weight"]
+    factor = 1 if weight is None else torch.tensor(weight, dtype=torch.float64) * t + (1 - t)
+    return reduced(
+        (1 - t) * x.rounded(1) - factor * functions.log_sigmoid(x), arguments["reduction"]
+    )
+
+
+def nll(arguments: Arguments, tensors: Numbers) -> Number:
+    """-w_t x_t, where x_t is the entry of the label's class; a mean is over the weights of labels
+    that are not ignored, and NaN if all are.
+    """
+    return _labelled(tensors[INPUT], tensors[TARGET].value, arguments, smoothing=0.0)
+
+
+def cross_entropy(arguments: Arguments, tensors: Numbers) -> Number:
+    """The same of log softmax, mixed with the mean over all classes by `label_smoothing`."""
+    logarithm = functions.log_softmax(tensors[INPUT], 1)
+    smoothing = arguments["label_smoothing"]
+    return _labelled(logarithm, tensors[TARGET].value, arguments, smoothing)
+
+
+def _labelled(x: Number, labels: Tensor, arguments: Arguments, smoothing: float) -> Number:
+    classes = x.shape[1]
+    kept = labels != arguments["ignore_index"]
+    label = labels.long().where(kept, 0)
+    weights = torch.tensor(arguments["weight"] or [1.0] * classes, dtype=torch.float64)
+    weight = weights[label].where(kept, 0.0)
+    terms = -weight * x.moved(lambda t: t.gather(1, label.unsqueeze(1)).squeeze(1))
+    if smoothing:
+        each = weights.reshape(-1, *[1] * (x.value.dim() - 2))
+        terms = (1 - smoothing) * terms - (smoothing / classes) * (each * x).sum(1)
+    terms = functions.where(functions.certainly(kept), terms, 0.0)
+    if arguments["reduction"] != "mean":
+        return reduced(terms, arguments["reduction"])
+    return terms.sum() / x.like(weight).sum()
+
+
+def kl_divergence(arguments: Arguments, tensors: Numbers) -> Number:
+    """The divergence t (log t - x), -t x where t is 0; with `log_target` the target is log t."""
+    x, t = tensors[INPUT], tensors[TARGET].constant()
+    if arguments["log_target"]:
+        terms = functions.exp(t) * (t - x)
+    else:
+        present = functions.above(t, 0)
+        logarithm = functions.log(functions.where(present, t, 1.0))
+        terms = functions.where(present, t * logarithm, 0.0) - t * x
+    return reduced(terms, arguments["reduction"])
+
+
+def _with_tensors(kind: type[nn.Module]) -> Callable[..., nn.Module]:
+    """The constructor of a loss, given weights as plain numbers."""
+
+    @functools.wraps(kind)
+    def build(**arguments: Any) -> nn.Module:
+        for name in ("weight", "pos_weight"):
+            if arguments.get(name) is not None:
+                arguments[name] = torch.tensor(arguments[name])
+        return kind(**arguments)
+
+    return build
+
+
+def _row(
+    name: str,
+    function: Callable[..., Number],
+    geometries: Any,
+    twin: Any,
+    departures: Mapping[Clause, str] | None = None,
+) -> Row:
+    return Row(
+        name=name,
+        law=Computed(function),
+        geometries=functools.partial(geometries, name=name),
+        traits=frozenset({Trait.DIFFERENTIABLE}),
+        clauses=LOSS_CLAUSES,
+        twin=twin,
+        departures=departures or {},
+    )
+
+
+BCE_LOSS = _row(
+    "BCELoss",
+    bce,
+    functools.partial(
+        strategies.pointwise, options={}, domains=(("input", "open unit"), ("target", "unit"))
+    ),
+    nn.BCELoss,
+)
+
+BCE_WITH_LOGITS_LOSS = _row(
+    "BCEWithLogitsLoss",
+    bce_with_logits,
+    strategies.weighted_outcomes,
+    _with_tensors(nn.BCEWithLogitsLoss),
+)
+
+NLL_LOSS = _row(
+    "NLLLoss",
+    nll,
+    functools.partial(strategies.labelled, options={}),
+    _with_tensors(nn.NLLLoss),
+    {Clause.AXIS_ORDER: "the backward of an image raises where its axes are in another order"},
+)
+
+CROSS_ENTROPY_LOSS = _row(
+    "CrossEntropyLoss",
+    cross_entropy,
+    functools.partial(strategies.labelled, options={"label_smoothing": (0.0, 0.5, 0.1, 1.0)}),
+    _with_tensors(nn.CrossEntropyLoss),
+)
+
+KL_DIV_LOSS = _row(
+    "KLDivLoss",
+    kl_divergence,
+    functools.partial(
+        strategies.pointwise,
+        options={"log_target": (False, True)},
+        # torch warns of "mean", which divides by more than the batch.
+        reductions=("batchmean", "sum", "none"),
+        domains=(("target", "unit"),),
+    ),
+    nn.KLDivLoss,
+)
+
+ROWS = (BCE_LOSS, BCE_WITH_LOGITS_LOSS, NLL_LOSS, CROSS_ENTROPY_LOSS, KL_DIV_LOSS)
