@@ -34,6 +34,8 @@ def check_gradients_match_finite_differences(trial: Trial) -> None:
         enclosed = trial.enclose_outputs(subject.members(inputs), subject.members(parameters))
         return {name: enclosure.error for name, enclosure in enclosed.items()}
 
+    if not all(bool(e.value.isfinite().all()) for e in trial.true_outputs.values()):
+        trial.unjudged("no finite output")
     truths = trial.truth.gradients
     judge = functools.partial(
         check_gradients,
