@@ -72,6 +72,7 @@ def test_tangents_are_the_derivative_of_member(words, far):
     [
         ("positive", lambda x: (x > 0).all()),
         ("unit", lambda x: ((x >= 0) & (x <= 1)).all()),
+        ("open unit", lambda x: ((x > 0) & (x < 1)).all()),
         ("simplex", lambda x: (x.sum(-1) - 1).abs().max() < 1e-12 and (x >= 0).all()),
         ("sorted", lambda x: (x.diff(dim=-1) > 0).all()),
         ("symmetric", lambda x: torch.equal(x, x.mT)),

@@ -19,6 +19,9 @@ from torch import Tensor
 _SCATTER = 1_000_003
 """A prime: drawn numbers times this, cut to whole ones, are spread over every residue class."""
 
+_MARGIN = 2.0**-6
+"""How far a number of the open unit stays from 0 and 1; bfloat16 holds it, and 1 less it."""
+
 _DOMINANCE = 1.25
 """A diagonal at least so many times the rest of its row: positive definite also once rounded."""
 
@@ -99,6 +102,20 @@ class Unit(Domain):
 
     def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
         return torch.where(values.remainder(2) > 1, -gradient, gradient)
+
+
+@dataclass(frozen=True)
+class OpenUnit(Domain):
+    """Numbers between 0 and 1, so far from both that none becomes 0 or 1 in any dtype."""
+
+    def member(self, values: Tensor) -> Tensor:
+        width = 1 - 2 * _MARGIN
+        folded = (values - _MARGIN).remainder(2 * width)
+        return _MARGIN + torch.where(folded > width, 2 * width - folded, folded)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        width = 1 - 2 * _MARGIN
+        return torch.where((values - _MARGIN).remainder(2 * width) > width, -gradient, gradient)
 
 
 @dataclass(frozen=True)
@@ -374,6 +391,7 @@ KINDS: dict[str, Callable[..., Domain]] = {
     "real": Real,
     "positive": Positive,
     "unit": Unit,
+    "open unit": OpenUnit,
     "simplex": Simplex,
     "sorted": Sorted,
     "symmetric": Symmetric,
