@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.compare import median_examples
 from benchmarks.power_others import ask_others
 from benchmarks.power_subjects import Wrong, every_fault
 from benchmarks.timing import machine
@@ -89,17 +90,12 @@ def _first(wrong: Wrong, names: Any, seed: int | None) -> tuple[int | None, floa
     return min(failures, default=(None, None))
 
 
-def median(examples: list[int | None]) -> float:
-    """The median over the seeds; a seed that found nothing counts as infinitely many."""
-    return statistics.median(float("inf") if n is None else n for n in examples)
-
-
 def table(faults: dict[str, dict[str, Any]]) -> Table:
     """A line a kind: how many faults, how fast they are found, and what the others find."""
     shown = Table("kind", "faults", "found by ci", "median", "slowest", "gradcheck", "fast", "test")
     for kind in dict.fromkeys(figures["kind"] for figures in faults.values()):
         some = [figures for figures in faults.values() if figures["kind"] == kind]
-        medians = [median(figures["examples"]) for figures in some]
+        medians = [median_examples(figures["examples"]) for figures in some]
         asked = [figures["others"] for figures in some]
         counts = [
             f"{sum(other[name] == 'found' for other in asked)}"

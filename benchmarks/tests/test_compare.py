@@ -50,3 +50,29 @@ def test_cells_in_one_file_only_are_named(tmp_path, capsys):
 def test_files_of_two_kinds_are_not_compared(tmp_path):
     old, new = write(tmp_path / "o.json"), write(tmp_path / "n.json", kind="gradcheck")
     assert main(["compare", old, new]) == 2
+
+
+def write_power(path, **examples):
+    """A file of faults, each with the examples of every seed."""
+    faults = {name: {"examples": found} for name, found in examples.items()}
+    path.write_text(json.dumps({"kind": "power", "machine": {"torch": "2"}, "faults": faults}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("after", "worse"),
+    [
+        ([3, 4, 5], False),
+        ([8, 8, 8], False),  # twice as many
+        ([8, 9, 10], True),
+        ([3, 4, None], False),  # a seed that found nothing is the slowest
+        ([3, None, None], True),
+    ],
+)
+def test_a_fault_that_needs_more_than_twice_the_examples_is_named(after, worse, tmp_path, capsys):
+    old = write_power(tmp_path / "old.json", swapped=[3, 4, 5], gone=[1, 1, 1])
+    new = write_power(tmp_path / "new.json", swapped=after)
+    assert main(["compare", old, new]) == int(worse)
+    shown = capsys.readouterr().out
+    assert ("swapped: 4 ->" in shown) == worse
+    assert "in one file only: gone" in shown
