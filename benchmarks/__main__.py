@@ -3,9 +3,10 @@
 import argparse
 import sys
 
-from benchmarks import compare, gradcheck, layers, overhead, power
+from benchmarks import alarms, compare, gradcheck, layers, overhead, power
 
 COMMANDS = {
+    "alarms": alarms,
     "layers": layers,
     "compare": compare,
     "gradcheck": gradcheck,
