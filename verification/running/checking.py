@@ -25,6 +25,7 @@ from verification.report.summary import Cell, Failure, NotApplicable, Result, Su
 from verification.report.verdict import Report
 from verification.running.campaign import Run, Tally, hunt
 from verification.running.causes import survey
+from verification.running.functions import Function, Said
 from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
 from verification.running.supervisor import Supervisor
 from verification.strategies.geometry import Geometry, Limits
@@ -83,7 +84,18 @@ class Asked:
 def check(
     layer: Loaded | str,
     *,
-    like: object,
+    like: object = None,
+    inputs: Mapping[str, str] | None = None,
+    where: str = "",
+    settings: Mapping[str, Sequence[Any]] | None = None,
+    batch: str | None = None,
+    constant: Collection[str] = (),
+    derivative_of: Function | None = None,
+    vjp: Function | None = None,
+    scaled_by: float | None = None,
+    approximate: float | None = None,
+    stochastic: Function | None = None,
+    reference: Function | None = None,
     name: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
     rename: Mapping[str, str] | None = None,
@@ -102,7 +114,8 @@ def check(
     cases: Path = CASES,
     progress: Callable[[Cell], None] | None = None,
 ) -> Report:
-    """Judge a hand-written layer by the row of its kind.
+    """Judge a hand-written layer by the row of its kind, or any differentiable function by the
+    description of its inputs, which docs/any-function.md explains.
 
     Its cases run in a child process, where a crash, an endless loop or a lack of memory ends one
     case and not the run; a layer without an importable name runs in this one.
@@ -111,7 +124,20 @@ def check(
         layer: its class, a function that builds it, a function of tensors, a pair of functions
             (forward, backward), or the name of any of them, "module:Name" or "file.py:Name". Of a
             name nothing is imported in this process.
-        like: the kind: "Conv2d", "torch.optim.Adam", or torch's own class.
+        like: the kind: "Conv2d", "torch.optim.Adam", or torch's own class. None for a function that
+            is judged by its inputs.
+        inputs: one line for each tensor: {"x": "n c h w", "labels": "n labels(c)"}. None where the
+            signature is annotated: Float[Tensor, "n c h w"].
+        where: a relation between extents: "k <= h".
+        settings: for each argument that is no tensor, the values that it takes in turn.
+        batch: the extent that counts samples which do not see each other.
+        constant: inputs that have no gradient by contract.
+        derivative_of: the function whose derivative the backward is, not its own forward's.
+        vjp: the rule (*inputs, *cotangents) -> gradients of a backward that is not linear.
+        scaled_by: the factor between the backward and the derivative.
+        approximate: how far the backward may be off, as a share of its largest entry.
+        stochastic: the mean of the function over draws, whose derivative is the backward's mean.
+        reference: other code for the same map, whose results count as true.
         name: by which a replay finds the layer again; its own where none is given.
         kwargs: arguments that the layer is always built with.
         rename: the layer's name for an argument of the kind, where it is not found out.
@@ -135,21 +161,39 @@ def check(
         progress: called with every cell of the report as it is decided.
 
     Raises:
-        SubjectError: the layer cannot be found, or cannot be judged as that kind.
+        SubjectError: the layer cannot be found, or cannot be judged as that kind or as described.
         ValueError: a property, device, dtype or clause is unknown, or a number makes no sense.
     """
     asked = Asked(
         properties, devices, dtypes, examples, seconds, contract, waivers(waive or {}), cases
     )
-    told = Adapter(pairs(kwargs), pairs(rename), pairs(layout), pairs(held), backward)
-    own_name = layer if isinstance(layer, str) else importable_name(layer)
-    spec = SubjectSpec(name or own_name, kind_named(like).name, adapter=told.told)
+    if like is None:
+        declared = derivative_of, vjp, scaled_by, approximate, stochastic, reference
+        spec = Said(inputs, where, settings, batch, constant, *declared).spec(layer, name)
+    else:
+        spec = spec_told(layer, like, name, kwargs, rename, layout, held, backward)
     with ExitStack() as stack:
-        subject = _subject(layer, spec, supervised, stack)
+        subject = subject_of(layer, spec, supervised, stack)
         if geometries is not None:
             row = replace(subject.entry.row, geometries=geometries)
             subject = replace(subject, entry=replace(subject.entry, row=row))
         return _report(subject, asked, progress)
+
+
+def spec_told(
+    layer: Loaded | str,
+    like: object,
+    name: str | None,
+    kwargs: Mapping[str, Any] | None,
+    rename: Mapping[str, str] | None,
+    layout: Mapping[str, Sequence[int]] | None,
+    held: Mapping[str, tuple[str, str]] | None,
+    backward: str | None,
+) -> SubjectSpec:
+    """The spec of a layer with what its user told of it."""
+    told = Adapter(pairs(kwargs), pairs(rename), pairs(layout), pairs(held), backward)
+    own_name = layer if isinstance(layer, str) else importable_name(layer)
+    return SubjectSpec(name or own_name, kind_named(like).name, adapter=told.told)
 
 
 def waivers(waive: Mapping[str, str]) -> dict[Clause, str]:
@@ -178,20 +222,23 @@ class Subject:
     unsupervised: str = ""
 
 
-def _subject(layer: Loaded | str, spec: SubjectSpec, supervised: bool, stack: ExitStack) -> Subject:
+def subject_of(
+    layer: Loaded | str, spec: SubjectSpec, supervised: bool, stack: ExitStack
+) -> Subject:
+    """The subject, in a child process that ends with the stack where that is wanted and can be."""
     if isinstance(layer, str):
         if supervised:
-            return supervised_subject(spec, stack)
+            return _supervised(spec, stack)
         layer = load(layer)
     why = why_not_importable(layer, spec.name) if supervised else "as was asked for"
     if not why:
-        return supervised_subject(spec, stack)
+        return _supervised(spec, stack)
     with globals_restored():
         entry, found = foreign_entry(layer, spec)
     return Subject(entry, run_case, found, why)
 
 
-def supervised_subject(spec: SubjectSpec, stack: ExitStack) -> Subject:
+def _supervised(spec: SubjectSpec, stack: ExitStack) -> Subject:
     """The subject of a spec in a child process, which ends with the stack."""
     child = stack.enter_context(Supervisor(spec))
     return Subject(child.entry, child.run, child.found)

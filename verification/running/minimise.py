@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from verification import catalogue
-from verification.cases import Case, TensorSpec, Values
+from verification.cases import Case, Role, TensorSpec, Values
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Outcome
 from verification.trials.run_case import run_case
@@ -32,13 +32,13 @@ def minimise(
     cannot be stored.
     """
     search = _Search(discrepancy, run, budget)
-    if search.attempt(_with_stored_values(discrepancy.case)):
+    if search.attempt(_with_stored_values(discrepancy)):
         names = [spec.name for spec in discrepancy.case.tensors]
         for simplify in (search.lay_out_plainly, search.zero_out, search.simplify_elements):
             for name in names:
                 simplify(name)
         # Where a layout repeats elements, only the first of them counts: write out what does.
-        search.attempt(_with_stored_values(search.best.case))
+        search.attempt(_with_stored_values(search.best))
     return search.best
 
 
@@ -112,16 +112,22 @@ def _simpler_than(number: float) -> Iterator[float]:
         yield rounded
 
 
-def _with_stored_values(case: Case) -> Case:
+def _with_stored_values(failure: Discrepancy) -> Case:
     """The case with every tensor's elements written out, as the layer was given them; the case
-    itself where its tensors cannot be made, as in a use that must be refused.
+    itself where its tensors cannot be made, as in a use that must be refused. Cotangents whose
+    outputs were never reached stay as they are.
     """
+    case = failure.case
     trial = Trial(case, catalogue.find(case.subject.name))
     try:
-        placed = trial.placed | trial.placed_cotangents
+        placed = dict(trial.placed)
+        for spec in case.of_role(Role.COTANGENT):
+            if spec.name in failure.shapes:
+                placed[spec.name] = trial.make(spec, failure.shapes[spec.name])
     except Exception:  # whatever a reference says to bad arguments
         return case
     for spec in case.tensors:
-        stored = tuple(placed[spec.name].tensor.cpu().double().flatten().tolist())
-        case = case.with_tensor(replace(spec, values=Values(stored=stored)))
+        if spec.name in placed:
+            stored = tuple(placed[spec.name].tensor.cpu().double().flatten().tolist())
+            case = case.with_tensor(replace(spec, values=Values(stored=stored)))
     return case

@@ -141,8 +141,8 @@ class DescribedSubject(AutogradSubject):
             return named_outputs(self.call([given[name] for name in inputs], {}))
 
         at = tuple(inputs[name].detach() for name in moving)
-        _, pushed = torch.func.jvp(moved, at, tuple(directions[name] for name in moving))
-        found: dict[str, Tensor] = pushed
+        results: Any = torch.func.jvp(moved, at, tuple(directions[name] for name in moving))
+        found: dict[str, Tensor] = results[1]
         return found
 
     def mapped(self, inputs: Given) -> dict[str, Tensor]:

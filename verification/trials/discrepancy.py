@@ -71,13 +71,16 @@ class Finding:
 
 
 class Discrepancy(AssertionError):
-    """A layer departs from what must hold. `case` is the experiment that shows it."""
+    """A layer departs from what must hold. `case` is the experiment that shows it; `shapes` are
+    those of its cotangents, as far as outputs supplied them before it failed.
+    """
 
     def __init__(self, property_name: str, finding: Finding, case: Case) -> None:
         super().__init__(finding.sentence)
         self.property_name = property_name
         self.finding = finding
         self.case = case
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     @property
     def cause(self) -> tuple[str, str, str]:

@@ -77,6 +77,7 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
             return {
                 "discrepancy": outcome.finding.to_dict(),
                 "compared": None if compared is None else compared.to_dict(),
+                "shapes": outcome.shapes,
             }
 
 
@@ -95,4 +96,6 @@ def outcome_from_json(data: Mapping[str, Any], case: Case) -> Outcome:
         facts["entry"] = tuple(facts["entry"])
     if compared is not None:
         facts["compared"] = Compared.from_dict(compared)
-    return Discrepancy.of(case.property, Finding(**facts), case)
+    found = Discrepancy.of(case.property, Finding(**facts), case)
+    found.shapes = {name: tuple(shape) for name, shape in data["shapes"].items()}
+    return found

@@ -7,6 +7,7 @@ from verification.cases import Case
 from verification.properties import PROPERTIES
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy
+from verification.trials.materialise import Placed
 from verification.trials.outcome import NotExercised, Outcome, Passed, Unjudged, Weak
 from verification.trials.trial import Trial
 from verification.trials.weak import leniently
@@ -41,5 +42,12 @@ def _judged(case: Case, entry: Entry) -> Outcome:
     except Unjudged as nothing:
         return NotExercised(str(nothing))
     except Discrepancy as discrepancy:
+        discrepancy.shapes = _shapes_supplied(trial)
         return discrepancy
     return Passed(tuple(trial.counts.items()))
+
+
+def _shapes_supplied(trial: Trial) -> dict[str, tuple[int, ...]]:
+    """The shapes of the cotangents, none where no output has been computed for them yet."""
+    made: dict[str, Placed] = vars(trial).get("placed_cotangents", {})
+    return {name: tuple(placed.tensor.shape) for name, placed in made.items()}

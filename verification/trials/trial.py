@@ -248,12 +248,9 @@ class Trial:
 
     def _ask(self, act: Callable[..., Enclosures], *arguments: Any) -> Enclosures:
         """What the law says; a stand-in for it is the subject's own code, and may raise."""
-        described = self.entry.row.described
-        return (
-            self.attempt("a run in float64 raises", act, *arguments)
-            if described
-            else act(*arguments)
-        )
+        if self.entry.row.described:
+            return self.attempt("a run in float64 raises", act, *arguments)
+        return act(*arguments)
 
     # What is required
 
