@@ -218,11 +218,13 @@ def test_a_repaired_layer_no_longer_fails(
 
 
 def test_the_journal_holds_what_runs(run: Run, tmp_path: Path) -> None:
-    case = read(run.case_of("Dies")).case
+    case = read(run.case_of("Wrong")).case
     journal = Journal(tmp_path / "journal")
     assert case_in_flight(tmp_path / "journal") is None
     journal.write(json.dumps(CaseFile(case).to_dict()["case"]).encode())
     assert case_in_flight(tmp_path / "journal") == case
+    journal.write(b" " * 2**21)  # more than it holds
+    assert case_in_flight(tmp_path / "journal") is None
     journal.write(b'{"subject": {"na')
     assert case_in_flight(tmp_path / "journal") is None
     assert case_in_flight(tmp_path / "none") is None
