@@ -111,6 +111,16 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(tags=["night"])
+def mutation(session: nox.Session) -> None:
+    """Every file of the layers, one small change at a time, before the suite: `-- FILE --jobs 2`.
+
+    It takes hours, and goes on where it was ended: verdicts are kept in reports/mutants.jsonl.
+    """
+    install(session)
+    session.run("python", "-m", "verification.meta.mutants", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(tags=["night"])
 def references(session: nox.Session) -> None:
     """torch.nn's own layers against their rows: the catalogue's false-alarm test."""
     install(session)

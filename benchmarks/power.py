@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from benchmarks.compare import median_examples
 from benchmarks.power_others import ask_others
 from benchmarks.power_subjects import Wrong, every_fault
+from benchmarks.power_tables import by_kind
 from benchmarks.timing import machine
 
 EXAMPLES = 100
@@ -34,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `python -m benchmarks power`."""
     parser.add_argument("--json", type=Path, required=True, help="read and write figures here")
     parser.add_argument("--seeds", type=int, default=10, help="campaigns of each fault")
-    parser.add_argument("--matrix", type=int, default=3, help="seeds for every other property")
+    parser.add_argument("--matrix", type=int, default=3, help="seeds for each property alone")
+    parser.add_argument("--matrix-examples", type=int, default=EXAMPLES, help="of its campaigns")
     parser.add_argument("--only", default="", help="faults whose name contains this")
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             _measure(wrong, figures, options)
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     shown = {wrong.name: result["faults"][wrong.name] for wrong in faults}
-    Console().print(table(shown))
+    print("\n".join(by_kind(shown)))
     missed = [name for name, figures in shown.items() if None in figures["examples"]]
     for name in missed:
         print(f"not found with every seed: {name} {shown[name]['examples']}")
@@ -77,32 +77,17 @@ def _measure(wrong: Wrong, figures: dict[str, Any], options: argparse.Namespace)
     for name in wrong.applicable():
         known = len(matrix.get(name, ()))
         matrix.setdefault(name, []).extend(
-            _first(wrong, [name], seed)[0] for seed in range(known, options.matrix)
+            _first(wrong, [name], seed, options.matrix_examples)[0]
+            for seed in range(known, options.matrix)
         )
     if "others" not in figures:
         figures["others"] = ask_others(wrong)
 
 
-def _first(wrong: Wrong, names: Any, seed: int | None) -> tuple[int | None, float | None]:
+def _first(
+    wrong: Wrong, names: Iterable[str], seed: int | None, examples: int = EXAMPLES
+) -> tuple[int | None, float | None]:
     """Examples and seconds of the first of these properties to fail; their campaigns are apart."""
-    found = [wrong.first_failure(name, EXAMPLES, seed) for name in names]
+    found = [wrong.first_failure(name, examples, seed) for name in names]
     failures = [(f.examples, round(f.seconds, 4)) for f in found if f is not None]
     return min(failures, default=(None, None))
-
-
-def table(faults: dict[str, dict[str, Any]]) -> Table:
-    """A line a kind: how many faults, how fast they are found, and what the others find."""
-    shown = Table("kind", "faults", "found by ci", "median", "slowest", "gradcheck", "fast", "test")
-    for kind in dict.fromkeys(figures["kind"] for figures in faults.values()):
-        some = [figures for figures in faults.values() if figures["kind"] == kind]
-        medians = [median_examples(figures["examples"]) for figures in some]
-        asked = [figures["others"] for figures in some]
-        counts = [
-            f"{sum(other[name] == 'found' for other in asked)}"
-            f" of {sum(other[name] != 'not asked' for other in asked)}"
-            for name in ("gradcheck slow", "gradcheck fast", "one test")
-        ]
-        found = sum(figures["ci"] is not None for figures in some)
-        figures_ = f"{statistics.median(medians):.3g}", f"{max(medians):.3g}"
-        shown.add_row(kind, str(len(some)), str(found), *figures_, *counts)
-    return shown

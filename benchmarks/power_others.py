@@ -17,6 +17,7 @@ from torch import Tensor
 import scratch_layers as sl
 from benchmarks.gradcheck_layers import MeanSquare, as_torch_function
 from benchmarks.power_subjects import Wrong
+from benchmarks.power_tables import OTHERS
 
 CONV = {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1}
 
@@ -31,8 +32,6 @@ TYPICAL: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "Sequential": ({}, (2, 3, 8, 8)),
 }
 """Arguments and the input's shape for each shipped kind that has a backward."""
-
-OTHERS = ("gradcheck slow", "gradcheck fast", "one test")
 
 
 def ask_others(wrong: Wrong) -> dict[str, str]:
