@@ -48,8 +48,8 @@ class Limits:
     from, the simplest first; `waived` are the clauses whose cases are left out; `fixed` are
     arguments held at one value, because the layer under judgement does not take them; `one_number`
     are those that it takes as one number and not as one for each axis, `unnamed` those that it
-    takes as numbers and not by a name ("same"). `axes` are the numbers of axes that its first input
-    may have; any, if empty.
+    takes as numbers and not by a name ("same"), `given` those that it cannot take None for. `axes`
+    are the numbers of axes that its first input may have; any, if empty.
     """
 
     elements: int = 500
@@ -58,6 +58,7 @@ class Limits:
     fixed: tuple[tuple[str, Any], ...] = ()
     one_number: frozenset[str] = frozenset()
     unnamed: frozenset[str] = frozenset()
+    given: frozenset[str] = frozenset()
     axes: frozenset[int] = frozenset()
 
     def held(self, argument: str) -> Any:
@@ -69,7 +70,8 @@ class Limits:
         held = dict(self.fixed)
         if argument in held:
             return st.just(held[argument])
-        return _restricted(choices, argument in self.one_number, argument in self.unnamed)
+        restricted = [argument in these for these in (self.one_number, self.unnamed, self.given)]
+        return _restricted(choices, *restricted)
 
     def further_axes(self, options: tuple[int, ...], *, beside: int) -> SearchStrategy[int]:
         """How many axes an input has beside so many that it always has."""
@@ -82,8 +84,14 @@ class Limits:
 
 
 @functools.cache
-def _restricted(choices: SearchStrategy[T], one_number: bool, unnamed: bool) -> SearchStrategy[T]:
-    """The choices of numbers alone, or of one number for all axes, as far as that is wanted."""
+def _restricted(
+    choices: SearchStrategy[T], one_number: bool, unnamed: bool, given: bool
+) -> SearchStrategy[T]:
+    """The choices of numbers alone, or of one number for all axes, or without None, as far as that
+    is wanted.
+    """
+    if given:
+        choices = choices.filter(lambda value: value is not None)
     if unnamed:
         choices = choices.filter(lambda value: not isinstance(value, str))
     if one_number:
