@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from verification.report.verdict import LayerIsWrong, Report
     from verification.running.checking import check
+    from verification.running.tests_for import tests_for
 
-__all__ = ["LayerIsWrong", "Report", "check"]
+__all__ = ["LayerIsWrong", "Report", "check", "tests_for"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:
         from verification.running.checking import check
 
         return check
+    if name == "tests_for":
+        from verification.running.tests_for import tests_for
+
+        return tests_for
     if name in ("LayerIsWrong", "Report"):
         from verification.report import verdict
 

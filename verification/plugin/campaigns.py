@@ -16,6 +16,7 @@ from verification.trials.discrepancy import discrepancies
 
 if TYPE_CHECKING:
     from verification.report.summary import Failure
+    from verification.running.campaign import Run
     from verification.running.journal import Journal
     from verification.running.selection import Target
     from verification.trials.discrepancy import Discrepancy
@@ -42,10 +43,10 @@ def _journal(request: pytest.FixtureRequest) -> "Journal | None":
 
 
 @pytest.fixture
-def campaign(
-    request: pytest.FixtureRequest, _journal: "Journal | None"
-) -> Callable[["Target"], None]:
-    """Run one campaign under the profile and options of this pytest run."""
+def campaign(request: pytest.FixtureRequest, _journal: "Journal | None") -> Callable[..., None]:
+    """Run one campaign under the profile and options of this pytest run; the cases of a layer that
+    is `supervised` run where its supervisor runs them.
+    """
     import hypothesis
 
     from verification.running.campaign import Tally, hunt
@@ -54,7 +55,7 @@ def campaign(
     examples: int | None = request.config.getoption("--verify-examples")
     settings = None if examples is None else hypothesis.settings(max_examples=examples)
 
-    def run(target: "Target") -> None:
+    def run(target: "Target", supervised: "Run | None" = None) -> None:
         tally = request.node.stash[TALLY] = Tally()
         hunt(
             target.entry,
@@ -63,7 +64,7 @@ def campaign(
             dtype=target.dtype,
             tally=tally,
             settings=settings,
-            run=run_case if _journal is None else _journal.run,
+            run=supervised or (run_case if _journal is None else _journal.run),
         )
         if tally.nothing_judged():
             pytest.skip(tally.nothing_judged())

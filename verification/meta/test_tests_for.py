@@ -1,0 +1,69 @@
+"""The properties of one's own layer as pytest items: names, verdicts, skips, and no layer code at
+collection.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import verification
+from verification.subjects.loading import SubjectError
+
+ROOT = Path(__file__).parents[2]
+
+TESTS = """
+import verification
+
+class Mine:
+    def forward(self, x):
+        self.x = x
+        return x.clamp(min=0)
+
+    def backward(self, grad_output):
+        return grad_output * (self.x > 0)
+
+class Wrong(Mine):
+    def backward(self, grad_output):
+        return grad_output * (self.x >= 0)
+
+asked = {"like": "ReLU", "dtypes": ["float32"], "properties": ["gradients_match_reference"]}
+test_mine = verification.tests_for(Mine, **asked)
+test_wrong = verification.tests_for(Wrong, **asked)
+test_gone = verification.tests_for("dies.py:Mine", **asked)
+"""
+
+DIES = "import os\nos._exit(7)\n"
+
+
+def test_each_property_is_an_item(tmp_path: Path) -> None:
+    (tmp_path / "test_layers.py").write_text(TESTS)
+    (tmp_path / "dies.py").write_text(DIES)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "verification.plugin", "-v", "--verify-examples=20"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CI": "true"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    shown = done.stdout
+    assert done.returncode == 1, shown + done.stderr
+    item = "gradients_match_reference-cpu-float32"
+    assert f"test_layers.py::test_mine[{item}] PASSED" in shown
+    assert f"test_layers.py::test_wrong[{item}] FAILED" in shown
+    assert "input gradient wrong at" in shown
+    assert "dies.py:Mine ends its process when it is imported or built: exit 7" in shown
+    assert "2 failed, 1 passed" in shown
+
+
+def test_what_cannot_be_asked_is_said_at_once() -> None:
+    with pytest.raises(SubjectError, match="no row judges layers like 'Pool'"):
+        verification.tests_for("nowhere:Mine", like="Pool")
+    with pytest.raises(ValueError, match="unknown property 'p'"):
+        verification.tests_for("nowhere:Mine", like="ReLU", properties=["p"])
+    with pytest.raises(ValueError, match="no reason is given to waive empty-batch"):
+        verification.tests_for("nowhere:Mine", like="ReLU", waive={"empty-batch": ""})
