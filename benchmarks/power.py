@@ -67,7 +67,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _measure(wrong: Wrong, figures: dict[str, Any], options: argparse.Namespace) -> None:
     """Fill in what a fault's figures lack."""
-    figures |= {"kind": wrong.kind, "seen": wrong.seen, "hidden": wrong.hidden}
+    figures |= {
+        "kind": wrong.kind,
+        "shown": wrong.shown,
+        "seen": wrong.seen,
+        "hidden": wrong.hidden,
+    }
     if len(figures.get("examples", ())) < options.seeds:
         found = [_first(wrong, wrong.caught_by, seed) for seed in range(options.seeds)]
         figures["examples"] = [examples for examples, _ in found]

@@ -26,6 +26,7 @@ class Wrong:
     kind: str
     entry: Entry
     caught_by: tuple[str, ...]
+    shown: str = ""
     seen: str = ""
     hidden: bool = False
     rows: Mapping[str, Row] = field(default_factory=dict)
@@ -49,16 +50,15 @@ class Wrong:
 def every_fault() -> Iterator[Wrong]:
     """The faults of the shipped kinds, then the wrong twins of all rows."""
     for fault in FAULTS.values():
-        hidden = fault.layer.__module__.endswith(".hidden")
         yield Wrong(
             fault.name,
             fault.kind,
             fault.entry,
             fault.caught_by,
-            fault.seen,
-            hidden,
-            {},
-            fault.layer,
+            shown=fault.shown,
+            seen=fault.seen,
+            hidden=fault.layer.__module__.endswith(".hidden"),
+            layer=fault.layer,
         )
     entries = {entry.row.name: entry for entry in REFERENCES.values()}
     for wrong in WRONG:

@@ -39,9 +39,9 @@ def _found(faults: list[dict[str, Any]], other: str) -> str:
 
 
 def every_fault(faults: Faults) -> Iterator[str]:
-    """A line a fault."""
-    yield "| fault | seen | examples: median, most | ms | gradcheck slow | fast | one test |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    """A line a fault; of its examples, the median over the seeds and the most."""
+    yield "| fault | shown by | seen | examples | ms | gradcheck slow | fast | one test |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for name, fault in faults.items():
         numbers = [n for n in fault["examples"] if n is not None]
         most = "not with every seed" if len(numbers) < len(fault["examples"]) else max(numbers)
@@ -49,7 +49,16 @@ def every_fault(faults: Faults) -> Iterator[str]:
         took = f"{1000 * statistics.median(seconds):.0f}" if seconds else ""
         shown = f"{median_examples(fault['examples']):g}, {most}"
         name = f"{name} (hidden)" if fault["hidden"] else name
-        yield _line([name, fault["seen"], shown, took, *(fault["others"][o] for o in OTHERS)])
+        yield _line(
+            [
+                name,
+                fault["shown"],
+                fault["seen"],
+                shown,
+                took,
+                *(fault["others"][o] for o in OTHERS),
+            ]
+        )
 
 
 def by_property(faults: Faults) -> Iterator[str]:

@@ -6,7 +6,7 @@ from scratch_layers import Conv2d, ConvTranspose2d, NearestUpsampling, ReLU, Sig
 from verification.meta.faults.fault import fault
 
 
-@fault("Sigmoid", "samples_do_not_see_each_other")
+@fault("Sigmoid", "samples_do_not_see_each_other", shown="two samples of different size")
 class SharesOneScale(Sigmoid):
     """Quantises the batch by its largest element: right for samples of one size."""
 
@@ -15,7 +15,12 @@ class SharesOneScale(Sigmoid):
         return super().function((x / scale).round() * scale if scale > 0 else x)
 
 
-@fault("ReLU", "samples_do_not_see_each_other", "permuted_batch_gives_permuted_results")
+@fault(
+    "ReLU",
+    "samples_do_not_see_each_other",
+    "permuted_batch_gives_permuted_results",
+    shown="two samples of different signs",
+)
 class BroadcastsTheFirstMask(ReLU):
     """Masks every sample's gradient by the first one's signs."""
 
@@ -23,7 +28,9 @@ class BroadcastsTheFirstMask(ReLU):
         return dy.masked_fill(x[:1] <= 0, 0)
 
 
-@fault("Conv2d", "special_values_reach_outputs")
+@fault(
+    "Conv2d", "special_values_reach_outputs", shown="a NaN in one of several samples, or anywhere"
+)
 class MultipliesOthersByZero(Conv2d):
     """Adds 0 times the batch: nothing, until a number there is NaN."""
 
@@ -31,7 +38,7 @@ class MultipliesOthersByZero(Conv2d):
         return super().forward(input) + 0 * input.sum()
 
 
-@fault("NearestUpsampling", "special_values_reach_outputs")
+@fault("NearestUpsampling", "special_values_reach_outputs", shown="a NaN in one of several samples")
 class CleansTheWholeBatch(NearestUpsampling):
     """Returns zeros for a batch in which it finds a NaN."""
 
@@ -44,6 +51,7 @@ class CleansTheWholeBatch(NearestUpsampling):
     "ConvTranspose2d",
     "permuted_batch_gives_permuted_results",
     "split_batch_gives_split_results",
+    shown="three samples",
 )
 class DropsTheLastOfAnOddBatch(ConvTranspose2d):
     """Works through the batch by twos and forgets what is left."""
@@ -55,7 +63,9 @@ class DropsTheLastOfAnOddBatch(ConvTranspose2d):
         return output
 
 
-@fault("Upsampling", "split_batch_gives_split_results", "forward_matches_reference")
+@fault(
+    "Upsampling", "split_batch_gives_split_results", "forward_matches_reference", shown="one sample"
+)
 class SqueezesABatchOfOne(Upsampling):
     """Returns a single sample without its batch axis."""
 
@@ -64,7 +74,7 @@ class SqueezesABatchOfOne(Upsampling):
         return output[0] if len(output) == 1 else output
 
 
-@fault("Sigmoid", "empty_batch_gives_empty_results")
+@fault("Sigmoid", "empty_batch_gives_empty_results", shown="no sample")
 class NeedsALargestElement(Sigmoid):
     """Asks for the largest element, which an empty batch does not have."""
 
@@ -73,7 +83,7 @@ class NeedsALargestElement(Sigmoid):
         return super().forward(input)
 
 
-@fault("Conv2d", "empty_batch_gives_empty_results")
+@fault("Conv2d", "empty_batch_gives_empty_results", shown="no sample")
 class AveragesOverNoSamples(Conv2d):
     """Divides the weight gradient by the number of samples and multiplies by it again."""
 
@@ -89,7 +99,7 @@ def by_another_road(y):
     return y.nextafter(torch.zeros_like(y))
 
 
-@fault("Sigmoid", "same_call_gives_same_bits")
+@fault("Sigmoid", "same_call_gives_same_bits", shown="any two calls")
 class AddsNoise(Sigmoid):
     """Moves the last bits at random, as a sum in the order of arrival does."""
 
@@ -98,7 +108,7 @@ class AddsNoise(Sigmoid):
         return torch.where(torch.rand(x.shape) < 0.5, y, by_another_road(y))
 
 
-@fault("Sigmoid", "same_call_gives_same_bits")
+@fault("Sigmoid", "same_call_gives_same_bits", shown="a second call on one instance")
 class TunesItselfAfterTheFirstCall(Sigmoid):
     """Takes another road, as right as the first, from the second call on."""
 
@@ -108,7 +118,9 @@ class TunesItselfAfterTheFirstCall(Sigmoid):
         return by_another_road(y) if tuned else y
 
 
-@fault("Sigmoid", "calls_between_change_nothing")
+@fault(
+    "Sigmoid", "calls_between_change_nothing", shown="a second call with another number of samples"
+)
 class ChoosesItsRoadByTheFirstBatch(Sigmoid):
     """Lets the first batch decide how later ones are computed."""
 
@@ -117,7 +129,11 @@ class ChoosesItsRoadByTheFirstBatch(Sigmoid):
         return y if len(x) == self._first else by_another_road(y)
 
 
-@fault("ReLU", "calls_between_change_nothing")
+@fault(
+    "ReLU",
+    "calls_between_change_nothing",
+    shown="a larger batch before a smaller one, three samples in it",
+)
 class ScalesByTheLargestBatch(ReLU):
     """Divides by the largest batch ever seen and multiplies by it again, which rounds."""
 

@@ -24,7 +24,9 @@ def twin(layer, **changes):
     return other
 
 
-@fault("Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint")
+@fault(
+    "Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", shown="a kernel that is not symmetric"
+)
 class DoesNotFlipTheKernel(Conv2d):
     """Correlates the cotangent with the kernel, where the transpose convolves."""
 
@@ -35,7 +37,13 @@ class DoesNotFlipTheKernel(Conv2d):
         return flipped.backward(grad_output)
 
 
-@fault("Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="#25101")
+@fault(
+    "Conv2d",
+    *ALL_GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="#25101",
+    shown="a stride that leaves a remainder (kernel 5, stride 3, padding 1)",
+)
 class PutsTheRemainderFirst(Conv2d):
     """Takes the rows that no window of the last stride reaches for the first ones."""
 
@@ -47,7 +55,13 @@ class PutsTheRemainderFirst(Conv2d):
         return dx.roll(rest, 2)
 
 
-@fault("Conv2d", *ALL_GRADIENTS, "parameter_gradients_are_adjoint", seen="#50042")
+@fault(
+    "Conv2d",
+    *ALL_GRADIENTS,
+    "parameter_gradients_are_adjoint",
+    seen="#50042",
+    shown="groups = channels > 1",
+)
 class DropsTheLastRowOfADepthwiseKernel(Conv2d):
     """Leaves the last row of a depthwise weight gradient at zero."""
 
@@ -58,7 +72,7 @@ class DropsTheLastRowOfADepthwiseKernel(Conv2d):
         return dx
 
 
-@fault("Conv2d", *ALL_GRADIENTS, seen="#68868")
+@fault("Conv2d", *ALL_GRADIENTS, seen="#68868", shown="groups > 1 and stride > kernel")
 class ForgetsGroupsWiderThanTheKernel(Conv2d):
     """Gives every group the first one's weight gradient when the stride exceeds the kernel."""
 
@@ -71,7 +85,13 @@ class ForgetsGroupsWiderThanTheKernel(Conv2d):
         return dx
 
 
-@fault("Conv2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="mlx #3800")
+@fault(
+    "Conv2d",
+    *ALL_GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="mlx #3800",
+    shown="groups > 1 and stride > 1",
+)
 class MixesStridedGroups(Conv2d):
     """Hands the groups' input gradients to their neighbours when stride and groups exceed 1."""
 
@@ -82,7 +102,12 @@ class MixesStridedGroups(Conv2d):
         return dx
 
 
-@fault("Conv2d", *FORWARD, seen="tinygrad #17805")
+@fault(
+    "Conv2d",
+    *FORWARD,
+    seen="tinygrad #17805",
+    shown="padding 'same', dilations that differ, a kernel above 1",
+)
 class SwapsTheDilationsOfSame(Conv2d):
     """Pads 'same' rows by the columns' dilation, and columns by the rows'."""
 
@@ -96,7 +121,11 @@ class SwapsTheDilationsOfSame(Conv2d):
 
 
 @fault(
-    "Conv2d", *ALL_GRADIENTS, "parameter_gradients_are_adjoint", "split_batch_gives_split_results"
+    "Conv2d",
+    *ALL_GRADIENTS,
+    "parameter_gradients_are_adjoint",
+    "split_batch_gives_split_results",
+    shown="two samples and a bias",
 )
 class BiasGradientOfOneSample(Conv2d):
     """Sums the bias gradient over space and forgets the batch, as the report's eq. 3 does."""
@@ -108,7 +137,7 @@ class BiasGradientOfOneSample(Conv2d):
         return dx
 
 
-@fault("Conv2d", *ALL_GRADIENTS, "split_batch_gives_split_results")
+@fault("Conv2d", *ALL_GRADIENTS, "split_batch_gives_split_results", shown="two samples")
 class DividesByTheBatch(Conv2d):
     """Averages the weight gradient over the batch."""
 
@@ -118,7 +147,12 @@ class DividesByTheBatch(Conv2d):
         return dx
 
 
-@fault("Conv2d", "results_are_exact_on_integers", "forward_matches_reference")
+@fault(
+    "Conv2d",
+    "results_are_exact_on_integers",
+    "forward_matches_reference",
+    shown="a weight with more than 8 significant bits",
+)
 class MultipliesInSixteenBits(Conv2d):
     """Rounds the weight to bfloat16, as a tensor core may without being asked."""
 
@@ -129,7 +163,11 @@ class MultipliesInSixteenBits(Conv2d):
         return output
 
 
-@fault("Conv2d", "results_are_exact_on_integers")
+@fault(
+    "Conv2d",
+    "results_are_exact_on_integers",
+    shown="integers, and a number of terms that is no power of two",
+)
 class DividesAndMultipliesBack(Conv2d):
     """Averages over the terms and multiplies by their number: off by less than rounding may be."""
 
@@ -138,7 +176,7 @@ class DividesAndMultipliesBack(Conv2d):
         return super().forward(input) / terms * terms
 
 
-@fault("Conv2d", "forward_superposes_in_input", *FORWARD)
+@fault("Conv2d", "forward_superposes_in_input", *FORWARD, shown="an output beyond 127")
 class SaturatesTheOutput(Conv2d):
     """Clips the output to what eight bits hold."""
 
@@ -146,7 +184,7 @@ class SaturatesTheOutput(Conv2d):
         return super().forward(input).clamp(-128, 127)
 
 
-@fault("Conv2d", "forward_superposes_in_parameters", *FORWARD)
+@fault("Conv2d", "forward_superposes_in_parameters", *FORWARD, shown="weights of different sizes")
 class PrunesSmallWeights(Conv2d):
     """Drops the weights below the mean."""
 
@@ -158,7 +196,7 @@ class PrunesSmallWeights(Conv2d):
         return output
 
 
-@fault("Conv2d", "forward_superposes_in_input")
+@fault("Conv2d", "forward_superposes_in_input", shown="a negative input")
 class RectifiesTheInput(Conv2d):
     """Fuses a ReLU that nobody asked for."""
 
@@ -166,7 +204,7 @@ class RectifiesTheInput(Conv2d):
         return super().forward(input.clamp(min=0))
 
 
-@fault("Conv2d", "forward_superposes_in_parameters")
+@fault("Conv2d", "forward_superposes_in_parameters", shown="a weight above 1")
 class NormalisesTheWeight(Conv2d):
     """Divides the weight by its largest element."""
 
@@ -178,7 +216,12 @@ class NormalisesTheWeight(Conv2d):
         return output
 
 
-@fault("Conv2d", "backward_is_linear_in_cotangent", "gradients_match_reference")
+@fault(
+    "Conv2d",
+    "backward_is_linear_in_cotangent",
+    "gradients_match_reference",
+    shown="an input gradient beyond 1",
+)
 class ClipsTheGradient(Conv2d):
     """Clips the input gradient to its usual size."""
 
@@ -186,7 +229,7 @@ class ClipsTheGradient(Conv2d):
         return super().backward(grad_output).clamp(-1, 1)
 
 
-@fault("ConvTranspose2d", *FORWARD)
+@fault("ConvTranspose2d", *FORWARD, shown="output_padding > 0 and a bias")
 class ForgetsTheBiasOfTheExtraRows(ConvTranspose2d):
     """Gives no bias to the rows that output_padding adds."""
 
@@ -198,7 +241,13 @@ class ForgetsTheBiasOfTheExtraRows(ConvTranspose2d):
         return output
 
 
-@fault("ConvTranspose2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="#1565")
+@fault(
+    "ConvTranspose2d",
+    *ALL_GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="#1565",
+    shown="dilation > 1 and a kernel above 1",
+)
 class ForgetsTheDilationInBackward(ConvTranspose2d):
     """Reads the cotangent through a kernel without its holes."""
 
@@ -209,7 +258,7 @@ class ForgetsTheDilationInBackward(ConvTranspose2d):
         return dense[:, :, :height, :width].contiguous()
 
 
-@fault("Conv2d", *ALL_GRADIENTS, "split_batch_gives_split_results")
+@fault("Conv2d", *ALL_GRADIENTS, "split_batch_gives_split_results", shown="two samples")
 class WeightGradientOfOneSample(Conv2d):
     """Has the first sample's weight gradient for that of the batch."""
 
@@ -222,7 +271,7 @@ class WeightGradientOfOneSample(Conv2d):
         return dx
 
 
-@fault("Conv2d", *FORWARD)
+@fault("Conv2d", *FORWARD, shown="strides that differ")
 class SwapsTheStrides(Conv2d):
     """Steps down by the columns' stride, and across by the rows'."""
 
@@ -232,7 +281,7 @@ class SwapsTheStrides(Conv2d):
         self._geometry = self._geometry._replace(stride=self.stride)
 
 
-@fault("Conv2d", *FORWARD)
+@fault("Conv2d", *FORWARD, shown="a stride that leaves a remainder")
 class CountsAWindowMore(Conv2d):
     """Rounds the number of positions up, over zeros that the padding does not give."""
 
@@ -243,7 +292,7 @@ class CountsAWindowMore(Conv2d):
         return height + bool(rest % self.stride[0]), width
 
 
-@fault("Conv2d", *FORWARD)
+@fault("Conv2d", *FORWARD, shown="groups > 1 and a bias")
 class BiasOfTheFirstGroup(Conv2d):
     """Gives every group the first one's bias."""
 
@@ -256,7 +305,7 @@ class BiasOfTheFirstGroup(Conv2d):
         return output
 
 
-@fault("ConvTranspose2d", *FORWARD, seen="#14272")
+@fault("ConvTranspose2d", *FORWARD, seen="#14272", shown="dilation > 1 and a kernel above 1")
 class ForgetsTheDilationInTheSize(ConvTranspose2d):
     """Cuts the output to the size that it would have without dilation."""
 
@@ -267,7 +316,13 @@ class ForgetsTheDilationInTheSize(ConvTranspose2d):
         return output[:, :, : max(1, height - lost[0]), : max(1, width - lost[1])].clone()
 
 
-@fault("ConvTranspose2d", *ALL_GRADIENTS, "input_gradient_is_adjoint", seen="candle #2337")
+@fault(
+    "ConvTranspose2d",
+    *ALL_GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="candle #2337",
+    shown="stride and dilation that differ",
+)
 class SwapsStrideAndDilationInBackward(ConvTranspose2d):
     """Hands stride and dilation to the convolution of its backward in the other order."""
 
@@ -281,7 +336,7 @@ class SwapsStrideAndDilationInBackward(ConvTranspose2d):
         return wrong[:, :, : dx.shape[2], : dx.shape[3]].contiguous()
 
 
-@fault("ConvTranspose2d", *FORWARD)
+@fault("ConvTranspose2d", *FORWARD, shown="a kernel that is not symmetric")
 class CorrelatesForward(ConvTranspose2d):
     """Flips the kernel in the forward, as a convolution of the signal processors would."""
 
@@ -292,7 +347,7 @@ class CorrelatesForward(ConvTranspose2d):
         return output
 
 
-@fault("ConvTranspose2d", *FORWARD)
+@fault("ConvTranspose2d", *FORWARD, shown="output_padding > 0")
 class AddsOutputPaddingBefore(ConvTranspose2d):
     """Adds the rows of output_padding above instead of below."""
 

@@ -8,7 +8,7 @@ from verification.meta.faults.fault import fault
 FORWARD = ("forward_matches_reference", "results_are_exact_on_integers")
 
 
-@fault("SGD", *FORWARD, seen="pytorch_optimizer #516")
+@fault("SGD", *FORWARD, seen="pytorch_optimizer #516", shown="momentum > 0 and two steps")
 class ForgetsItsMomentum(SGD):
     """Starts every step with a momentum of 0."""
 
@@ -18,7 +18,7 @@ class ForgetsItsMomentum(SGD):
         super().step()
 
 
-@fault("SGD", *FORWARD)
+@fault("SGD", *FORWARD, shown="momentum > 0")
 class BeginsWithMomentum(SGD):
     """Takes the first gradient for an earlier one too: (1 + momentum) g in the first step."""
 
@@ -30,7 +30,7 @@ class BeginsWithMomentum(SGD):
         super().step()
 
 
-@fault("SGD", *FORWARD)
+@fault("SGD", *FORWARD, shown="momentum > 0 and a rate that changes")
 class AppliesTheRateOutside(SGD):
     """Multiplies the whole momentum by the rate of the step, as torch.optim.SGD does."""
 
@@ -42,7 +42,7 @@ class AppliesTheRateOutside(SGD):
             parameter.data.sub_(velocity, alpha=self.lr)
 
 
-@fault("SGD", *FORWARD)
+@fault("SGD", *FORWARD, shown="any step")
 class LooksAhead(SGD):
     """Nesterov's step, which nobody asked for."""
 
@@ -53,7 +53,7 @@ class LooksAhead(SGD):
             parameter.data.sub_(correction)
 
 
-@fault("SGD", "forward_matches_reference")
+@fault("SGD", "forward_matches_reference", shown="two parameters of one shape")
 class SharesOneMomentum(SGD):
     """Has one momentum for parameters of one shape."""
 

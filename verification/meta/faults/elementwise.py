@@ -18,7 +18,12 @@ from verification.meta.faults.fault import fault
 GRADIENTS = ("gradients_match_reference", "gradients_match_finite_differences")
 
 
-@fault("ReLU", "gradients_match_reference", "results_are_exact_on_integers")
+@fault(
+    "ReLU",
+    "gradients_match_reference",
+    "results_are_exact_on_integers",
+    shown="a zero in the input",
+)
 class SlopeOneAtZero(ReLU):
     """Takes the other derivative at 0."""
 
@@ -26,7 +31,7 @@ class SlopeOneAtZero(ReLU):
         return dy.masked_fill(x < 0, 0)
 
 
-@fault("ReLU", *GRADIENTS, "backward_is_linear_in_cotangent")
+@fault("ReLU", *GRADIENTS, "backward_is_linear_in_cotangent", shown="a cotangent of both signs")
 class MasksByTheCotangent(ReLU):
     """Takes the mask from the gradient's sign."""
 
@@ -34,7 +39,7 @@ class MasksByTheCotangent(ReLU):
         return dy.clamp(min=0)
 
 
-@fault("Sigmoid", "gradients_match_reference", seen="#195681")
+@fault("Sigmoid", "gradients_match_reference", seen="#195681", shown="an input beyond 17")
 class CollapsesFarOut(Sigmoid):
     """Computes the derivative as y (1 - y), where 1 - y has no digits left."""
 
@@ -43,7 +48,7 @@ class CollapsesFarOut(Sigmoid):
         return dy * y * (1 - y)
 
 
-@fault("Sigmoid", "gradients_match_reference", seen="snntorch #427")
+@fault("Sigmoid", "gradients_match_reference", seen="snntorch #427", shown="an input below -89")
 class OverflowsFarOut(Sigmoid):
     """Computes exp(-x), which overflows for large negative x."""
 
@@ -52,7 +57,9 @@ class OverflowsFarOut(Sigmoid):
         return dy * z / (1 + z) ** 2
 
 
-@fault("MSELoss", "forward_matches_reference", seen="#11149")
+@fault(
+    "MSELoss", "forward_matches_reference", seen="#11149", shown="reduction 'mean', two elements"
+)
 class MeanBecameSum(MSELoss):
     """Sums where the mean is asked for."""
 
@@ -61,7 +68,7 @@ class MeanBecameSum(MSELoss):
         return loss * input.numel() if self.reduction == "mean" else loss
 
 
-@fault("MSELoss", *GRADIENTS)
+@fault("MSELoss", *GRADIENTS, shown="reduction 'mean', two elements a sample")
 class DividesByTheFirstAxis(MSELoss):
     """Divides the gradient by the batch instead of the number of elements."""
 
@@ -78,7 +85,13 @@ def sum_by_index(dy, axis, index, size):
     return dy.new_zeros(shape).index_add_(axis, index, dy)
 
 
-@fault("NearestUpsampling", *GRADIENTS, "input_gradient_is_adjoint", seen="#97135")
+@fault(
+    "NearestUpsampling",
+    *GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="#97135",
+    shown="a fractional scale (1.25)",
+)
 class RoundsTheScale(NearestUpsampling):
     """Sums blocks of round(scale) pixels, as the report's backward does."""
 
@@ -91,7 +104,13 @@ class RoundsTheScale(NearestUpsampling):
         return summed
 
 
-@fault("NearestUpsampling", *GRADIENTS, "input_gradient_is_adjoint", seen="#38985")
+@fault(
+    "NearestUpsampling",
+    *GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="#38985",
+    shown="both scales below 1",
+)
 class SendsTheGradientToTheSamePlace(NearestUpsampling):
     """Below scale 1, gives output pixel i's gradient to input pixel i."""
 
@@ -104,7 +123,9 @@ class SendsTheGradientToTheSamePlace(NearestUpsampling):
         return wrong
 
 
-@fault("Upsampling", *GRADIENTS, "input_gradient_is_adjoint")
+@fault(
+    "Upsampling", *GRADIENTS, "input_gradient_is_adjoint", shown="scales whose product is above 1"
+)
 class AveragesTheCopies(Upsampling):
     """Divides the input gradient by the number of copies of a pixel."""
 
@@ -113,7 +134,13 @@ class AveragesTheCopies(Upsampling):
         return super().backward(grad_output) / max(1, rows * columns)
 
 
-@fault("NearestUpsampling", *GRADIENTS, "input_gradient_is_adjoint", seen="#51036")
+@fault(
+    "NearestUpsampling",
+    *GRADIENTS,
+    "input_gradient_is_adjoint",
+    seen="#51036",
+    shown="a fractional scale (45 to 14 rows, 18 to 24 columns)",
+)
 class SumsAFixedNumberOfCopies(NearestUpsampling):
     """Sums ceil(scale) rows from the first copy on, past the last one and past the end."""
 
@@ -129,7 +156,12 @@ class SumsAFixedNumberOfCopies(NearestUpsampling):
         return rows
 
 
-@fault("NearestUpsampling", "forward_matches_reference", seen="#62237")
+@fault(
+    "NearestUpsampling",
+    "forward_matches_reference",
+    seen="#62237",
+    shown="a scale of which i / s comes close to a whole number (1.00001)",
+)
 class DividesInDouble(NearestUpsampling):
     """Finds the source by i / scale in float64, where the contract says float32."""
 
@@ -143,7 +175,12 @@ class DividesInDouble(NearestUpsampling):
         return input.detach()[:, :, rows][:, :, :, columns]
 
 
-@fault("NearestUpsampling", "forward_matches_reference", seen="#96236")
+@fault(
+    "NearestUpsampling",
+    "forward_matches_reference",
+    seen="#96236",
+    shown="a size and scale whose product comes close to a whole number (11 x 120/88)",
+)
 class MultipliesTheSizeInFloat32(NearestUpsampling):
     """Computes the output size in float32, where 88 (120 / 88) is not 120 for ever."""
 
@@ -153,7 +190,12 @@ class MultipliesTheSizeInFloat32(NearestUpsampling):
         return tuple(sizes.floor().int().tolist())
 
 
-@fault("NearestUpsampling", "forward_matches_reference", "results_are_exact_on_integers")
+@fault(
+    "NearestUpsampling",
+    "forward_matches_reference",
+    "results_are_exact_on_integers",
+    shown="a fractional scale, or one below 1",
+)
 class TakesThePixelsCentre(NearestUpsampling):
     """Takes the source below the centre of an output pixel, as torch's nearest-exact does."""
 
@@ -164,7 +206,7 @@ class TakesThePixelsCentre(NearestUpsampling):
         return input.detach()[:, :, index.clamp(max=input.shape[2] - 1)][:, :, :, columns]
 
 
-@fault("MSELoss", *GRADIENTS)
+@fault("MSELoss", *GRADIENTS, shown="any input")
 class ForgetsTheTwo(MSELoss):
     """Differentiates the square to the difference."""
 
@@ -172,7 +214,12 @@ class ForgetsTheTwo(MSELoss):
         return super().backward() / 2
 
 
-@fault("MSELoss", "dtype_and_device_are_kept", seen="#91597")
+@fault(
+    "MSELoss",
+    "dtype_and_device_are_kept",
+    seen="#91597",
+    shown="float16, reduction 'mean', a sum of squares beyond 65504",
+)
 class SumsInSixteenBits(MSELoss):
     """Sums 16-bit squares in 16 bits, where they overflow before the mean divides them."""
 
@@ -184,7 +231,7 @@ class SumsInSixteenBits(MSELoss):
         return total / input.numel() if self.reduction == "mean" else total
 
 
-@fault("Sequential", *GRADIENTS)
+@fault("Sequential", *GRADIENTS, shown="an activation first")
 class SkipsAFirstActivation(Sequential):
     """Returns the gradient that arrives at the first layer, if that one changes no shape."""
 
@@ -196,7 +243,7 @@ class SkipsAFirstActivation(Sequential):
         return gradient.clone()
 
 
-@fault("Sequential", *GRADIENTS)
+@fault("Sequential", *GRADIENTS, shown="three layers, ReLU last")
 class LeavesOutTheLastLayerOfThree(Sequential):
     """Begins its backward one layer too early when there are more than two."""
 

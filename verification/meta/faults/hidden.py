@@ -7,7 +7,7 @@ from verification.meta.faults.convolution import FORWARD, twin
 from verification.meta.faults.fault import fault
 
 
-@fault("Conv2d", *FORWARD)
+@fault("Conv2d", *FORWARD, shown="kernel = stride = dilation > 1 on the first axis")
 class WrongWhereThreeAgree(Conv2d):
     """Drops a row's last tap where kernel, stride and dilation are one number above 1."""
 
@@ -20,7 +20,7 @@ class WrongWhereThreeAgree(Conv2d):
         return twin(self, weight=Parameter(weight)).forward(input)
 
 
-@fault("Sigmoid", "latest_forward_counts")
+@fault("Sigmoid", "latest_forward_counts", shown="a shape, another one, and the first again")
 class WrongAtTheSecondCallOfAShape(Sigmoid):
     """Answers for the first call's numbers when a shape comes a second time after another one."""
 
@@ -33,7 +33,7 @@ class WrongAtTheSecondCallOfAShape(Sigmoid):
         return super().forward(input)
 
 
-@fault("ReLU", "forward_matches_reference")
+@fault("ReLU", "forward_matches_reference", shown="one pattern of the last ten bits")
 class WrongForOneValueInAThousand(ReLU):
     """Loses the positive numbers whose last ten bits are one pattern."""
 
@@ -43,7 +43,7 @@ class WrongForOneValueInAThousand(ReLU):
         return x.clamp(min=0).masked_fill(bits & 1023 == 513, 0)
 
 
-@fault("Conv2d", *FORWARD)
+@fault("Conv2d", *FORWARD, shown="more than 512 channels a group")
 class WrongBeyond512Channels(Conv2d):
     """Sums 512 channels and forgets the others."""
 
@@ -56,7 +56,11 @@ class WrongBeyond512Channels(Conv2d):
         return twin(self, weight=Parameter(weight)).forward(input)
 
 
-@fault("ConvTranspose2d", "layouts_change_nothing")
+@fault(
+    "ConvTranspose2d",
+    "layouts_change_nothing",
+    shown="a weight with its last two axes exchanged in memory, square kernels",
+)
 class WrongForOneLayoutOfTheWeight(ConvTranspose2d):
     """Reads a weight whose kernels are transposed in memory as if they were not."""
 

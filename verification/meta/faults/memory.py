@@ -21,7 +21,12 @@ def misread(tensor):
     return tensor.as_strided(tensor.shape, strides, tensor.storage_offset())
 
 
-@fault("Conv2d", "layouts_change_nothing", seen="#1246")
+@fault(
+    "Conv2d",
+    "layouts_change_nothing",
+    seen="#1246",
+    shown="a weight that is not contiguous (sliced ::2)",
+)
 class ReadsTheWeightInOrder(Conv2d):
     """Takes the weight's memory for contiguous."""
 
@@ -30,7 +35,12 @@ class ReadsTheWeightInOrder(Conv2d):
         return super().forward(input)
 
 
-@fault("ConvTranspose2d", "layouts_change_nothing", seen="#708")
+@fault(
+    "ConvTranspose2d",
+    "layouts_change_nothing",
+    seen="#708",
+    shown="a cotangent that is not contiguous",
+)
 class ReadsTheCotangentInOrder(ConvTranspose2d):
     """Takes the cotangent's memory for contiguous."""
 
@@ -38,7 +48,12 @@ class ReadsTheCotangentInOrder(ConvTranspose2d):
         return super().backward(misread(grad_output))
 
 
-@fault("Conv2d", "layouts_change_nothing", seen="#82060")
+@fault(
+    "Conv2d",
+    "layouts_change_nothing",
+    seen="#82060",
+    shown="one input channel and a channels_last weight",
+)
 class TakesOneChannelForChannelsLast(Conv2d):
     """With one input channel, takes the strides that both layouts share for a transposed image."""
 
@@ -49,7 +64,7 @@ class TakesOneChannelForChannelsLast(Conv2d):
         return super().forward(input)
 
 
-@fault("ReLU", "tensors_are_left_alone")
+@fault("ReLU", "tensors_are_left_alone", shown="a negative input")
 class WorksInPlace(ReLU):
     """Rectifies the input itself."""
 
@@ -57,7 +72,7 @@ class WorksInPlace(ReLU):
         return x.clamp_(min=0)
 
 
-@fault("Sigmoid", "tensors_are_left_alone")
+@fault("Sigmoid", "tensors_are_left_alone", shown="a cotangent without stride 0")
 class ScalesTheCotangentInPlace(Sigmoid):
     """Multiplies the cotangent itself where it can."""
 
@@ -68,7 +83,7 @@ class ScalesTheCotangentInPlace(Sigmoid):
         return dx
 
 
-@fault("Conv2d", "tensors_are_left_alone")
+@fault("Conv2d", "tensors_are_left_alone", shown="a cotangent with memory behind it")
 class WritesOneBeyondTheCotangent(Conv2d):
     """Pads the cotangent with a zero, in memory that is not its own."""
 
@@ -81,7 +96,7 @@ class WritesOneBeyondTheCotangent(Conv2d):
         return dx
 
 
-@fault("SGD", "tensors_are_left_alone", seen="#12218")
+@fault("SGD", "tensors_are_left_alone", seen="#12218", shown="any step")
 class DecaysIntoTheGradient(SGD):
     """Adds the weight decay to the gradient itself."""
 
@@ -92,7 +107,7 @@ class DecaysIntoTheGradient(SGD):
         super().step()
 
 
-@fault("SGD", "tensors_are_left_alone")
+@fault("SGD", "tensors_are_left_alone", shown="two steps")
 class KeepsTheGradientAsItsMomentum(SGD):
     """Starts the momentum as the first gradient itself and adds the later ones to it."""
 
@@ -104,7 +119,7 @@ class KeepsTheGradientAsItsMomentum(SGD):
                 kept += parameter.grad
 
 
-@fault("ReLU", "results_are_fresh")
+@fault("ReLU", "results_are_fresh", shown="an input without negative numbers")
 class ReturnsAPositiveInput(ReLU):
     """Returns the input itself where there is nothing to rectify."""
 
@@ -113,7 +128,7 @@ class ReturnsAPositiveInput(ReLU):
         return input if bool((input >= 0).all()) else output
 
 
-@fault("NearestUpsampling", "results_are_fresh")
+@fault("NearestUpsampling", "results_are_fresh", shown="scale 1")
 class ReturnsTheInputAtScaleOne(NearestUpsampling):
     """Returns the input itself where no pixel is copied."""
 
@@ -122,7 +137,7 @@ class ReturnsTheInputAtScaleOne(NearestUpsampling):
         return input if output.shape == input.shape else output
 
 
-@fault("NearestUpsampling", "results_are_fresh")
+@fault("NearestUpsampling", "results_are_fresh", shown="one row")
 class RepeatsASingleRow(NearestUpsampling):
     """Lets all output rows of a one-row image be one row in memory."""
 
@@ -131,7 +146,7 @@ class RepeatsASingleRow(NearestUpsampling):
         return output[:, :, :1].expand(output.shape) if input.shape[2] == 1 else output
 
 
-@fault("Sigmoid", "results_are_independent")
+@fault("Sigmoid", "results_are_independent", shown="an output that its owner writes to")
 class ReliesOnItsOutput(Sigmoid):
     """Computes the derivative from the output that the caller has."""
 
@@ -143,7 +158,7 @@ class ReliesOnItsOutput(Sigmoid):
         return dy * self._output * (1 - self._output)
 
 
-@fault("Conv2d", "results_are_independent")
+@fault("Conv2d", "results_are_independent", shown="two calls of one shape")
 class WritesToOneBuffer(Conv2d):
     """Writes outputs of one shape to the same memory."""
 
@@ -153,7 +168,7 @@ class WritesToOneBuffer(Conv2d):
         return buffers.setdefault(output.shape, torch.empty_like(output)).copy_(output)
 
 
-@fault("ReLU", "results_are_independent")
+@fault("ReLU", "results_are_independent", shown="two backwards of one shape")
 class HandsOutOneGradient(ReLU):
     """Writes gradients of one shape to the same memory."""
 

@@ -8,7 +8,7 @@ from verification.meta.harness import broken
 from verification.subjects.entry import Entry
 
 
-@fault("Sigmoid", "dtype_and_device_are_kept")
+@fault("Sigmoid", "dtype_and_device_are_kept", shown="a 16-bit input")
 class ReturnsWhatItComputedIn(Sigmoid):
     """Computes 16-bit inputs in float32 and forgets to go back."""
 
@@ -18,7 +18,7 @@ class ReturnsWhatItComputedIn(Sigmoid):
         return output if wide == input.dtype else output.to(wide)
 
 
-@fault("MSELoss", "dtype_and_device_are_kept")
+@fault("MSELoss", "dtype_and_device_are_kept", shown="float64, or 16 bits")
 class ReturnsANewNumber(MSELoss):
     """Passes its loss through Python, where it loses dtype and device."""
 
@@ -26,7 +26,7 @@ class ReturnsANewNumber(MSELoss):
         return torch.tensor(super().forward(input, target).item())
 
 
-@fault("ConvTranspose2d", "dtype_and_device_are_kept")
+@fault("ConvTranspose2d", "dtype_and_device_are_kept", shown="16 bits")
 class AccumulatesInFloat32(ConvTranspose2d):
     """Replaces a 16-bit gradient by a wider one."""
 

@@ -12,7 +12,7 @@ from scratch_layers import (
 from verification.meta.faults.fault import fault
 
 
-@fault("NearestUpsampling", "latest_forward_counts")
+@fault("NearestUpsampling", "latest_forward_counts", shown="a second call of another shape")
 class KeepsTheFirstGeometry(NearestUpsampling):
     """Computes the source indices at the first call and uses them ever after."""
 
@@ -22,7 +22,7 @@ class KeepsTheFirstGeometry(NearestUpsampling):
         return self._kept
 
 
-@fault("ReLU", "latest_forward_counts")
+@fault("ReLU", "latest_forward_counts", shown="a second call of one shape with other signs")
 class KeepsAMaskForEveryShape(ReLU):
     """Right at the first call of every shape; later ones use that call's mask."""
 
@@ -31,7 +31,7 @@ class KeepsAMaskForEveryShape(ReLU):
         return dy.masked_fill(self._masks.setdefault(x.shape, x <= 0), 0)
 
 
-@fault("MSELoss", "latest_forward_counts")
+@fault("MSELoss", "latest_forward_counts", shown="a second call")
 class AddsToTheLastLoss(MSELoss):
     """Keeps a running sum that a new forward does not reset."""
 
@@ -40,7 +40,7 @@ class AddsToTheLastLoss(MSELoss):
         return self._sum
 
 
-@fault("Conv2d", "latest_forward_counts")
+@fault("Conv2d", "latest_forward_counts", shown="a second call of one shape")
 class KeepsARecordForEveryShape(Conv2d):
     """Right at the first call of every shape; after a later one, backward has that call's data."""
 
@@ -51,7 +51,7 @@ class KeepsARecordForEveryShape(Conv2d):
         return output
 
 
-@fault("Conv2d", "gradients_accumulate")
+@fault("Conv2d", "gradients_accumulate", shown="two backwards")
 class OverwritesTheGradients(Conv2d):
     """Writes this call's gradients in the place of the sum."""
 
@@ -60,7 +60,12 @@ class OverwritesTheGradients(Conv2d):
         return super().backward(grad_output)
 
 
-@fault("ConvTranspose2d", "gradients_accumulate", seen="a zero_grad that zeroes the weights")
+@fault(
+    "ConvTranspose2d",
+    "gradients_accumulate",
+    seen="a zero_grad that zeroes the weights",
+    shown="zero_grad, then forward",
+)
 class ZeroGradZeroesTheWeight(ConvTranspose2d):
     """Zeroes a parameter with its gradient."""
 
@@ -69,7 +74,7 @@ class ZeroGradZeroesTheWeight(ConvTranspose2d):
         self.weight.data.zero_()
 
 
-@fault("Upsampling", "gradients_accumulate")
+@fault("Upsampling", "gradients_accumulate", shown="zero_grad between two backwards, and a bias")
 class ZeroGradForgetsTheBias(Upsampling):
     """Zeroes the first parameter's gradient only."""
 
@@ -77,7 +82,9 @@ class ZeroGradForgetsTheBias(Upsampling):
         self.weight.zero_grad()
 
 
-@fault("Conv2d", "changed_data_is_refused")
+@fault(
+    "Conv2d", "changed_data_is_refused", shown="a weight written to between forward and backward"
+)
 class DoesNotWatchTheWeight(Conv2d):
     """Refuses a changed input, and differentiates with a changed weight."""
 
@@ -88,7 +95,9 @@ class DoesNotWatchTheWeight(Conv2d):
         return super().require_ready()
 
 
-@fault("Sigmoid", "changed_data_is_refused")
+@fault(
+    "Sigmoid", "changed_data_is_refused", shown="an input written to between forward and backward"
+)
 class DifferentiatesACopy(Sigmoid):
     """Answers for data that are no longer there."""
 
@@ -96,7 +105,7 @@ class DifferentiatesACopy(Sigmoid):
         return super().forward(input.clone())
 
 
-@fault("ReLU", "backward_needs_a_forward")
+@fault("ReLU", "backward_needs_a_forward", shown="a backward before any forward")
 class PassesTheCotangentThrough(ReLU):
     """Takes a backward before any forward for a backward through nothing."""
 
@@ -104,7 +113,7 @@ class PassesTheCotangentThrough(ReLU):
         return grad_output if self._record is None else super().backward(grad_output)
 
 
-@fault("MSELoss", "backward_needs_a_forward")
+@fault("MSELoss", "backward_needs_a_forward", shown="a backward before any forward")
 class FailsInsideBackward(MSELoss):
     """Stumbles over what forward has not set, with an AttributeError that helps nobody."""
 
@@ -113,7 +122,7 @@ class FailsInsideBackward(MSELoss):
         return super().backward()
 
 
-@fault("Conv2d", "backward_needs_a_forward")
+@fault("Conv2d", "backward_needs_a_forward", shown="a backward before any forward")
 class RefusesWithoutAReason(Conv2d):
     """Raises the right class of error and does not say what to do."""
 

@@ -7,7 +7,7 @@ from scratch_layers import SGD, Conv2d, ConvTranspose2d, MSELoss, NearestUpsampl
 from verification.meta.faults.fault import fault
 
 
-@fault("Conv2d", "only_plain_arithmetic")
+@fault("Conv2d", "only_plain_arithmetic", shown="any call, seen at the dispatcher")
 class CallsTheKernel(Conv2d):
     """Leaves the forward to torch.nn.functional where it can."""
 
@@ -20,7 +20,7 @@ class CallsTheKernel(Conv2d):
         return output
 
 
-@fault("ReLU", "only_plain_arithmetic")
+@fault("ReLU", "only_plain_arithmetic", shown="any backward, seen at the dispatcher")
 class CountsTheNegatives(ReLU):
     """Writes by a mask, whose ones the host must count before it knows what to write."""
 
@@ -30,7 +30,7 @@ class CountsTheNegatives(ReLU):
         return gradient
 
 
-@fault("Sigmoid", "only_plain_arithmetic")
+@fault("Sigmoid", "only_plain_arithmetic", shown="any forward, seen at the dispatcher")
 class LooksAtTheLargest(Sigmoid):
     """Chooses the formula by an element's value, which the host must wait for."""
 
@@ -40,7 +40,7 @@ class LooksAtTheLargest(Sigmoid):
         return super().function(x)
 
 
-@fault("Sigmoid", "works_without_autograd", "no_graph_is_recorded")
+@fault("Sigmoid", "works_without_autograd", "no_graph_is_recorded", shown="any backward")
 class DifferentiatesByAutograd(Sigmoid):
     """Has no derivative of its own."""
 
@@ -51,7 +51,7 @@ class DifferentiatesByAutograd(Sigmoid):
         return torch.autograd.grad(y, x, dy, create_graph=True)[0]
 
 
-@fault("NearestUpsampling", "works_without_autograd")
+@fault("NearestUpsampling", "works_without_autograd", shown="inference mode")
 class ReadsTheOutputsVersion(NearestUpsampling):
     """Asks for a counter that tensors made in inference mode do not have."""
 
@@ -61,7 +61,7 @@ class ReadsTheOutputsVersion(NearestUpsampling):
         return output
 
 
-@fault("ConvTranspose2d", "no_graph_is_recorded")
+@fault("ConvTranspose2d", "no_graph_is_recorded", shown="a parameter that requires grad")
 class KeepsTheBiassGraph(ConvTranspose2d):
     """Adds the bias once more, times 0, with its history."""
 
@@ -70,7 +70,7 @@ class KeepsTheBiassGraph(ConvTranspose2d):
         return output if self.bias is None else output + 0 * self.bias.data.view(-1, 1, 1)
 
 
-@fault("MSELoss", "no_graph_is_recorded")
+@fault("MSELoss", "no_graph_is_recorded", shown="an input that requires grad")
 class KeepsTheInputsGraph(MSELoss):
     """Computes with its input as it came."""
 
@@ -81,7 +81,7 @@ class KeepsTheInputsGraph(MSELoss):
         return squares.mean() if self.reduction == "mean" else squares.sum()
 
 
-@fault("SGD", "no_graph_is_recorded")
+@fault("SGD", "no_graph_is_recorded", shown="a gradient that requires grad")
 class KeepsTheGradientsGraph(SGD):
     """Lets its momentum hang on the graphs of all gradients so far."""
 

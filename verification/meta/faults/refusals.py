@@ -6,7 +6,7 @@ from scratch_layers import SGD, Conv2d, ConvTranspose2d, MSELoss, NearestUpsampl
 from verification.meta.faults.fault import fault
 
 
-@fault("Conv2d", "declared_refusals")
+@fault("Conv2d", "declared_refusals", shown="an argument of 1.5, or True")
 class TruncatesEveryNumber(Conv2d):
     """Makes ints of floats and bools."""
 
@@ -17,7 +17,7 @@ class TruncatesEveryNumber(Conv2d):
         super().__init__(*args, **whole | {"bias": kwargs["bias"]})
 
 
-@fault("NearestUpsampling", "declared_refusals")
+@fault("NearestUpsampling", "declared_refusals", shown="a negative scale")
 class TakesTheScalesSize(NearestUpsampling):
     """Drops the sign of a scale."""
 
@@ -25,7 +25,7 @@ class TakesTheScalesSize(NearestUpsampling):
         super().__init__(abs(scale_factor) if isinstance(scale_factor, float) else scale_factor)
 
 
-@fault("MSELoss", "declared_refusals")
+@fault("MSELoss", "declared_refusals", shown="a target of another shape")
 class BroadcastsTheTarget(MSELoss):
     """Compares every sample with one target."""
 
@@ -33,7 +33,7 @@ class BroadcastsTheTarget(MSELoss):
         return super().forward(*torch.broadcast_tensors(input, target))
 
 
-@fault("SGD", "declared_refusals")
+@fault("SGD", "declared_refusals", shown="a momentum that is no number, or negative")
 class FailsWithoutAWord(SGD):
     """Checks with a bare assertion."""
 
@@ -43,7 +43,7 @@ class FailsWithoutAWord(SGD):
         super().__init__(params, lr, momentum)
 
 
-@fault("Conv2d", "bad_inputs_are_refused")
+@fault("Conv2d", "bad_inputs_are_refused", shown="an input of another dtype")
 class ConvertsTheInput(Conv2d):
     """Computes in the parameters' dtype whatever it is given."""
 
@@ -51,7 +51,7 @@ class ConvertsTheInput(Conv2d):
         return super().forward(torch.as_tensor(input).to(self.weight.data.dtype))
 
 
-@fault("MSELoss", "bad_inputs_are_refused")
+@fault("MSELoss", "bad_inputs_are_refused", shown="a target of another shape, dtype or kind")
 class DoesNotLookAtTheTarget(MSELoss):
     """Leaves the complaint to whatever operation fails first."""
 
@@ -59,7 +59,7 @@ class DoesNotLookAtTheTarget(MSELoss):
         return super().forward(input, input - (input - target))
 
 
-@fault("Sigmoid", "bad_inputs_are_refused")
+@fault("Sigmoid", "bad_inputs_are_refused", shown="an integer input")
 class TakesIntegers(Sigmoid):
     """Promotes integers, as torch.sigmoid does."""
 
@@ -68,7 +68,7 @@ class TakesIntegers(Sigmoid):
         return super().forward(input.float() if exact else input)
 
 
-@fault("ReLU", "bad_cotangents_are_refused")
+@fault("ReLU", "bad_cotangents_are_refused", shown="a cotangent of no axes")
 class BroadcastsTheCotangent(ReLU):
     """Spreads a smaller cotangent over the output."""
 
@@ -78,7 +78,7 @@ class BroadcastsTheCotangent(ReLU):
         return super().backward(grad_output)
 
 
-@fault("ConvTranspose2d", "bad_cotangents_are_refused")
+@fault("ConvTranspose2d", "bad_cotangents_are_refused", shown="a bad cotangent after a good one")
 class ZeroesBeforeItLooks(ConvTranspose2d):
     """Has lost its gradients by the time it refuses."""
 

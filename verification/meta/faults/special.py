@@ -6,7 +6,7 @@ from scratch_layers import Conv2d, NearestUpsampling, ReLU, Sigmoid, Upsampling
 from verification.meta.faults.fault import fault
 
 
-@fault("ReLU", "special_values_reach_outputs", seen="#7999")
+@fault("ReLU", "special_values_reach_outputs", seen="#7999", shown="a NaN")
 class SwallowsNaN(ReLU):
     """Takes what is not above 0 for 0."""
 
@@ -14,7 +14,7 @@ class SwallowsNaN(ReLU):
         return torch.where(x > 0, x, 0)
 
 
-@fault("Sigmoid", "special_values_reach_outputs", seen="snntorch #427")
+@fault("Sigmoid", "special_values_reach_outputs", seen="snntorch #427", shown="an infinity")
 class DividesInfinities(Sigmoid):
     """exp(x) / (1 + exp(x)), which is inf / inf far out."""
 
@@ -22,7 +22,7 @@ class DividesInfinities(Sigmoid):
         return x.exp() / (1 + x.exp())
 
 
-@fault("NearestUpsampling", "special_values_reach_outputs")
+@fault("NearestUpsampling", "special_values_reach_outputs", shown="an infinity")
 class MultipliesByZeros(NearestUpsampling):
     """Gathers by a product with a matrix of zeros and ones, where 0 times infinity is NaN."""
 
@@ -33,7 +33,7 @@ class MultipliesByZeros(NearestUpsampling):
         return output.copy_((chosen @ input).index_select(3, columns))
 
 
-@fault("ReLU", "special_values_reach_gradients")
+@fault("ReLU", "special_values_reach_gradients", shown="a NaN")
 class StopsTheGradientAtNaN(ReLU):
     """Lets the cotangent through where x > 0, and not where nothing is known."""
 
@@ -41,7 +41,7 @@ class StopsTheGradientAtNaN(ReLU):
         return torch.where(x > 0, dy, 0)
 
 
-@fault("Conv2d", "special_values_reach_gradients")
+@fault("Conv2d", "special_values_reach_gradients", shown="a NaN")
 class CleansTheWeightGradient(Conv2d):
     """Hides from an optimiser that something went wrong."""
 
@@ -51,7 +51,12 @@ class CleansTheWeightGradient(Conv2d):
         return gradient
 
 
-@fault("Upsampling", "special_values_reach_gradients", "special_values_reach_outputs")
+@fault(
+    "Upsampling",
+    "special_values_reach_gradients",
+    "special_values_reach_outputs",
+    shown="a NaN or an infinity",
+)
 class SpreadsNaN(Upsampling):
     """Scales by a number computed from all of the input, which is 1 as long as that is finite."""
 

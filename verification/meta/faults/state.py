@@ -16,7 +16,7 @@ from scratch_layers import (
 from verification.meta.faults.fault import fault
 
 
-@fault("Conv2d", "state_makes_the_same_layer")
+@fault("Conv2d", "state_makes_the_same_layer", shown="a state that its owner writes to")
 class HandsOutItsOwnTensors(Conv2d):
     """Its state changes with it, as torch.nn's does."""
 
@@ -24,7 +24,7 @@ class HandsOutItsOwnTensors(Conv2d):
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
 
-@fault("Upsampling", "state_makes_the_same_layer")
+@fault("Upsampling", "state_makes_the_same_layer", shown="a state that its owner writes to")
 class TakesTheStatesTensors(Upsampling):
     """Shares its parameters with whoever it loaded them from."""
 
@@ -34,7 +34,7 @@ class TakesTheStatesTensors(Upsampling):
             parameter.data = state[name]
 
 
-@fault("Conv2d", "bad_states_are_refused")
+@fault("Conv2d", "bad_states_are_refused", shown="a state whose last entry is wrong")
 class CopiesBeforeItLooks(Conv2d):
     """Has loaded the first entries by the time it finds the last one wrong."""
 
@@ -48,7 +48,7 @@ class CopiesBeforeItLooks(Conv2d):
         super().load_state_dict(state)
 
 
-@fault("Sequential", "bad_states_are_refused")
+@fault("Sequential", "bad_states_are_refused", shown="a state with an entry too many")
 class IgnoresWhatItDoesNotKnow(Sequential):
     """Loads what fits and is silent about the rest."""
 
@@ -57,7 +57,9 @@ class IgnoresWhatItDoesNotKnow(Sequential):
         super().load_state_dict({name: value for name, value in state.items() if name in known})
 
 
-@fault("ConvTranspose2d", "weights_travel_to_torch_and_back")
+@fault(
+    "ConvTranspose2d", "weights_travel_to_torch_and_back", shown="a kernel that is not symmetric"
+)
 class StoresTheKernelFlipped(ConvTranspose2d):
     """Understands its own state, and nobody else's."""
 
@@ -70,7 +72,7 @@ class StoresTheKernelFlipped(ConvTranspose2d):
         self.weight.data.copy_(state["weight"].flip(2, 3))
 
 
-@fault("Conv2d", "weights_travel_to_torch_and_back")
+@fault("Conv2d", "weights_travel_to_torch_and_back", shown="any state")
 class StoresFlatWeights(Conv2d):
     """Keeps the weight as the matrix that it multiplies by."""
 
@@ -83,7 +85,7 @@ class StoresFlatWeights(Conv2d):
         super().load_state_dict(state | {"weight": state["weight"].reshape(shape)})
 
 
-@fault("Conv2d", "moving_keeps_the_numbers")
+@fault("Conv2d", "moving_keeps_the_numbers", shown="gradients that are not zero")
 class ForgetsTheGradients(Conv2d):
     """Starts anew in the other dtype."""
 
@@ -94,7 +96,7 @@ class ForgetsTheGradients(Conv2d):
         return self
 
 
-@fault("NearestUpsampling", "moving_keeps_the_numbers")
+@fault("NearestUpsampling", "moving_keeps_the_numbers", shown="any move")
 class MovesACopy(NearestUpsampling):
     """Returns another layer and stays where it is, as a tensor's to() does."""
 
@@ -102,7 +104,7 @@ class MovesACopy(NearestUpsampling):
         return super(MovesACopy, copy.copy(self)).to(device, dtype)
 
 
-@fault("ConvTranspose2d", "moving_keeps_the_numbers")
+@fault("ConvTranspose2d", "moving_keeps_the_numbers", shown="a bias")
 class LeavesTheBiasBehind(ConvTranspose2d):
     """Moves the parameters that it thinks of."""
 
@@ -113,7 +115,7 @@ class LeavesTheBiasBehind(ConvTranspose2d):
         return self
 
 
-@fault("Upsampling", "text_shows_the_architecture")
+@fault("Upsampling", "text_shows_the_architecture", shown="dilation > 1")
 class HidesTheDilation(Upsampling):
     """Shows what torch's oldest layers had."""
 
@@ -122,14 +124,14 @@ class HidesTheDilation(Upsampling):
         return shown + rest.partition("), ")[2]
 
 
-@fault("Sequential", "text_shows_the_architecture")
+@fault("Sequential", "text_shows_the_architecture", shown="any two instances")
 class ShowsItsAddress(Sequential):
     """Has Python's own text, which is another one for every instance."""
 
     __repr__ = object.__repr__
 
 
-@fault("Conv2d", "fresh_layers_start_as_torchs")
+@fault("Conv2d", "fresh_layers_start_as_torchs", shown="in_channels and out_channels that differ")
 class CountsTheOutputs(Conv2d):
     """Scales its first weights by the fan of the outputs."""
 
@@ -138,7 +140,7 @@ class CountsTheOutputs(Conv2d):
         self.weight.data.mul_((self.in_channels / self.out_channels) ** 0.5)
 
 
-@fault("ConvTranspose2d", "fresh_layers_start_as_torchs")
+@fault("ConvTranspose2d", "fresh_layers_start_as_torchs", shown="a bias")
 class StartsWithoutABias(ConvTranspose2d):
     """Begins with a bias of zeros."""
 
@@ -148,7 +150,7 @@ class StartsWithoutABias(ConvTranspose2d):
             self.bias.data.zero_()
 
 
-@fault("Conv2d", "arguments_left_out_are_torchs")
+@fault("Conv2d", "arguments_left_out_are_torchs", shown="stride 1, kernel above 1")
 class StridesAsItsKernel(Conv2d):
     """Takes a stride that nobody named for the kernel's size, as pooling does."""
 
@@ -156,7 +158,7 @@ class StridesAsItsKernel(Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride or kernel_size, **options)
 
 
-@fault("MSELoss", "arguments_left_out_are_torchs")
+@fault("MSELoss", "arguments_left_out_are_torchs", shown="reduction 'mean'")
 class SumsUnlessAsked(MSELoss):
     """Has the other default."""
 
@@ -164,7 +166,7 @@ class SumsUnlessAsked(MSELoss):
         super().__init__(reduction)
 
 
-@fault("SGD", "arguments_left_out_are_torchs")
+@fault("SGD", "arguments_left_out_are_torchs", shown="momentum 0")
 class HasMomentumUnlessAsked(SGD):
     """Has the default that its author always wanted."""
 
