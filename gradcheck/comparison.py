@@ -13,7 +13,14 @@ from torch import Tensor
 
 from gradcheck.classes import GRID, Basis, Estimate, Kind
 from gradcheck.colouring import Colouring, coloured
-from gradcheck.errors import ErrorBound, EvaluationError, Tensors, derived_error, estimated_error
+from gradcheck.errors import (
+    ErrorBound,
+    EvaluationError,
+    Tensors,
+    derived_error,
+    error_at_base,
+    estimated_error,
+)
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
 from gradcheck.jacobians import jacobian_along, step_sizes
 from gradcheck.lines import Lines, random_lines
@@ -139,8 +146,8 @@ class Point:
             self._evaluator = self.new_evaluator()
         if name not in self._errors:
             self._errors[name] = self._error_bound(self._evaluator, name)
-            base = self._evaluator.base.reshape(1, 1, -1)
-            self._evaluator.probe_sharing(name, self._errors[name](0.0, base))
+            here = error_at_base(self._evaluator, self._errors[name])
+            self._evaluator.probe_sharing(name, here)
         return self._evaluator
 
     def new_evaluator(self) -> Evaluator:
@@ -159,8 +166,7 @@ class Point:
 
     def error_at_base(self, name: str) -> Tensor:
         """Bound on the error of each output value here, [M]."""
-        base = self.prepare(name).base
-        return self._errors[name](0.0, base.reshape(1, 1, -1)).reshape(-1)
+        return error_at_base(self.prepare(name), self._errors[name])
 
     def analytic(self, name: str, lines: Lines) -> Tensor:
         """The gradients' side, g . d, [cotangents, lines] float64."""

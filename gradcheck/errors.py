@@ -1,9 +1,9 @@
 """How far an evaluated output may be off: by a given error analysis, or by the noise that is seen.
 
-Both are an ``ErrorBound``, a function of the step and of the values probed with it.
+Both are an ``ErrorBound``, a function of the steps and of the values probed with them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,8 +20,8 @@ from gradcheck.rounding import (
 
 Tensors = Mapping[str, Tensor]
 
-ErrorBound = Callable[[float, Tensor], Tensor]
-"""(reach of the step, values [7, L, M]) -> bound on the error of a value, [L, M] or [M]."""
+ErrorBound = Callable[[Sequence[float], Tensor], Tensor]
+"""(steps, values probed with them [S, 7, L, M]) -> bound on the error of a value, [S, L, M]."""
 
 EvaluationError = Callable[[Tensors, Tensors], Tensors]
 """(inputs, parameters) -> for every output a bound on |fl(f) - f| at that point, of its shape."""
@@ -38,11 +38,16 @@ def derived_error(analysis: EvaluationError, evaluator: Evaluator, name: str) ->
         )
         return flatten({n: bounds[n] for n in evaluator.output_names})
 
-    def error(reach: float, values: Tensor) -> Tensor:
+    here = analysed({})
+
+    def at_corner(reach: float) -> Tensor:
         if not reach:
-            return analysed({})
+            return here
         corner = tensor + torch.where(tensor < 0, -reach, reach)
-        return torch.maximum(analysed({}), analysed({name: corner}))
+        return torch.maximum(here, analysed({name: corner}))
+
+    def error(steps: Sequence[float], values: Tensor) -> Tensor:
+        return torch.stack([at_corner(step) for step in steps])[:, None].expand(values[:, 0].shape)
 
     return error
 
@@ -57,10 +62,15 @@ def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBo
     level = NOISE_SAFETY * noise_level(evaluator.values_along(points))
     u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
 
-    def error(reach: float, values: Tensor) -> Tensor:
-        return level + OUTPUT_ROUNDINGS * u * values.abs().amax(0) + smallest
+    def error(steps: Sequence[float], values: Tensor) -> Tensor:
+        return level + OUTPUT_ROUNDINGS * u * values.abs().amax(1) + smallest
 
     return error
+
+
+def error_at_base(evaluator: Evaluator, error: ErrorBound) -> Tensor:
+    """Bound on the error of each value at the base, [M]."""
+    return error((0.0,), evaluator.base.reshape(1, 1, 1, -1)).reshape(-1)
 
 
 def _close_together(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) -> Tensor:

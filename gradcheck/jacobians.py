@@ -40,9 +40,9 @@ def jacobian_along(
     """
     base = evaluator.tensor(name)
     steps = step_sizes(base)
-    natural = _natural_length(base)
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
+    best = torch.full((len(directions), len(evaluator.base)), torch.inf, dtype=torch.float64)
     while steps and len(lines):
         table = (len(GRID) - 1) * len(lines) * (base.numel() + len(evaluator.base))
         # the first step alone settles what is affine or quadratic
@@ -50,24 +50,24 @@ def jacobian_along(
         now, steps = steps[: max(1, count)], steps[max(1, count) :]
         moved = directions[lines].to(base)
         values = _probed(evaluator, name, moved, now)
-        deviation = torch.stack(
-            [error(t, v).expand(v.shape[1:]) for t, v in zip(now, values, strict=True)]
-        )
         if owners is None:
-            deviation = deviation + _step_rounding(values, base, moved, now)
+            landing = _step_rounding(values, base, moved, now)
         else:
-            deviation = deviation + _owned_rounding(values, base, owners[lines], now)
-        estimates = _classified(values, deviation, now, basis)
+            landing = _owned_rounding(values, base, owners[lines], now)
+        deviation = error(now, values) + landing
+        found = _classified(values, deviation, now, basis)
+        counts = torch.ones(len(now) + 1, len(lines), dtype=torch.bool)
         if thorough:
-            rounding = unit_roundoff(base.dtype) * values.abs().nan_to_num(0.0, 0.0).amax()
-            estimates = [
-                _only_trusted(found, step, natural, off <= PLAUSIBLE_NOISE * rounding)
-                for found, step, off in zip(estimates, now, deviation, strict=True)
-            ]
-        every = len(lines) == len(directions)
-        rounds += estimates if every else [_scatter(e, lines, len(directions)) for e in estimates]
-        if not thorough:
-            lines = lines[_unsettled(rounds, lines)]
+            found = _only_trusted(found, now, base, values, deviation)
+        else:  # where a larger step settles a line, smaller ones do not count
+            counts[1:] = _unsettled(found, best[lines]).cumprod(0)
+            best[lines] = torch.minimum(best[lines], found.bound.amin(0))
+        rounds += [
+            _scatter(_at_step(found, step), lines, counts[step], len(directions))
+            for step in range(len(now))
+            if bool(counts[step].any())
+        ]
+        lines = lines[counts[-1]]
     return _merge(rounds)
 
 
@@ -85,13 +85,25 @@ def _probed(evaluator: Evaluator, name: str, moved: Tensor, steps: Sequence[floa
 
 def _classified(
     values: Tensor, deviation: Tensor, steps: Sequence[float], basis: Basis
-) -> list[Estimate]:
-    """One estimate [L, M] for every step, of ``values`` [S, 7, L, M] off by ``deviation``."""
-    lines = values.shape[2]
+) -> Estimate:
+    """An estimate [S, L, M] of ``values`` [S, 7, L, M] that are off by ``deviation``."""
+    count, _, lines, outputs = values.shape
     sizes = torch.tensor(steps, dtype=torch.float64).repeat_interleave(lines)[:, None]
     found = classify(values.transpose(0, 1).flatten(1, 2), deviation.flatten(0, 1), sizes, basis)
-    parts = (torch.split(f, lines) for f in (found.value, found.bound, found.kind, found.noise))
-    return [Estimate(v, b, k, n, basis) for v, b, k, n in zip(*parts, strict=True)]
+    shape = (count, lines, outputs)
+    return Estimate(
+        found.value.reshape(shape),
+        found.bound.reshape(shape),
+        found.kind.reshape(shape),
+        found.noise.reshape(shape),
+        basis,
+    )
+
+
+def _at_step(found: Estimate, step: int) -> Estimate:
+    return Estimate(
+        found.value[step], found.bound[step], found.kind[step], found.noise[step], found.basis
+    )
 
 
 def step_sizes(base: Tensor) -> list[float]:
@@ -116,27 +128,33 @@ def _natural_length(base: Tensor) -> float:
     return max(NATURAL_LENGTH, spacing)
 
 
-def _only_trusted(estimate: Estimate, step: float, natural: float, plausible: Tensor) -> Estimate:
-    """The estimate without entries behind which another function may hide.
+def _only_trusted(
+    found: Estimate, steps: Sequence[float], base: Tensor, values: Tensor, deviation: Tensor
+) -> Estimate:
+    """The estimate [S, L, M] without entries behind which another function may hide.
 
-    A function below the noise is not seen, and its slope may be the noise over the ``natural``
-    length. So longer steps count only with what is plainly affine, and are no better than that. And
-    a noise level taken too high hides everything: it is believed where it is ``plausible`` as
-    rounding of the values, and where the slope stands out of it. Derived bounds need none of this.
+    A function below the noise is not seen, and its slope may be the noise over the natural length
+    of ``base``. So longer steps count only with what is plainly affine, and are no better than
+    that. And a noise level taken too high hides everything: it is believed where the ``deviation``
+    is plausible as rounding of the ``values`` at that step, and where the slope stands out of it.
+    Derived bounds need none of this.
     """
-    if estimate.basis == "derived":
-        return estimate
-    trusted = plausible | (estimate.value.abs() > estimate.bound)
-    bound = estimate.bound
-    if step > natural:
-        trusted &= estimate.kind == Kind.AFFINE
-        bound = bound + estimate.noise * (step / natural)
+    if found.basis == "derived":
+        return found
+    natural = _natural_length(base)
+    sizes = torch.tensor(steps, dtype=torch.float64)[:, None, None]
+    reach = values.abs().nan_to_num(0.0, 0.0).flatten(1).amax(1)[:, None, None]
+    plausible = deviation <= PLAUSIBLE_NOISE * unit_roundoff(base.dtype) * reach
+    far = sizes > natural
+    trusted = plausible | (found.value.abs() > found.bound)
+    trusted &= ~far | (found.kind == Kind.AFFINE)
+    bound = found.bound + torch.where(far, found.noise * (sizes / natural), 0.0)
     return Estimate(
-        estimate.value,
+        found.value,
         torch.where(trusted, bound, torch.inf),
-        torch.where(trusted, estimate.kind, int(Kind.UNRESOLVED)),
-        estimate.noise,
-        estimate.basis,
+        torch.where(trusted, found.kind, int(Kind.UNRESOLVED)),
+        found.noise,
+        found.basis,
     )
 
 
@@ -185,34 +203,33 @@ def _landed(landing: Tensor, length: Tensor, slopes: Tensor) -> Tensor:
     return torch.where(share < 1, landing * slopes / (1 - share), torch.inf)
 
 
-def _scatter(estimate: Estimate, lines: Tensor, count: int) -> Estimate:
-    """The same estimate among ``count`` lines, of which it knows ``lines`` only."""
-    shape = (count, estimate.value.shape[1])
+def _scatter(estimate: Estimate, lines: Tensor, counts: Tensor, total: int) -> Estimate:
+    """The estimate [L, M] for ``lines`` among ``total`` ones, known only where it ``counts``."""
+    chosen = lines[counts]
+    if len(chosen) == total:
+        return estimate
+    shape = (total, estimate.value.shape[1])
     value = torch.zeros(shape, dtype=torch.float64)
     bound = torch.full(shape, torch.inf, dtype=torch.float64)
     noise = torch.zeros(shape, dtype=torch.float64)
     kind = torch.full(shape, Kind.UNRESOLVED, dtype=torch.int8)
-    value[lines], bound[lines] = estimate.value, estimate.bound
-    noise[lines], kind[lines] = estimate.noise, estimate.kind
+    value[chosen], bound[chosen] = estimate.value[counts], estimate.bound[counts]
+    noise[chosen], kind[chosen] = estimate.noise[counts], estimate.kind[counts]
     return Estimate(value, bound, kind, noise, estimate.basis)
 
 
-def _unsettled(rounds: list[Estimate], lines: Tensor) -> Tensor:
-    """Which of ``lines`` deserve a smaller step, [len(lines)] of bool.
+def _unsettled(found: Estimate, before: Tensor) -> Tensor:
+    """Which lines deserve a smaller step than each of those ``found`` [S, L, M]: [S, L] of bool.
 
-    Those with an unresolved entry, and those where extrapolation still gets better: where what the
-    bounds exceed the next step's noise by makes most of all bounds.
+    Those with an unresolved entry, and those where extrapolation still gets better than the bounds
+    ``before`` [L, M]: where what the bounds exceed the next step's noise by makes most of them.
     """
-    latest = rounds[-1]
-    kind, bound = latest.kind[lines], latest.bound[lines]
-    floor = _SHRINK * SMOOTH_NOISE * latest.noise[lines]
-    excess = torch.where(kind == Kind.SMOOTH, (bound - floor).clamp(min=0.0), 0.0)
-    best = bound
-    if len(rounds) > 1:
-        best = torch.stack([earlier.bound[lines] for earlier in rounds[:-1]]).amin(0)
-        excess = torch.where(bound < best, excess, 0.0)
-        best = torch.minimum(bound, best)
-    return (kind == Kind.UNRESOLVED).any(1) | (excess.sum(1) > best.sum(1) / 2)
+    best = torch.cat([before[None], found.bound]).cummin(0).values
+    floor = _SHRINK * SMOOTH_NOISE * found.noise
+    better = (found.kind == Kind.SMOOTH) & (found.bound < best[:-1])
+    excess = torch.where(better, (found.bound - floor).clamp(min=0.0), 0.0)
+    unresolved = (found.kind == Kind.UNRESOLVED).any(2)
+    return unresolved | (excess.sum(2) > best[1:].sum(2) / 2)
 
 
 def _merge(rounds: list[Estimate]) -> Estimate:

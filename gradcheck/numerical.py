@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.classes import GRID, Basis, Estimate
-from gradcheck.errors import EvaluationError, derived_error, estimated_error
+from gradcheck.errors import EvaluationError, derived_error, error_at_base, estimated_error
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator
 from gradcheck.jacobians import jacobian_along
 from gradcheck.lines import Lines, along, along_entries
@@ -49,8 +49,7 @@ def jacobian(
         error = estimated_error(evaluator, generator)
     else:
         error = derived_error(evaluation_error, evaluator, "input")
-    base = evaluator.base.reshape(1, 1, -1)
-    evaluator.probe_sharing("input", error(0.0, base))
+    evaluator.probe_sharing("input", error_at_base(evaluator, error))
     lines, lengths = _lines(x, directions)
     rows = max(1, CHUNK_ELEMENTS // (len(GRID) * max(1, x.numel() + evaluator.base.numel())))
     basis: Basis = "estimated" if evaluation_error is None else "derived"

@@ -26,7 +26,7 @@ def derivative(f: Callable[[Tensor], Tensor], x: Tensor, error: float = 8 * U) -
         evaluator,
         "input",
         units,
-        lambda _, values: error * values.abs().amax(0) + 1e-300,
+        lambda _, values: error * values.abs().amax(1) + 1e-300,
         "derived",
     )
     return Estimate(
