@@ -41,6 +41,9 @@ LARGEST = 9
 DEEPEST = 3
 """How deep containers are nested, the outermost counted."""
 
+LENGTHS = (0, 1, 2, 3, 3, 4)
+"""How many layers a container holds; an inner one has at most two."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -68,7 +71,7 @@ def sequentials(draw: DrawFn, limits: Limits) -> Geometry:
 
 def _draw_sequential(draw: DrawFn, shape: Shape, kinds: tuple[DrawLink, ...], depth: int) -> Link:
     links: list[Link] = []
-    for _ in range(draw(numbers(0, 4 if depth == DEEPEST else 2))):
+    for _ in range(draw(choices(LENGTHS if depth == DEEPEST else LENGTHS[:3]))):
         kind = draw(numbers(0, len(kinds) if depth > 1 else len(kinds) - 1))
         arriving = links[-1].output if links else shape
         if kind < len(kinds):

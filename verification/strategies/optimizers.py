@@ -48,7 +48,10 @@ def update_sequences(draw: DrawFn, limits: Limits, name: str, arguments: DrawArg
     """
     steps = draw(numbers(1, 4))
     small = replace(limits, elements=limits.elements // (2 * steps))
-    sizes = [draw_shape(draw, small) for _ in range(draw(numbers(1, 3)))]
+    sizes = [draw_shape(draw, small)]
+    for _ in range(draw(numbers(0, 2))):
+        # Parameters of one shape are what is taken for one another.
+        sizes.append(sizes[-1] if draw(numbers(0, 1)) else draw_shape(draw, small))
     constant = Clause.CHANGING_RATE in limits.waived
     rates = tuple(draw(choices(RATES)) for _ in range(1 if constant else steps))
     rates = rates * steps if constant else rates
