@@ -32,7 +32,7 @@ pytestmark = [
 def test_torchs_layers_agree_with_their_rows(reference, name, dtype):
     if PROPERTIES[name].missing(reference):
         pytest.skip(f"{reference.name} has no {PROPERTIES[name].missing(reference)}")
-    settings = hypothesis.settings(max_examples=50, derandomize=True, database=None, deadline=None)
+    settings = hypothesis.settings(max_examples=20, derandomize=True, database=None, deadline=None)
     hunt(reference, PROPERTIES[name], dtype=dtype, settings=settings)
 
 
@@ -49,9 +49,10 @@ def test_torchs_layers_pass_every_property_that_applies(reference, prop, dtype):
 
 
 # Each waiver stands for a departure that is there: without it the suite would report a failure.
+# Those of the activations, norms and losses are in test_departures.py.
 
 
-def test_every_departure_is_shown_below():
+def test_every_departure_is_shown():
     waived = {clause for entry in REFERENCES.values() for clause in entry.waivers}
     assert waived - OTHER_CONTRACT.keys() == {
         Clause.AXIS_ORDER,
@@ -60,6 +61,7 @@ def test_every_departure_is_shown_below():
         Clause.FRESH_OUTPUTS,
         Clause.LARGE_NEAREST,
         Clause.NON_FINITE,
+        Clause.PARAMETER_GAPS,
         Clause.SATURATION,
         Clause.SIXTEEN_BITS,
         Clause.SMALL_IMAGE,

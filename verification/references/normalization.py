@@ -10,7 +10,7 @@ are the same sums, associated otherwise.
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -111,7 +111,7 @@ def _last(shape: list[int]) -> list[int]:
 
 
 COTANGENT_ORDER = {
-    Clause.AXIS_ORDER: "the gradients are wrong for some cotangents that are channels_last"
+    Clause.AXIS_ORDER: "the gradients are wrong for some cotangents with axes in another order"
 }
 PARAMETER_GAPS = {
     Clause.PARAMETER_GAPS: "the gradients read a weight as if it had no gaps in memory"
@@ -119,12 +119,19 @@ PARAMETER_GAPS = {
 NO_EMPTY_INSTANCES = {Clause.EMPTY_BATCH: "an instance norm of no samples raises IndexError"}
 
 
-def _twin(kind: type[nn.Module]) -> Any:
+def _twin(kind: type[nn.Module]) -> Callable[..., nn.Module]:
     """The constructor of a batch norm in the mode that the argument `training` says."""
 
-    @functools.wraps(kind)
-    def build(*, training: bool = True, **arguments: Any) -> nn.Module:
-        return kind(**arguments).train(training)
+    def build(
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        training: bool = True,
+    ) -> nn.Module:
+        norm = kind(num_features, eps, momentum, affine, track_running_stats)
+        return norm.train(training)
 
     return build
 
