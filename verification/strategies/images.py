@@ -244,7 +244,7 @@ def draw_enlarged(draw: DrawFn, limits: Limits, area: int, dims: int = 2) -> tup
         longest = long if draw(numbers(0, 7)) == 7 else 7
         smallest = max(1, math.ceil(1 / factor))
         close = close_calls(factor, min(long, area)) if factor in DELICATE_SCALES else ()
-        if close and draw(BOOLEANS):
+        if len(close) > 0 and draw(BOOLEANS):
             size = draw(choices(close))
         else:
             size = draw(numbers(smallest, max(smallest, min(longest, area))))
