@@ -10,6 +10,7 @@ from verification.trials.materialise import Budget, elements, materialise
 
 TEXTS = {
     "real": "real(0.5)",
+    "within": "within(0.5)",
     "labels": "labels(5, ignored=-100)",
     "indices": "indices(7)",
     "groups": "groups(3)",
@@ -73,6 +74,7 @@ def test_tangents_are_the_derivative_of_member(words, far):
         ("positive", lambda x: (x > 0).all()),
         ("unit", lambda x: ((x >= 0) & (x <= 1)).all()),
         ("open unit", lambda x: ((x > 0) & (x < 1)).all()),
+        ("within(0.5)", lambda x: x.min() < 0 < x.max() and (x.abs() <= 0.5).all()),
         ("simplex", lambda x: (x.sum(-1) - 1).abs().max() < 1e-12 and (x >= 0).all()),
         ("sorted", lambda x: (x.diff(dim=-1) > 0).all()),
         ("symmetric", lambda x: torch.equal(x, x.mT)),

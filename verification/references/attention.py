@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from verification.references.enclosure import Enclosure
 from verification.references.laws import Computed
 from verification.references.row import Clause, Row, Trait
-from verification.references.running_error import Number, Pull
+from verification.references.running_error import Number, Pull, stored
 from verification.references.running_error_functions import Choice, exp, log, where
 from verification.strategies import attention
 
@@ -78,7 +78,7 @@ def _averaged(looks: Tensor, scores: Number, value: Number) -> Number:
 
     def to_scores(g: Number) -> Number:
         d = g @ _transposed(value)
-        return again * (d - (d * again).sum(-1, keepdim=True))
+        return stored(again * (d - (d * again).sum(-1, keepdim=True)))
 
     return value.made(
         output.enclosure,

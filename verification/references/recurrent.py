@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from verification.references.laws import INPUT, OUTPUT, Computed
 from verification.references.row import Clause, Row, Trait
-from verification.references.running_error import Number, concatenated
+from verification.references.running_error import Number, Pull, concatenated, stored
 from verification.references.running_error_functions import above, sigmoid, tanh, where
 from verification.strategies import recurrent
 
@@ -23,19 +23,33 @@ Cell = Callable[[Mapping[str, Any], Number, Number, States], States]
 """(arguments, W x + b, W h + b, states) -> the states after the step."""
 
 
+# A layer keeps its states, and of its gates the slopes and the gradients: each is one number for
+# whatever comes after it.
+
+
+def _sigmoid(x: Number) -> Number:
+    y = sigmoid(x.constant())
+    return x.made(y.enclosure, Pull(x, lambda g: stored(g * stored(y * (1 - y)))))
+
+
+def _tanh(x: Number) -> Number:
+    y = tanh(x.constant())
+    return x.made(y.enclosure, Pull(x, lambda g: stored(g * stored(1 - y * y))))
+
+
 def _plain(arguments: Mapping[str, Any], x: Number, r: Number, states: States) -> States:
     """The state h = tanh(W x + b + W h + b), or its ReLU."""
     total = x + r
     if arguments["nonlinearity"] == "relu":
         return (where(above(total, 0), total, 0.0),)
-    return (tanh(total),)
+    return (_tanh(total),)
 
 
 def _lstm(arguments: Mapping[str, Any], x: Number, r: Number, states: States) -> States:
     """The cell c = σ(f) c + σ(i) tanh(g), and h = σ(o) tanh(c)."""
     i, f, g, o = _gates(x + r, 4)
-    cell = sigmoid(f) * states[1] + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(cell), cell
+    cell = _sigmoid(f) * states[1] + _sigmoid(i) * _tanh(g)
+    return _sigmoid(o) * _tanh(cell), cell
 
 
 def _gru(arguments: Mapping[str, Any], x: Number, r: Number, states: States) -> States:
@@ -43,8 +57,8 @@ def _gru(arguments: Mapping[str, Any], x: Number, r: Number, states: States) -> 
     terms are the larger ones.
     """
     (x_r, x_z, x_n), (h_r, h_z, h_n) = _gates(x, 3), _gates(r, 3)
-    update = sigmoid(x_z + h_z)
-    new = tanh(x_n + sigmoid(x_r + h_r) * h_n)
+    update = _sigmoid(x_z + h_z)
+    new = _tanh(x_n + _sigmoid(x_r + h_r) * h_n)
     return (new + update * (states[0] - new),)
 
 
@@ -96,7 +110,8 @@ def _one_way(
     hidden = {}
     for step in reversed(steps) if backwards else steps:
         through_state = _affine(states[0], tensors, f"hh_{end}")
-        states = cell(arguments, _at(through_input, step), through_state, states)
+        after = cell(arguments, _at(through_input, step), through_state, states)
+        states = tuple(stored(state) for state in after)
         hidden[step] = states[0]
     return _stacked([hidden[step] for step in steps]), states
 

@@ -11,6 +11,9 @@ from verification.strategies.geometry import Geometry, Limits, choices, numbers
 SCALES = (None, 1.0, 0.3)
 """What scores are multiplied by; None is one over the root of the features."""
 
+SMALL = "within(8)"
+"""Larger scores make a step of the softmax, which no difference can tell from a jump."""
+
 TRUTHS = "attn_mask"
 """The fourth input, where it says which query may look at which key."""
 
@@ -43,4 +46,5 @@ def attentions(draw: DrawFn, limits: Limits) -> Geometry:
         shared = draw(choices((False, True))) if heads else False
         ahead = (1,) if shared else heads
         inputs.append((mask, (batch, *ahead, queries, keys)))
-    return Geometry(layer, tuple(inputs), domains=((TRUTHS, "mask"),))
+    domains = ((TRUTHS, "mask"), ("query", SMALL), ("key", SMALL), (ADDED, SMALL))
+    return Geometry(layer, tuple(inputs), domains=domains)

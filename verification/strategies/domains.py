@@ -105,6 +105,23 @@ class Unit(Domain):
 
 
 @dataclass(frozen=True)
+class Within(Domain):
+    """Numbers from -size to size, both included."""
+
+    size: float
+
+    def member(self, values: Tensor) -> Tensor:
+        folded = (values + self.size).remainder(4 * self.size)
+        folded = torch.where(folded > 2 * self.size, 4 * self.size - folded, folded) - self.size
+        # A sum and a difference would round what is a member already.
+        return torch.where(values.abs() <= self.size, values, folded)
+
+    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
+        back = (values + self.size).remainder(4 * self.size) > 2 * self.size
+        return torch.where(back, -gradient, gradient)
+
+
+@dataclass(frozen=True)
 class OpenUnit(Domain):
     """Numbers between 0 and 1, so far from both that none becomes 0 or 1 in any dtype."""
 
@@ -391,6 +408,7 @@ KINDS: dict[str, Callable[..., Domain]] = {
     "real": Real,
     "positive": Positive,
     "unit": Unit,
+    "within": Within,
     "open unit": OpenUnit,
     "simplex": Simplex,
     "sorted": Sorted,
