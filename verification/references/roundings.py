@@ -128,9 +128,13 @@ def _has_places(tensor: Tensor) -> bool:
 
 
 def _floating(tree: Any) -> list[Tensor]:
-    """The floating tensors in arguments or results."""
+    """The floating tensors in arguments or results.
+
+    Without the zeros that forward mode gives in place of a tangent: they have no memory, and to
+    compute with them beneath the dispatcher ends the process.
+    """
     if isinstance(tree, Tensor):
-        return [tree] if tree.is_floating_point() else []
+        return [tree] if tree.is_floating_point() and not tree._is_zerotensor() else []
     if isinstance(tree, Mapping):
         tree = tree.values()
     elif not isinstance(tree, (tuple, list)):
