@@ -2,6 +2,7 @@
 
 import torch
 
+from gradcheck.subjects import differentiable
 from verification.properties.registry import Decides, Family, property_of
 from verification.references.row import Clause
 from verification.strategies.cases import ordinary
@@ -64,7 +65,7 @@ def check_works_without_autograd(trial: Trial) -> None:
 def check_no_graph_is_recorded(trial: Trial) -> None:
     """Tensors that require gradients are taken as numbers: no operation records a graph of them."""
     given = [
-        {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+        {n: t.detach().requires_grad_(differentiable(t)) for n, t in tensors.items()}
         for tensors in (trial.inputs, trial.parameters, trial.cotangents)
     ]
     subject = trial.subject
