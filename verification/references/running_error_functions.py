@@ -174,7 +174,7 @@ def where(condition: Choice, a: Number, b: Number | float) -> Number:
         taken(a.value, other.value),
         torch.where(condition.unsure, either, error),
         taken(a.magnitude, other.magnitude),
-        a.enclosure.exact and other.enclosure.exact,
+        a.enclosure.exact and other.enclosure.exact and not bool(condition.unsure.any()),
     )
     return a.made(enclosure, _share(a, condition), _share(other, ~condition))
 
