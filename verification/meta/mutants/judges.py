@@ -1,5 +1,8 @@
-"""What judges a mutant: the campaigns of the layers that use its file. Imported in the child
-process alone, once the mutant is in its place.
+"""What judges a mutant: the suite itself, and no unit test. Imported in the child process alone,
+once the mutant is in its place.
+
+A file of scratch_layers/ is judged by the campaigns of the layers that use it. A file of gradcheck/
+is killed when a right layer alarms, or when a fault is missed that only a derivative shows.
 """
 
 from __future__ import annotations
@@ -7,21 +10,25 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import itertools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import scratch_layers
 from verification import catalogue
+from verification.meta.faults import FAULTS
 from verification.meta.harness import first_failure
 from verification.meta.right import RIGHT
-from verification.properties import Property, applicable
+from verification.properties import PROPERTIES, Property, applicable
 from verification.running.selection import DTYPES
 from verification.running.simulated import hunt_here
 from verification.subjects.entry import Entry
 
 ROUNDS = (10, 100)
 """Examples of every campaign: few at first, since most mutants fall at once, then those of `ci`."""
+
+DERIVATIVES = "gradients_match_finite_differences"
 
 LONGEST = 120
 """Seconds of a campaign; the slowest takes 5 on a quiet machine. No suite that hangs is green."""
@@ -32,6 +39,10 @@ def judge(file: Path) -> str | None:
 
     A campaign that never ends is ended by a signal, and the process with it.
     """
+    return _judge_derivatives() if file.parent.name == "gradcheck" else _judge_layers(file)
+
+
+def _judge_layers(file: Path) -> str | None:
     entries = list(_judges(file))
     for examples in ROUNDS:
         for entry, prop, dtype in _campaigns(entries):
@@ -42,6 +53,21 @@ def judge(file: Path) -> str | None:
     signal.alarm(LONGEST * len(shipped))
     failures = hunt_here(shipped, examples=3)
     return f"simulated device: {next(iter(failures))}" if failures else None
+
+
+def _judge_derivatives() -> str | None:
+    wrong = [fault for fault in FAULTS.values() if DERIVATIVES in fault.caught_by]
+    right = [e for e in catalogue.SHIPPED.values() if not PROPERTIES[DERIVATIVES].missing(e)]
+    for fault in wrong:
+        signal.alarm(LONGEST)
+        if first_failure(fault.entry, DERIVATIVES) is None:
+            return f"missed {fault.name}"
+    for examples in ROUNDS:
+        for entry, dtype in itertools.product(right, DTYPES):
+            signal.alarm(LONGEST)
+            if first_failure(entry, DERIVATIVES, dtype=dtype, examples=examples):
+                return f"false alarm on {entry.row.name} {dtype}"
+    return None
 
 
 def _judges(file: Path) -> Iterator[Entry]:
