@@ -153,6 +153,22 @@ def test_an_activation_differentiates_its_kept_output():
         torch.autograd.grad(output.sum(), x)
 
 
+def test_attention_differentiates_its_kept_output():
+    x = torch.ones(1, 1, 1, 1, requires_grad=True)
+    output = F.scaled_dot_product_attention(x, x, x)
+    output.detach().zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(output.sum(), x)
+
+
+def test_a_query_that_may_look_at_nothing_gets_zeros():
+    x = torch.ones(1, 1, 2, requires_grad=True)
+    nothing = torch.zeros(1, 1, 1, dtype=torch.bool)
+    output = F.scaled_dot_product_attention(x, x, x, attn_mask=nothing)
+    assert output.flatten().tolist() == [0, 0]
+    assert torch.autograd.grad(output.sum(), x)[0].flatten().tolist() == [0, 0]
+
+
 def test_an_empty_sequential_returns_its_input():
     x = torch.ones(1)
     assert nn.Sequential()(x) is x
