@@ -23,6 +23,15 @@ def test_the_property_catches_the_fault(fault, property_name):
     assert "cannot be built" not in str(found.discrepancy)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_the_fault_is_found_with_every_seed(fault, seed):
+    """By one of the properties that must catch it; docs/power.md says in how many examples."""
+    found = (first_failure(fault.entry, name, seed=seed) for name in fault.caught_by)
+    assert next(filter(None, found), None) is not None
+
+
 @pytest.mark.parametrize(("kind", "property_name"), RIGHT)
 def test_the_right_layer_passes_the_property(kind, property_name):
     assert first_failure(catalogue.find(f"scratch_layers.{kind}"), property_name) is None
