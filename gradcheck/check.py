@@ -16,7 +16,7 @@ from gradcheck.evaluation import flatten, judged_outputs
 from gradcheck.judging import Verdict, judge_all
 from gradcheck.lines import miss_probability, signed_integers
 from gradcheck.memory import putting_back
-from gradcheck.modes import Modes
+from gradcheck.modes import Judged
 from gradcheck.narrow import NarrowPoint, is_narrow
 from gradcheck.progress import Progress
 from gradcheck.recognition import arranged
@@ -160,9 +160,9 @@ def _answer(
         return GradientReport(name, (), tuple(complaints), point.basis, ())
     exactly = may_move and not narrow  # 16 bits leave no room for exact sums
     verdicts: list[Verdict] = []
-    modes = Modes()
+    by_mode = Judged()
     if judged:
-        verdicts, modes = judge_all(point, judged, method, generator, exactly, may_move)
+        verdicts, by_mode = judge_all(point, judged, method, generator, exactly, may_move)
     weakest = max((basis for _, basis in verdicts), key=_STRENGTH.index, default=point.basis)
     others = [n for n, t in tensors.items() if t.is_floating_point() and n not in judged]
     return GradientReport(
@@ -171,8 +171,8 @@ def _answer(
         complaints=(),
         basis=weakest,
         not_judged=tuple(others),
-        modes=modes.judged,
-        modes_refused=modes.refused,
+        modes=by_mode.modes,
+        modes_refused=by_mode.refused,
     )
 
 

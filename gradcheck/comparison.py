@@ -7,6 +7,7 @@ analytic side, given or estimated; and the rounding of both sums here.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -70,12 +71,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A comparison at ``point`` in which nothing is wrong."""
+    """A comparison along random ``lines`` at ``point`` in which nothing is wrong."""
 
     point: "Point"
     name: str
     lines: Lines
     comparison: Comparison
+    where: Literal["beside", "integers"]
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class ExactPoint(Point):
             return None
         nothing = torch.zeros_like(got)
         comparison = Comparison(expected, got, nothing, nothing != 0, "exact")
-        return Agreement(self, name, lines, comparison)
+        return Agreement(self, name, lines, comparison, "integers")
 
     def _differences(self, evaluator: Evaluator, name: str, directions: Tensor) -> Tensor:
         """(f(x + s d) - f(x)) / s, [L, M], exact in float64."""

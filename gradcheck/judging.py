@@ -29,7 +29,7 @@ from gradcheck.lines import (
     miss_probability,
     random_lines,
 )
-from gradcheck.modes import Modes, compare_modes, offers_modes, wrong_in
+from gradcheck.modes import Judged, judge_modes
 from gradcheck.nearby import confirmed, neighbour, neighbourhood
 from gradcheck.projections import locate
 from gradcheck.report import Method, TensorReport
@@ -52,24 +52,27 @@ def judge_all(
     generator: torch.Generator,
     exactly: bool,
     look_elsewhere: bool,
-) -> tuple[list[Verdict], Modes]:
+) -> tuple[list[Verdict], Judged]:
     """Judge the gradients of all ``names``, and say what the bounds rest on.
 
     ``exactly`` where the map allows that. What is wrong there is shown at ``point`` itself, if
     it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right
     within bounds is judged at a second point too, and in every other mode that the subject offers.
     """
-    verdicts, seen = _judge_exactly(point, names, method, generator) if exactly else (None, None)
+    verdicts, agreements = (
+        _judge_exactly(point, names, method, generator) if exactly else (None, [])
+    )
     if verdicts is None:
         verdicts = [_judge(point, name, method, generator) for name in names]
-        exactly = False
+        if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
+            agreements = _look_elsewhere(point, verdicts, generator)
     elif any(report.mismatches for report, _ in verdicts):
-        return [_shown_here(point, v, method, generator) for v in verdicts], Modes()
-    if not look_elsewhere or any(report.mismatches for report, _ in verdicts):
-        return verdicts, Modes()
-    if seen is None and (not exactly or offers_modes(point)):
-        seen = _look_elsewhere(point, verdicts, generator)
-    return verdicts, _judge_modes(point, seen, verdicts, generator) if seen else Modes()
+        return [_shown_here(point, v, method, generator) for v in verdicts], Judged()
+    judged = judge_modes(agreements, lambda: neighbour(point, generator))
+    wrong = {report.tensor: report for report in judged.wrong}
+    basis = verdicts[0][1]
+    replaced = [(wrong.pop(report.tensor, report), its) for report, its in verdicts]
+    return replaced + [(report, basis) for report in wrong.values()], judged
 
 
 def _shown_here(
@@ -84,7 +87,7 @@ def _shown_here(
 
 def _look_elsewhere(
     point: Point, verdicts: list[Verdict], generator: torch.Generator
-) -> Agreement | None:
+) -> list[Agreement]:
     """Replace verdicts by those at another point, where gradients are wrong there.
 
     A backward that kept something of its first call is right at that call's point for ever. All
@@ -97,28 +100,13 @@ def _look_elsewhere(
     together = type(point)(question, *tensors)
     report, lines, comparison = _judge_at(together, name, "projection", generator)
     if not report.mismatches:
-        return Agreement(together, name, lines, comparison)
+        return [Agreement(together, name, lines, comparison, "beside")]
     apart = point.at(beside)
     for place, (report, _) in enumerate(verdicts):
         there, _, comparison = _judge_at(apart, report.tensor, "projection", generator)
         if there.mismatches:
             verdicts[place] = replace(there, where="beside"), comparison.basis
-    return None
-
-
-def _judge_modes(
-    point: Point, seen: Agreement, verdicts: list[Verdict], generator: torch.Generator
-) -> Modes:
-    """Replace verdicts by those on another mode, where that derives wrongly."""
-    modes, judged = compare_modes(seen)
-    for mode, comparison in judged.items():
-        if not bool(comparison.wrong.any()):
-            continue
-        names = [report.tensor for report, _ in verdicts]
-        found = wrong_in(mode, neighbour(point, generator), names)
-        for place, (report, basis) in enumerate(verdicts):
-            verdicts[place] = next((f for f in found if f.tensor == report.tensor), report), basis
-    return modes
+    return []
 
 
 def _judge_exactly(
@@ -126,20 +114,24 @@ def _judge_exactly(
     names: Sequence[str],
     method: Literal["auto", Method],
     generator: torch.Generator,
-) -> tuple[list[Verdict] | None, Agreement | None]:
-    """Verdicts where nothing is rounded; None if something is, or turns out to be."""
+) -> tuple[list[Verdict] | None, list[Agreement]]:
+    """Verdicts where nothing is rounded, and what agreed; None if something turns out to be."""
     by_entry = method == "full" or (method == "auto" and _hides_in_sums(point, names))
     if not by_entry:
         agreed = agrees_exactly(point, names, generator)
         if agreed is not None:
-            return [_exactly_right(point, name, agreed.comparison) for name in names], agreed
+            return [_exactly_right(point, name, agreed.comparison) for name in names], [agreed]
     exact = exact_point(point, names, generator, with_units=by_entry)
     if exact is None:
-        return None, None
+        return None, []
+    agreements: list[Agreement] = []
     try:
-        return [_judge_tensor_exactly(exact, name, by_entry, generator) for name in names], None
+        verdicts = [
+            _judge_tensor_exactly(exact, name, by_entry, agreements, generator) for name in names
+        ]
     except (NotExact, PointError):
-        return None, None
+        return None, []
+    return verdicts, agreements
 
 
 def _hides_in_sums(point: Point, names: Sequence[str]) -> bool:
@@ -149,14 +141,24 @@ def _hides_in_sums(point: Point, names: Sequence[str]) -> bool:
 
 
 def _judge_tensor_exactly(
-    exact: ExactPoint, name: str, by_entry: bool, generator: torch.Generator
+    exact: ExactPoint,
+    name: str,
+    by_entry: bool,
+    agreements: list[Agreement],
+    generator: torch.Generator,
 ) -> Verdict:
-    """The verdict on one tensor; NotExact where something turns out to be rounded."""
+    """The verdict on one tensor; NotExact where something turns out to be rounded.
+
+    Where random directions agree that is added to ``agreements``.
+    """
     tensor = exact.tensor(name)
     random = exact_lines(tensor, generator)
     entries = by_entry or tensor.numel() <= len(random)
     lines, comparison = random, exact.compare(name, random)
-    packed = _packed(exact, name) if entries and not bool(comparison.wrong.any()) else None
+    agrees = not bool(comparison.wrong.any())
+    if agrees:
+        agreements.append(Agreement(exact, name, random, comparison, "integers"))
+    packed = _packed(exact, name) if entries and agrees else None
     if packed is not None:
         lines, comparison = packed
     elif entries:

@@ -14,17 +14,19 @@ from torch import Tensor
 from gradcheck.comparison import Agreement, Comparison, Point
 from gradcheck.evaluation import flatten
 from gradcheck.findings import mismatches_along
+from gradcheck.joined import JOINED
 from gradcheck.lines import Lines, random_lines
 from gradcheck.report import Mode, TensorReport
 from gradcheck.transformable import Transformable
 
 
 @dataclass(frozen=True)
-class Modes:
-    """Which modes were judged, and which are refused, each with what the subject raised."""
+class Judged:
+    """Which modes were judged, which are refused and why, and what is wrong."""
 
-    judged: tuple[Mode, ...] = ()
+    modes: tuple[Mode, ...] = ()
     refused: tuple[str, ...] = ()
+    wrong: tuple[TensorReport, ...] = ()
 
 
 def offers_modes(point: Point) -> bool:
@@ -33,8 +35,28 @@ def offers_modes(point: Point) -> bool:
     return isinstance(subject, Transformable) and bool(subject.offers & {"jvp", "vmap"})
 
 
-def compare_modes(backward: Agreement) -> tuple[Modes, dict[Mode, Comparison]]:
-    """The same comparison for every mode that the subject offers."""
+def judge_modes(agreements: Sequence[Agreement], beside: Callable[[], Point]) -> Judged:
+    """Every mode that the subject offers, against what backward agreed with.
+
+    What is wrong in all tensors together is looked for in each of them at the point ``beside``.
+    """
+    modes: dict[Mode, None] = {}
+    refused: dict[str, None] = {}
+    wrong: list[TensorReport] = []
+    for agreement in agreements:
+        judged, raised = _compare(agreement)
+        modes |= dict.fromkeys(judged)
+        refused |= dict.fromkeys(raised)
+        for mode, comparison in judged.items():
+            if not bool(comparison.wrong.any()):
+                continue
+            apart = _apart(mode, beside()) if agreement.name == JOINED else []
+            wrong += apart or [_report(mode, replace(agreement, comparison=comparison))]
+    return Judged(tuple(modes), tuple(refused), tuple(wrong))
+
+
+def _compare(backward: Agreement) -> tuple[dict[Mode, Comparison], list[str]]:
+    """The same comparison for every mode that is offered, and what the others raised."""
     point = backward.point
     judged: dict[Mode, Comparison] = {}
     refused = []
@@ -51,35 +73,35 @@ def compare_modes(backward: Agreement) -> tuple[Modes, dict[Mode, Comparison]]:
             refused.append(f"{mode}: {type(error).__name__}: {error}")
         else:
             judged[mode] = replace(backward.comparison, got=got)
-    return Modes(tuple(judged), tuple(refused)), judged
+    return judged, refused
 
 
-def wrong_in(mode: Mode, point: Point, names: Sequence[str]) -> list[TensorReport]:
-    """The tensors of ``names`` by which ``mode`` derives wrongly at ``point``, one by one."""
+def _apart(mode: Mode, point: Point) -> list[TensorReport]:
+    """The tensors by which ``mode`` derives wrongly at ``point``, one by one."""
     reports = []
-    for name in names:
-        tensor = point.tensor(name)
-        lines = random_lines(tensor, point.question.generator)
-        here = point.compare(name, lines)
-        _, by_mode = compare_modes(Agreement(point, name, lines, here))
-        if mode not in by_mode or not bool(by_mode[mode].wrong.any()):
-            continue
-        reports.append(
-            TensorReport(
-                tensor=name,
-                size=tensor.numel(),
-                method="projection",
-                comparisons=here.bound.numel(),
-                undecided=int(here.undecided.sum()),
-                mismatches=mismatches_along(name, lines, by_mode[mode]),
-                entries=None,
-                may_miss=point.question.may_miss,
-                resolution=0.0,
-                where="beside",
-                mode=mode,
-            )
-        )
+    for name in point.gradients[0]:
+        lines = random_lines(point.tensor(name), point.question.generator)
+        here = Agreement(point, name, lines, point.compare(name, lines), "beside")
+        judged, _ = _compare(here)
+        if mode in judged and bool(judged[mode].wrong.any()):
+            reports.append(_report(mode, replace(here, comparison=judged[mode])))
     return reports
+
+
+def _report(mode: Mode, wrong: Agreement) -> TensorReport:
+    return TensorReport(
+        tensor=wrong.name,
+        size=wrong.point.tensor(wrong.name).numel(),
+        method="projection",
+        comparisons=wrong.comparison.bound.numel(),
+        undecided=int(wrong.comparison.undecided.sum()),
+        mismatches=mismatches_along(wrong.name, wrong.lines, wrong.comparison),
+        entries=None,
+        may_miss=wrong.point.question.may_miss,
+        resolution=0.0,
+        where=wrong.where,
+        mode=mode,
+    )
 
 
 def _forward_mode(point: Point, name: str, lines: Lines) -> Tensor:
