@@ -73,6 +73,7 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     from verification.running.supervisor import ChildError
     from verification.subjects.loading import SubjectError
 
+    shown = _Shown()
     torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
     baseline = Baseline()
     try:
@@ -83,7 +84,11 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
         report = check(
             options.layer,
             like=options.like,
+            against=options.against,
             kwargs=options.kwargs,
+            hold=options.hold,
+            one_number=options.one_number,
+            axes=options.axes,
             rename=dict(options.rename),
             layout=dict(options.layout),
             held=dict(options.held),
@@ -96,10 +101,12 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
             waive=dict(zip(options.waive, options.reason, strict=True)),
             contract=options.contract,
             cases=options.cases,
-            progress=_show,
+            progress=shown,
         )
     except (SubjectError, ChildError, ValueError) as error:
         return could_not_run(error)
+    finally:
+        shown.close()
     print()
     print(report)
     if options.json is not None:
@@ -118,9 +125,32 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     return Status.RIGHT
 
 
-def _show(cell: "Cell") -> None:
-    print(
-        f"{cell.result:>13}  {cell.property}  {cell.dtype} {cell.device}"
-        f"  {cell.examples} examples, {cell.seconds:.1f} s",
-        flush=True,
-    )
+class _Shown:
+    """One line for each cell, and on a terminal a bar that says how many are left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.completed:.0f} of {task.total:.0f}"), BarColumn())
+        # Transient: when all is said the bar is gone. Where there is no terminal it never shows.
+        console = Console(highlight=False, markup=False, soft_wrap=True)
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+        self._task = self._bar.add_task("", total=None)
+
+    def __call__(self, cell: "Cell", left: int) -> None:
+        line = (
+            f"{cell.result:>13}  {cell.property}  {cell.dtype} {cell.device}"
+            f"  {cell.examples} examples, {cell.seconds:.1f} s"
+        )
+        if not self._bar.console.is_terminal:
+            print(line, flush=True)
+            return
+        self._bar.start()
+        done = self._bar.tasks[0].completed + 1
+        self._bar.update(self._task, total=done + left, completed=done)
+        self._bar.console.print(line)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()

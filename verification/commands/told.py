@@ -15,6 +15,33 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="arguments that the layer is always built with: \"stride=2, padding_mode='zeros'\"",
     )
     parser.add_argument(
+        "--hold",
+        type=keywords,
+        default={},
+        metavar="TEXT",
+        help='arguments of the kind that are held at one value: "padding=0"',
+    )
+    parser.add_argument(
+        "--one-number",
+        action="append",
+        default=[],
+        metavar="ARGUMENT",
+        help="an argument that the layer takes as one number for all axes",
+    )
+    parser.add_argument(
+        "--axes",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="how many axes the layer's input may have, where not any; may be repeated",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="MODULE:NAME",
+        help="another layer of the kind, whose results count as true: the one to be replaced",
+    )
+    parser.add_argument(
         "--rename",
         type=name_and_text,
         action="append",

@@ -16,6 +16,7 @@ from verification.trials.discrepancy import discrepancies
 STATEFUL = "verification.meta.wild.stateful"
 ARRAYS = "verification.meta.wild.arrays"
 FUNCTIONS = "verification.meta.wild.functions"
+KINDS = "verification.meta.wild.kinds"
 
 SHAPES = {
     "pairs": (f"{STATEFUL}:Pairs", "Linear"),
@@ -39,6 +40,12 @@ SHAPES = {
     "an autograd.Function, context apart": (f"{FUNCTIONS}:Leaky", "LeakyReLU"),
     "a custom operator": (f"{FUNCTIONS}:custom_linear", "Linear"),
     "a function that launches a kernel": (f"{FUNCTIONS}:fused_linear", "Linear"),
+    "a norm that always trains": (f"{KINDS}:BatchNorm", "BatchNorm2d"),
+    "a norm of the last axis": (f"{KINDS}:LayerNorm", "torch.nn.LayerNorm"),
+    "an axis that is assumed": (f"{KINDS}:Softmax", "Softmax"),
+    "a reduction that is assumed": (f"{KINDS}:SummedLoss", "MSELoss"),
+    "labels for an input": (f"{KINDS}:Embedding", "Embedding"),
+    "an argument in parts": (f"{KINDS}:Adam", "torch.optim.Adam"),
     "a pair of functions of tensors": (f"{FUNCTIONS}:linear_forward,linear_backward", "Linear"),
 }
 

@@ -25,6 +25,10 @@ _NOT_OF_THE_KIND = frozenset({"device", "dtype", "inplace", "size_average", "red
 """Arguments in torch.nn's constructors that say where a layer stands, or are deprecated there."""
 
 
+_DRAWN = "lr"
+"""An argument that a geometry gives for every step, so that no default stands for it."""
+
+
 class Trait(StrEnum):
     """What is mathematically true of a kind of layer."""
 
@@ -61,7 +65,7 @@ class Row:
     twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
     there is none. departures: the clauses that the twin does not keep, each with the reason;
     docs/findings.md reproduces them. adapter: what a subject of this kind is judged through, where
-    the subject alone is no function of its tensors. described: nothing is known but the inputs, so
+    the subject alone is no function of its tensors, given the way to make one. described: nothing is known but the inputs, so
     that the law is the subject's own run in float64.
     """
 
@@ -73,7 +77,7 @@ class Row:
     refusals: Callable[[], SearchStrategy[Refusal]] | None = None
     twin: Callable[..., Any] | None = None
     departures: Mapping[Clause, str] = field(default_factory=dict)
-    adapter: Callable[[LayerCall, Subject], Subject] | None = None
+    adapter: Callable[[LayerCall, Callable[[], Subject]], Subject] | None = None
     described: bool = False
 
     @property
@@ -85,4 +89,7 @@ class Row:
         if make is None:
             return inspect.Signature()
         known = inspect.signature(make).parameters.values()
-        return inspect.Signature([p for p in known if p.name not in _NOT_OF_THE_KIND])
+        # A twin of no arguments may still take any: torch.nn.Tanh(*args, **kwargs).
+        own = (p for p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+        own = (p.replace(default=p.empty) if p.name == _DRAWN else p for p in own)
+        return inspect.Signature([p for p in own if p.name not in _NOT_OF_THE_KIND])

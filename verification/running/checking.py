@@ -33,10 +33,12 @@ from verification.subjects.entry import Entry
 from verification.subjects.foreign import foreign_entry, kind_named
 from verification.subjects.loading import Loaded, importable_name, load, why_not_importable
 from verification.subjects.probed import Probed
-from verification.subjects.told import Adapter, pairs
+from verification.subjects.told import Adapter
 from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.guards import globals_restored
 from verification.trials.run_case import run_case
+
+Progress = Callable[[Cell, int], None]
 
 CASES = Path("reports/cases")
 """Where case files go unless another folder is given."""
@@ -97,7 +99,11 @@ def check(
     stochastic: Function | None = None,
     reference: Function | None = None,
     name: str | None = None,
+    against: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
+    hold: Mapping[str, Any] | None = None,
+    one_number: Collection[str] = (),
+    axes: Collection[int] = (),
     rename: Mapping[str, str] | None = None,
     layout: Mapping[str, Sequence[int]] | None = None,
     held: Mapping[str, tuple[str, str]] | None = None,
@@ -112,7 +118,7 @@ def check(
     geometries: Callable[[Limits], SearchStrategy[Geometry]] | None = None,
     supervised: bool = True,
     cases: Path = CASES,
-    progress: Callable[[Cell], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Judge a hand-written layer by the row of its kind, or any differentiable function by the
     description of its inputs, which docs/any-function.md explains.
@@ -139,7 +145,12 @@ def check(
         stochastic: the mean of the function over draws, whose derivative is the backward's mean.
         reference: other code for the same map, whose results count as true.
         name: by which a replay finds the layer again; its own where none is given.
+        against: the name of another layer of the kind, whose results count as true: the one that is
+            to be replaced.
         kwargs: arguments that the layer is always built with.
+        hold: arguments of the kind that are held at one value.
+        one_number: arguments that the layer takes as one number for all axes.
+        axes: how many axes the first input may have, where not any.
         rename: the layer's name for an argument of the kind, where it is not found out.
         layout: for a tensor of the kind, the order in which the layer holds its axes:
             {"weight": (2, 3, 1, 0)}.
@@ -158,7 +169,7 @@ def check(
         geometries: a strategy of your own for arguments and shapes, in the place of the kind's.
         supervised: whether the child process is wanted; without it a debugger sees the layer.
         cases: the folder for the case files of failures.
-        progress: called with every cell of the report as it is decided.
+        progress: called with every cell of the report as it is decided, and how many are left.
 
     Raises:
         SubjectError: the layer cannot be found, or cannot be judged as that kind or as described.
@@ -171,7 +182,18 @@ def check(
         declared = derivative_of, vjp, scaled_by, approximate, stochastic, reference
         spec = Said(inputs, where, settings, batch, constant, *declared).spec(layer, name)
     else:
-        spec = spec_told(layer, like, name, kwargs, rename, layout, held, backward)
+        told = Adapter.said(
+            kwargs=kwargs,
+            hold=hold,
+            one_number=one_number,
+            axes=axes,
+            rename=rename,
+            layout=layout,
+            held=held,
+            against=against,
+            backward=backward,
+        )
+        spec = spec_told(layer, like, told, name)
     with ExitStack() as stack:
         subject = subject_of(layer, spec, supervised, stack)
         if geometries is not None:
@@ -183,15 +205,10 @@ def check(
 def spec_told(
     layer: Loaded | str,
     like: object,
-    name: str | None,
-    kwargs: Mapping[str, Any] | None,
-    rename: Mapping[str, str] | None,
-    layout: Mapping[str, Sequence[int]] | None,
-    held: Mapping[str, tuple[str, str]] | None,
-    backward: str | None,
+    told: Adapter,
+    name: str | None = None,
 ) -> SubjectSpec:
     """The spec of a layer with what its user told of it."""
-    told = Adapter(pairs(kwargs), pairs(rename), pairs(layout), pairs(held), backward)
     own_name = layer if isinstance(layer, str) else importable_name(layer)
     return SubjectSpec(name or own_name, kind_named(like).name, adapter=told.told)
 
@@ -244,7 +261,7 @@ def _supervised(spec: SubjectSpec, stack: ExitStack) -> Subject:
     return Subject(child.entry, child.run, child.found)
 
 
-def _report(subject: Subject, asked: Asked, progress: Callable[[Cell], None] | None) -> Report:
+def _report(subject: Subject, asked: Asked, progress: Progress | None) -> Report:
     started = time.perf_counter()
     entry = replace(subject.entry, waivers={**subject.entry.waivers, **asked.waive})
     targets = list(_targets(entry, asked))
@@ -256,7 +273,7 @@ def _report(subject: Subject, asked: Asked, progress: Callable[[Cell], None] | N
         found.append(_judge(target, asked, subject.run, share, explained))
         explained.update(failure.cause for failure in found[-1].failures if failure.when)
         if progress is not None:
-            progress(found[-1])
+            progress(found[-1], len(targets) - number - 1)
     missing = [
         NotApplicable(entry.row.name, prop.name, prop.missing(entry))
         for prop in asked.chosen

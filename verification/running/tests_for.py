@@ -20,6 +20,7 @@ from verification.running.selection import Target, absent
 from verification.subjects.foreign import entry_elsewhere, kind_named
 from verification.subjects.loading import Loaded, SubjectError
 from verification.subjects.probed import Probed
+from verification.subjects.told import Adapter
 
 OFFERS = ("accumulate", "zero", "state")
 """What a layer may offer beyond its kind; whether it does shows when it is built."""
@@ -32,11 +33,7 @@ def tests_for(
     layer: Loaded | str,
     *,
     like: object,
-    kwargs: Mapping[str, Any] | None = None,
-    rename: Mapping[str, str] | None = None,
-    layout: Mapping[str, Sequence[int]] | None = None,
-    held: Mapping[str, tuple[str, str]] | None = None,
-    backward: str | None = None,
+    told: Mapping[str, Any] | None = None,
     properties: Sequence[str] = (),
     devices: Sequence[str] = ("cpu",),
     dtypes: Sequence[str] = ("float32", "float64"),
@@ -47,7 +44,8 @@ def tests_for(
     """A test with one item for each property, device and dtype: in a test module write
     `test_my_conv = verification.tests_for(MyConv, like="Conv2d")`.
 
-    The arguments are those of `check`; how many examples are drawn, and which, is the profile's.
+    The arguments are those of `check`, and `told` are its kwargs, hold, one_number, axes, rename,
+    layout, held, against and backward. How many examples are drawn, and which, is the profile's.
     Nothing of the layer runs while pytest collects.
 
     Raises:
@@ -55,7 +53,7 @@ def tests_for(
         ValueError: a property, device, dtype or clause is unknown.
     """
     asked = Asked(properties, devices, dtypes, contract=contract, waive=waivers(waive or {}))
-    spec = spec_told(layer, like, None, kwargs, rename, layout, held, backward)
+    spec = spec_told(layer, like, Adapter.said(**(told or {})))
     kind = kind_named(like)
 
     @functools.cache

@@ -61,12 +61,13 @@ class Matching:
     """Which argument of the kind each argument of the subject is, by the subject's names.
 
     guessed: those of another name that were matched by their place. constants: what is passed
-    always.
+    always. single: arguments of the kind that the subject's own signature calls one number.
     """
 
     sources: Mapping[str, Source]
     constants: Mapping[str, Any] = field(default_factory=dict)
     guessed: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
 
     @property
     def taken(self) -> frozenset[str]:
@@ -152,7 +153,21 @@ def matchings(
     _require_fit(who, kind_name, kind, unknown, [n for n in missing if n not in constants])
     for order in itertools.permutations([n for n in missing if n not in constants]):
         guessed = dict(zip(unknown, ((argument, None) for argument in order), strict=True))
-        yield Matching({**named, **guessed}, constants, tuple(guessed))
+        sources = {**named, **guessed}
+        yield Matching(sources, constants, tuple(guessed), tuple(_single(sources, theirs)))
+
+
+def _single(
+    sources: Mapping[str, Source], theirs: Mapping[str, inspect.Parameter]
+) -> Iterator[str]:
+    """The arguments of the kind that are one number by their annotation, or by what they are
+    called: a `dim` is no shape.
+    """
+    for own, (argument, _) in sources.items():
+        annotation = theirs[own].annotation if own in theirs else None
+        renamed = argument == "normalized_shape" and own != argument
+        if renamed or annotation in (int, float, "int", "float"):
+            yield argument
 
 
 def _require_fit(

@@ -73,10 +73,14 @@ class Driver:
         if "lr" in kind:
             return _optimizer(self.loaded, call, self.matching)
         layer = _built(self.loaded, self.matching.call(kind), dtype, device)
-        if (
-            isinstance(layer, nn.Module)
-            and method(layer, (self.told.backward or "", *BACKWARD)) is None
-        ):
+        subject = self._around(layer)
+        if "training" in kind and "training" not in self.taken and subject.takes_training:
+            subject.train(kind["training"])
+        return subject
+
+    def _around(self, layer: Any) -> Native | Stateful:
+        backward = method(layer, (self.told.backward or "", *BACKWARD))
+        if isinstance(layer, nn.Module) and backward is None:
             return Native(layer, self.names, self.translation)
         return Stateful(layer, self.names, self.told, self.translation)
 

@@ -13,9 +13,10 @@ from verification.cases import LayerCall, SubjectSpec
 from verification.references.clauses import Clause
 from verification.references.row import Row
 from verification.references.rows import ROWS
+from verification.subjects.against import judged_against
 from verification.subjects.by_description import described_elsewhere, described_entry
 from verification.subjects.entry import Build, Entry, adapted
-from verification.subjects.loading import Loaded, SubjectError, importable_name
+from verification.subjects.loading import Loaded, SubjectError, importable_name, load
 from verification.subjects.probed import Probed
 from verification.subjects.probing import probe, probed_driver
 from verification.subjects.told import Adapter
@@ -28,13 +29,15 @@ def kind_named(like: object) -> Row:
     Raises:
         SubjectError: no row has that name.
     """
-    for row in ROWS.values():
-        if row.twin is like:
-            return row
     wanted = like if isinstance(like, str) else getattr(like, "__name__", repr(like))
-    for name in (wanted, wanted.rpartition(".")[2]):
-        if name in ROWS:
-            return ROWS[name]
+    place, _, name = wanted.rpartition(".")
+    # torch.optim.SGD has another rule than the shipped one of that name.
+    twin = getattr({"torch.nn": torch.nn, "torch.optim": torch.optim}.get(place), name, like)
+    for row in ROWS.values():
+        if row.twin is twin:
+            return row
+    if name in ROWS:
+        return ROWS[name]
     raise SubjectError(f"no row judges layers like {wanted!r}: choose from {', '.join(ROWS)}")
 
 
@@ -50,9 +53,13 @@ def foreign_entry(
     if spec.inputs:
         return described_entry(loaded, spec)
     kind, told = kind_named(spec.like), Adapter.of(spec.adapter)
+    common = Probed()
+    if told.against is not None:
+        old, common = probe(load(told.against), kind, Adapter())
+        kind = judged_against(kind, old, common)
     if found is not None:
         return _entry(spec, kind, found, probed_driver(loaded, kind, told, found)), found
-    build, found = probe(loaded, kind, told, careful=careful)
+    build, found = probe(loaded, kind, told, common, careful=careful)
     return _entry(spec, kind, found, build), found
 
 

@@ -37,6 +37,7 @@ class Call:
     options: str | None = None
     positional: tuple[str, ...] | None = None  # one that takes no argument by name
     constants: Mapping[str, Any] = field(default_factory=dict)
+    single: tuple[str, ...] = ()  # as of Matching; a function's signature is not asked
 
     @property
     def taken(self) -> frozenset[str]:

@@ -17,12 +17,19 @@ class Native:
     """
 
     def __init__(self, module: nn.Module, names: Sequence[str], translation: Translation) -> None:
+        self._module = module
         self._subject = ModuleSubject(module)
         self.name = self._subject.name
         self.offers = self._subject.offers - {"state"}
         self.own_names = _by_kind(list(self._subject.parameters()), names)
         self._translation = translation
         self._given: dict[str, Tensor] = {}
+
+    takes_training = True
+
+    def train(self, mode: bool) -> None:
+        """Let the module train, or not."""
+        self._module.train(mode)
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """The shape in which the module holds a parameter; None where it has none of that name."""

@@ -4,6 +4,7 @@ process that may not run it draws the subject's cases.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -26,10 +27,10 @@ class Probed:
     """digest: SHA-256 of the file that holds the subject; source: where it begins. offers: what its
     adapter offers. fixed: arguments of the kind that it does not take, held at one value.
     one_number: those that it takes as one number for all axes. unnamed: those that it takes by no
-    name ("same"). axes: how many axes its first input may have; any, if empty. silent: tensors
-    whose gradient it never returns. driven: which of the ways to drive it was found, so that it
-    need not be looked for again. outputs: of a described function, those with a derivative. notes:
-    all this in sentences.
+    name ("same"). given: those that it cannot take None for. axes: how many axes its first input
+    may have; any, if empty. silent: tensors whose gradient it never returns. driven: which of the
+    ways to drive it was found, so that it need not be looked for again. outputs: of a described
+    function, those with a derivative. notes: all this in sentences.
     """
 
     digest: str | None = None
@@ -38,6 +39,7 @@ class Probed:
     fixed: tuple[tuple[str, Any], ...] = ()
     one_number: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
     silent: tuple[str, ...] = ()
     driven: Way = (0, (), ())
@@ -55,7 +57,6 @@ class Probed:
 
     def row(self, kind: Row) -> Row:
         """The row of the kind, as far as this subject takes part in it."""
-        fixed = dict(self.fixed)
 
         def geometries(limits: Limits) -> SearchStrategy[Geometry]:
             free = kind.geometries(
@@ -64,21 +65,39 @@ class Probed:
                     fixed=self.fixed,
                     one_number=frozenset(self.one_number),
                     unnamed=frozenset(self.unnamed),
+                    given=frozenset(self.given),
                     axes=frozenset(self.axes),
                 )
             )
-            # A geometry may have moved an argument to make the rest fit.
-            return free.filter(
-                lambda g: (
-                    all(g.layer.kwargs.get(n, v) == v for n, v in fixed.items())
-                    and (not self.axes or len(g.inputs[0][1]) in self.axes)
-                )
-            )
+            drawn = free.filter(self._takes)
+            return drawn.map(_without_ignored) if "ignore_index" in dict(self.fixed) else drawn
 
         law = _Without(kind.law, self.silent) if self.silent else kind.law
-        if not (fixed or self.one_number or self.unnamed or self.axes):
+        if not (self.fixed or self.one_number or self.unnamed or self.given or self.axes):
             return replace(kind, law=law)
         return replace(kind, law=law, geometries=geometries)
+
+    def _takes(self, geometry: Geometry) -> bool:
+        """Whether the subject takes a geometry: one may have moved an argument to make the rest
+        fit, or may choose without being asked.
+        """
+        arguments = geometry.layer.kwargs
+        return (
+            all(arguments.get(name, value) == value for name, value in self.fixed)
+            and not any(name in arguments and arguments[name] is None for name in self.given)
+            and not any(_several(arguments.get(name)) for name in self.one_number)
+            and (not self.axes or len(geometry.inputs[0][1]) in self.axes)
+        )
+
+
+def _several(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) > 1
+
+
+def _without_ignored(geometry: Geometry) -> Geometry:
+    """Labels of a class alone, for a subject that can be told of none that is ignored."""
+    domains = ((name, re.sub(r", *ignored=-?\d+", "", text)) for name, text in geometry.domains)
+    return replace(geometry, domains=tuple(domains))
 
 
 @dataclass(frozen=True)

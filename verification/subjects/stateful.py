@@ -20,6 +20,9 @@ FORWARD = ("forward", "forward_pass", "forward_propagation", "fprop", "__call__"
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "grad")
 """By which names hand-written layers call their two methods, the usual one first."""
 
+_MODES = ("training", "is_training", "train_mode")
+"""Attributes, or arguments of forward, that say whether a layer trains."""
+
 _INPUT_GRADIENTS = ("dx", "dinputs", "dinput", "grad_input", "grad_x", "input_grad", "dX", "gx")
 """Attributes that hold the input's gradient where backward returns none."""
 
@@ -68,6 +71,26 @@ class Stateful:
         self._given: list[Any] = []
         self._cache: tuple[Any, ...] = ()
         self.offers = self._what_it_offers()
+        self._extra: dict[str, Any] = {}
+
+    @property
+    def takes_training(self) -> bool:
+        """Whether the layer can be told to train or not."""
+        return any(hasattr(self.layer, n) for n in (*_MODES, "train", "eval")) or bool(
+            set(_MODES) & set(inspect.signature(self._forward).parameters)
+        )
+
+    def train(self, mode: bool) -> None:
+        """Let the layer train, or not: by its method, an attribute, or an argument of forward."""
+        method = getattr(self.layer, "train" if mode else "eval", None)
+        taken = [name for name in _MODES if name in inspect.signature(self._forward).parameters]
+        if callable(method):
+            method()
+        elif taken:
+            self._extra = {taken[0]: mode}
+        for name in _MODES:
+            if hasattr(self.layer, name):
+                setattr(self.layer, name, mode)
 
     def _what_it_offers(self) -> frozenset[str]:
         plain = self.translation == Translation() and self._forward.__name__ == "forward"
@@ -97,7 +120,7 @@ class Stateful:
             place.rebind(_bindable(self.translation, name, value, self.shape(name)))
         self._inputs, self._parameters = dict(inputs), dict(parameters)
         self._given = [self.translation.there(name, x) for name, x in inputs.items()]
-        returned = self._forward(*self._given)
+        returned = self._forward(*self._given, **self._extra)
         self._cache = ()
         if isinstance(returned, tuple) and returned and is_array(returned[0]):
             returned, *cache = returned

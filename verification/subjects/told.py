@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -12,23 +13,38 @@ from verification.cases.subject_spec import Told
 class Adapter:
     """All of it plain data, so that it travels in a case file.
 
-    kwargs: arguments that the subject is always built with. rename: the subject's name for an
+    kwargs: arguments that the subject is always built with. hold: arguments of the kind that are
+    held at one value. one_number: those that the subject takes as one number for all axes. axes:
+    how many axes its first input may have, where not any. rename: the subject's name for an
     argument of the kind. layout: for a tensor of the kind, the order in which the subject holds its
     axes, as in numpy.transpose: ("weight", (2, 3, 1, 0)). held: for a parameter of the kind, the
-    attributes that hold its value and its gradient. backward: the name of the method that
-    differentiates.
+    attributes that hold its value and its gradient. against: the name of the layer whose results
+    count as true. backward: the name of the method that differentiates.
     """
 
     kwargs: Told = ()
+    hold: Told = ()
+    one_number: tuple[str, ...] = ()
+    axes: tuple[int, ...] = ()
     rename: Told = ()
     layout: Told = ()
     held: Told = ()
+    against: str | None = None
     backward: str | None = None
 
     @classmethod
     def of(cls, told: Told) -> Adapter:
         """From what stands in a SubjectSpec."""
         return cls(**dict(told))
+
+    @classmethod
+    def said(cls, **said: Any) -> Adapter:
+        """From what a user gave: mappings and lists become tuples.
+
+        Raises:
+            TypeError: there is no such thing to be told.
+        """
+        return cls(**{name: _plain(value) for name, value in said.items() if value})
 
     @property
     def told(self) -> Told:
@@ -37,10 +53,7 @@ class Adapter:
         return tuple((name, value) for name, value in said.items() if value)
 
 
-def pairs(told: Any) -> Told:
-    """A mapping that a user gave, as plain data: lists become tuples."""
-    return tuple((str(name), _plain(value)) for name, value in dict(told or {}).items())
-
-
 def _plain(value: Any) -> Any:
-    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, Mapping):
+        return tuple((str(name), _plain(inner)) for name, inner in value.items())
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple, set)) else value

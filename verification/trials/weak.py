@@ -32,7 +32,9 @@ FACTOR = 4
 
 def leniently(entry: Entry) -> Entry:
     """The same subject, held to the limit of weak accuracy."""
-    law = Loosened(entry.row.law, Trait.LINEAR_IN_INPUT in entry.row.traits, _twin_of(entry.row))
+    # Where another layer is the truth, torch.nn's may be right and yet differ from it.
+    twin = None if "against" in dict(entry.spec.adapter) else _twin_of(entry.row)
+    law = Loosened(entry.row.law, Trait.LINEAR_IN_INPUT in entry.row.traits, twin)
     return replace(entry, row=replace(entry.row, law=law))
 
 
