@@ -4,6 +4,7 @@ numbers, and by other code for the same map. What it does not offer is not exerc
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -223,8 +224,9 @@ def _run(trial: Trial, other: DescribedSubject, pulled: Mapping[str, Tensor]) ->
 
 
 def _offered(trial: Trial, what: str, act: Callable[[], T]) -> T:
-    """What an act gives; where it raises, it is not offered."""
+    """What an act gives; where it raises, it is not offered. Torch's warnings refuse nothing."""
     try:
-        return act()
+        with warnings.catch_warnings(action="ignore"):
+            return act()
     except Exception as error:
         trial.unjudged(f"{what} is not offered: it raises {type(error).__name__}")
