@@ -5,19 +5,20 @@ python -m benchmarks gradcheck --json FILE
 
 import argparse
 import json
-import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks import gradcheck_detection, gradcheck_specificity, gradcheck_speed
+from benchmarks.timing import machine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this subcommand."""
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--repeats", type=int, default=5, help="timings of each checker")
+    parser.add_argument("--repeats", type=int, default=15, help="timings of each checker")
     parser.add_argument("--seeds", type=int, default=60, help="planted errors for each layer")
     parser.add_argument("--entries", type=int, default=2_000_000, help="right entries, each dtype")
 
@@ -25,19 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, print the tables, and write them as JSON where asked; a false alarm is a failure."""
     torch.set_num_threads(1)
-    figures: dict[str, Any] = {
-        "torch": torch.__version__,
-        "processor": platform.processor() or platform.machine(),
-        "speed": gradcheck_speed.measure(options.repeats) if options.repeats else [],
-        "detection": gradcheck_detection.measure(options.seeds) if options.seeds else [],
-        "specificity": gradcheck_specificity.measure(options.entries) if options.entries else [],
-    }
-    for title in ("speed", "detection", "specificity"):
+    figures: dict[str, Any] = {**machine(), "command": " ".join(sys.argv)}
+    for title, measure, count in (
+        ("speed", gradcheck_speed.measure, options.repeats),
+        ("detection", gradcheck_detection.measure, options.seeds),
+        ("specificity", gradcheck_specificity.measure, options.entries),
+    ):
+        figures[title] = measure(count) if count else []
         print(title)
         for row in figures[title]:
-            print("  " + "  ".join(_shown(value) for value in row.values()))
-    if options.json is not None:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+            print("  " + "  ".join(_shown(value) for value in row.values()), flush=True)
+        if options.json is not None:  # after each part: the whole takes a quarter of an hour
+            options.json.write_text(json.dumps(figures, indent=1) + "\n")
     return int(any(row["false_alarms"] for row in figures["specificity"]))
 
 
