@@ -150,7 +150,7 @@ def per_axis(argument: Amount, dims: int = 2) -> tuple[int, ...]:
 
 def draw_shape(draw: DrawFn, limits: Limits) -> Shape:
     """1 to 4 axes of different sizes, the first of them the batch; images are the common case. In
-    one shape of two the last axis takes all the room, so that rare numbers come up too.
+    one shape of two the last axis may take all the room, so that rare numbers come up too.
     """
     shape = [draw(choices(limits.batches))]
     room = limits.elements // max(1, shape[0])
@@ -158,7 +158,8 @@ def draw_shape(draw: DrawFn, limits: Limits) -> Shape:
         shape.append(draw(numbers(1, max(1, min(5, room)))))
         room //= shape[-1]
     if len(shape) > 1 and draw(numbers(0, 1)):
-        shape[-1] *= max(1, room)
+        # One number, which shrinks by small steps; all or nothing would not.
+        shape[-1] = draw(numbers(shape[-1], shape[-1] * max(1, room)))
     return tuple(shape)
 
 
