@@ -1,4 +1,4 @@
-"""`check`: judge one hand-written layer by the row of its kind."""
+"""`check`: judge one hand-written layer by the row of its kind, or a function by its inputs."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification.commands import Subparsers, add_selectors, could_not_run, told
+from verification.commands import Subparsers, add_selectors, could_not_run, described, told
 from verification.report.summary import Status
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ def add_parser(subparsers: Subparsers) -> None:
         "layer", metavar="MODULE:NAME", help="package.module:Name or path/to/file.py:Name"
     )
     parser.add_argument(
-        "--like", required=True, metavar="KIND", help="Conv2d, torch.optim.Adam, ..."
+        "--like", metavar="KIND", help="Conv2d, torch.optim.Adam, ...; or give --input"
     )
     told.add_options(parser)
+    described.add_options(parser)
     add_selectors(parser, "property", "device", "dtype")
     parser.add_argument(
         "--examples", type=int, default=100, metavar="N", help="per property (default: 100)"
@@ -84,6 +85,7 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
         report = check(
             options.layer,
             like=options.like,
+            **described.said(options),
             against=options.against,
             kwargs=options.kwargs,
             hold=options.hold,
