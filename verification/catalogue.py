@@ -79,7 +79,7 @@ SHIPPED: dict[str, Entry] = {
         _shipped(activations.SIGMOID),
         _shipped(containers.SEQUENTIAL),
         _shipped(losses.MSE_LOSS, _loss, frozenset()),
-        _shipped(optimizers.SGD, _optimizer, frozenset()),
+        _shipped(optimizers.SGD, _optimizer, frozenset({"step"})),
     )
 }
 """Every shipped layer by name."""

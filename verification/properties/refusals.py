@@ -15,6 +15,7 @@ from verification.references.row import Clause, Trait
 from verification.strategies.cases import ordinary, refused_uses
 from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
+from verification.subjects.optimizers import OptimizerSubject
 from verification.subjects.raw import RawLayer
 from verification.trials.refused import require_refusal, untouched
 from verification.trials.results import gradients_of
@@ -162,6 +163,56 @@ def check_bad_cotangents_are_refused(trial: Trial) -> None:
             (raw.cotangent_names[0], *mistake.says(right)),
         )
     trial.require_results(gradients_of(trial.vjp()), gradients_of(trial.truth.gradients))
+
+
+def _wrong_part(geometry: Geometry) -> SearchStrategy[dict[str, Any]]:
+    """Which parameter is spoilt, its gradient or its data, and how."""
+    names = [name for name, _ in geometry.inputs if name.startswith("w")]
+    return st.fixed_dictionaries(
+        {
+            "parameter": st.integers(0, len(names) - 1),
+            "part": st.sampled_from(["grad", "data"]),
+            "mistake": st.sampled_from(list(AMONG_OTHERS | SHAPES)),
+        }
+    )
+
+
+@property_of(
+    Family.REFUSALS,
+    needs={Clause.REFUSALS, "step"},
+    cases=ordinary(limits=SMALL, options=_wrong_part),
+    decides=Decides.CONTRACT,
+)
+def check_steps_that_do_not_fit_are_refused(trial: Trial) -> None:
+    """A step with a gradient or a parameter of another shape, dtype or device than at the start is
+    refused before anything changes; zero_grad makes every gradient zero.
+    """
+    place, part = trial.case.option("parameter"), trial.case.option("part")
+    what = trial.case.option("mistake")
+    mistake = (AMONG_OTHERS | SHAPES)[what]
+    subject = trial.subject
+    if not isinstance(subject, OptimizerSubject):
+        raise TypeError(f"{subject.name} is no optimiser: it has no steps")
+    weights, optimizer = trial.attempt("cannot be built", subject.start, trial.inputs)
+    held = list(weights.values())
+    for i, weight in enumerate(held):
+        weight.grad = trial.inputs[f"g{i}.0"].clone()
+    right = getattr(held[place], part)
+    setattr(held[place], part, mistake.spoil(right))
+    others = {f"w{i}": weight.data for i, weight in enumerate(held) if i != place}
+    with untouched(trial, lambda: others, "a refused step"):
+        require_refusal(
+            trial,
+            optimizer.step,
+            mistake.error,
+            f"step with {what} as params[{place}].{part}",
+            (f"params[{place}].{part}", *mistake.says(right)),
+        )
+    setattr(held[place], part, right)
+    trial.attempt("zero_grad raises", optimizer.zero_grad)
+    for i, weight in enumerate(held):
+        name = f"gradient of w{i}"
+        trial.require_same(name, weight.grad, torch.zeros_like(weight.data), "zero_grad was called")
 
 
 def _all_tensors(trial: Trial) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ MakeOptimizer = Callable[[Sequence[scratch_layers.Parameter], float], Any]
 class OptimizerSubject:
     """One optimiser, made anew in every forward; `rates` are the learning rates of its steps."""
 
-    offers: frozenset[str] = frozenset()
+    offers: frozenset[str] = frozenset({"step"})
 
     def __init__(self, name: str, make: MakeOptimizer, rates: Sequence[float]) -> None:
         self.name = name
@@ -29,18 +29,24 @@ class OptimizerSubject:
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """The parameters after all steps; `inputs` hold what they start from, and the gradients."""
-        weights = {
-            name: scratch_layers.Parameter(_writable(value.detach()))
-            for name, value in inputs.items()
-            if name.startswith("w")
-        }
-        optimizer = self._make(list(weights.values()), self._rates[0])
+        weights, optimizer = self.start(inputs)
         for step, rate in enumerate(self._rates):
             optimizer.lr = rate
             for name, weight in weights.items():
                 weight.grad = inputs[f"g{name.removeprefix('w')}.{step}"]
             optimizer.step()
         return {name: weight.data for name, weight in weights.items()}
+
+    def start(
+        self, inputs: Mapping[str, Tensor]
+    ) -> tuple[dict[str, scratch_layers.Parameter], Any]:
+        """The parameters by name, and the optimiser before its first step."""
+        weights = {
+            name: scratch_layers.Parameter(_writable(value.detach()))
+            for name, value in inputs.items()
+            if name.startswith("w")
+        }
+        return weights, self._make(list(weights.values()), self._rates[0])
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """An optimiser has none; its row is not differentiable, so no property asks for it."""

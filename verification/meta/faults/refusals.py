@@ -89,3 +89,27 @@ class ZeroesBeforeItLooks(ConvTranspose2d):
         for parameter, old in zip(self.parameters(), kept, strict=True):
             parameter.grad.add_(old)
         return gradient
+
+
+@fault(
+    "SGD",
+    "steps_that_do_not_fit_are_refused",
+    shown="a gradient of another shape that broadcasts, or of another dtype",
+)
+class DoesNotLookAtTheGradient(SGD):
+    """Adds whatever gradient there is, one parameter after the other."""
+
+    def step(self):
+        for factor, parameter in zip(self._factors, self.params, strict=True):
+            factor.mul_(self.momentum).add_(parameter.grad.detach(), alpha=self.lr)
+            parameter.data.sub_(factor)
+
+
+@fault("SGD", "steps_that_do_not_fit_are_refused", shown="zero_grad, with two parameters")
+class ZeroesTheFirstGradient(SGD):
+    """Returns from within the loop."""
+
+    def zero_grad(self):
+        for parameter in self.params:
+            parameter.zero_grad()
+            return
