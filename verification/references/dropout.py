@@ -1,6 +1,6 @@
 """The row of dropout, under a mask that is known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -26,8 +26,8 @@ def _dropped(arguments: Mapping[str, Any], tensors: Mapping[str, Number]) -> Num
     return x * mask if probability in (0, 1) else (1 / (1 - probability)) * (x * mask)
 
 
-def _masked(call: LayerCall, subject: Subject) -> Subject:
-    return Masked(subject, _probability(call.kwargs))
+def _masked(call: LayerCall, make: Callable[[], Subject]) -> Subject:
+    return Masked(make(), _probability(call.kwargs))
 
 
 def _twin(p: float = 0.5, training: bool = True) -> nn.Module:

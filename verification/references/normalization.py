@@ -10,17 +10,20 @@ are the same sums, associated otherwise.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gradcheck.subjects import Subject
+from verification.cases import LayerCall
 from verification.references import running_error_functions as functions
 from verification.references.laws import INPUT, Computed
 from verification.references.row import Clause, Row, Trait
 from verification.references.running_error import Number
 from verification.strategies import normalizations
+from verification.subjects.trained import EARLIER, Trained
 
 Arguments = Mapping[str, Any]
 Numbers = Mapping[str, Number]
@@ -49,21 +52,38 @@ def _per_channel(x: Number) -> list[int]:
 
 
 def batch_norm(arguments: Arguments, tensors: Numbers) -> Number:
-    """Over the batch and all axes after the channels; with given statistics where there are some.
-
-    The given statistics are constants.
+    """Over the batch and all axes after the channels; outside of training with the statistics that
+    earlier batches left.
     """
-    x = tensors[INPUT]
-    shape = _per_channel(x)
-    if "running_mean" not in tensors:
-        axes = [axis for axis in range(x.value.dim()) if axis != 1]
-        return scaled(standardised(x, axes, arguments["eps"]), tensors, shape)
-    mean, variance = (
-        tensors[name].constant().moved(lambda t: t.reshape(shape))
-        for name in ("running_mean", "running_var")
-    )
+    x, axes = tensors[INPUT], _all_but_channels(tensors[INPUT])
+    earlier = [t.constant() for name, t in tensors.items() if name.startswith(EARLIER)]
+    if not earlier:
+        return scaled(standardised(x, axes, arguments["eps"]), tensors, _per_channel(x))
+    mean, variance = running_statistics(x, earlier, arguments["momentum"])
     y = (x - mean) * functions.rsqrt(variance + arguments["eps"])
-    return scaled(y, tensors, shape)
+    return scaled(y, tensors, _per_channel(x))
+
+
+def running_statistics(
+    x: Number, batches: Sequence[Number], momentum: float | None
+) -> tuple[Number, Number]:
+    """Mean and variance after some batches, from 0 and 1 on: each counts by the momentum, or all
+    alike where it is None. The variance is the unbiased estimate here.
+    """
+    mean, variance = x.like(0.0), x.like(1.0)
+    for step, batch in enumerate(batches, 1):
+        axes, weight = _all_but_channels(batch), 1 / step if momentum is None else momentum
+        average = batch.mean(axes, keepdim=True)
+        centred = batch - average
+        degrees = batch.value.numel() // batch.shape[1] - 1
+        estimate = (centred * centred).sum(axes, keepdim=True) / degrees
+        mean = (1 - weight) * mean + weight * average
+        variance = (1 - weight) * variance + weight * estimate
+    return mean, variance
+
+
+def _all_but_channels(x: Number) -> list[int]:
+    return [axis for axis in range(x.value.dim()) if axis != 1]
 
 
 def instance_norm(arguments: Arguments, tensors: Numbers) -> Number:
@@ -136,6 +156,12 @@ def _twin(kind: type[nn.Module]) -> Callable[..., nn.Module]:
     return build
 
 
+def _with_a_past(call: LayerCall, make: Callable[[], Subject]) -> Subject:
+    """Outside of training a layer with running statistics is judged by what it was trained on."""
+    past = call.kwargs["track_running_stats"] and not call.kwargs["training"]
+    return Trained(make) if past else make()
+
+
 _SMOOTH = frozenset({Trait.DIFFERENTIABLE, Trait.RESIZABLE})
 
 
@@ -149,6 +175,7 @@ def _batch_norm(name: str, kind: type[nn.Module], dims: tuple[int, ...]) -> Row:
         clauses=frozenset(Clause) - {Clause.EMPTY_BATCH},
         twin=_twin(kind),
         departures=COTANGENT_ORDER | PARAMETER_GAPS,
+        adapter=_with_a_past,
     )
 
 

@@ -65,8 +65,8 @@ class Row:
     twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
     there is none. departures: the clauses that the twin does not keep, each with the reason;
     docs/findings.md reproduces them. adapter: what a subject of this kind is judged through, where
-    the subject alone is no function of its tensors, given the way to make one. described: nothing is known but the inputs, so
-    that the law is the subject's own run in float64.
+    the subject alone is no function of its tensors, given the way to make one. described: nothing
+    is known but the inputs, so that the law is the subject's own run in float64.
     """
 
     name: str

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 import scratch_layers
 from gradcheck.subjects import ModuleSubject, Subject
@@ -77,16 +76,16 @@ class TorchOptimizer:
 
 
 class TwinSubject(ModuleSubject):
-    """A module whose row may give its buffers (running statistics) beside its parameters.
+    """A module that can be told to train, and then keeps what it learned of the data."""
 
-    Buffers are the module's own: they are copied, as load_state_dict does it, and constant.
-    """
+    def train(self, mode: bool) -> None:
+        """Let the module train, or not."""
+        self.layer.train(mode)
 
-    def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
-        own = {name: buffer.clone() for name, buffer in self.layer.named_buffers()}
-        given = {n: t.detach().contiguous() if n in own else t for n, t in parameters.items()}
-        result: object = functional_call(self.layer, own | given, tuple(inputs))
-        return result
+    def observe(self, x: Tensor) -> None:
+        """A forward that changes the module's buffers, which those of the subject leave alone."""
+        with torch.no_grad():
+            self.layer(x)
 
 
 def _module(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:

@@ -38,7 +38,8 @@ def _affine(shape: Shape, weight: bool, bias: bool) -> NamedShapes:
 
 @st.composite
 def batch_norms(draw: DrawFn, limits: Limits, name: str, dims: tuple[int, ...]) -> Geometry:
-    """A batch norm over as many axes as one of `dims` says, learning or with statistics given.
+    """A batch norm over as many axes as one of `dims` says; outside of training one or two earlier
+    batches stand beside the input.
 
     In training there are at least two numbers for each channel: the variance of one is refused.
     """
@@ -56,17 +57,18 @@ def batch_norms(draw: DrawFn, limits: Limits, name: str, dims: tuple[int, ...]) 
             "training": (True, False),
         },
     )
-    given = arguments["track_running_stats"] and not arguments["training"]
-    if not given and batch * math.prod(axes) < 2:
+    earlier = 0
+    if arguments["track_running_stats"] and not arguments["training"]:
+        earlier = draw(choices((1, 2)))
+    elif batch * math.prod(axes) < 2:
         axes = (*axes[:-1], 2) if axes else (2,)
-    parameters = _affine((channels,), arguments["affine"], arguments["affine"])
-    if given:
-        parameters += (("running_mean", (channels,)), ("running_var", (channels,)))
     return Geometry(
         LayerCall.of(name, num_features=channels, **arguments),
-        (("input", (batch, channels, *axes)),),
-        parameters,
-        domains=(("running_var", "positive"),),
+        (
+            ("input", (batch, channels, *axes)),
+            *((f"earlier.{i}", (batch + 1, channels, *axes)) for i in range(earlier)),
+        ),
+        _affine((channels,), arguments["affine"], arguments["affine"]),
     )
 
 

@@ -84,4 +84,4 @@ def adapted(row: Row, build: Build) -> Build:
     adapter = row.adapter
     if adapter is None:
         return build
-    return lambda call, dtype, device: adapter(call, build(call, dtype, device))
+    return lambda call, dtype, device: adapter(call, lambda: build(call, dtype, device))

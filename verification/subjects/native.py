@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from gradcheck.subjects import ModuleSubject
@@ -30,6 +31,11 @@ class Native:
     def train(self, mode: bool) -> None:
         """Let the module train, or not."""
         self._module.train(mode)
+
+    def observe(self, x: Tensor) -> None:
+        """A forward that changes the module's buffers, which those of the subject leave alone."""
+        with torch.no_grad():
+            self._module(self._translation.turned("input", x))
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """The shape in which the module holds a parameter; None where it has none of that name."""
