@@ -22,7 +22,7 @@ from gradcheck.errors import (
     error_at_base,
     estimated_error,
 )
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
+from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, as_double, flatten
 from gradcheck.jacobians import jacobian_along, step_sizes
 from gradcheck.lines import Lines, random_lines
 from gradcheck.progress import Progress
@@ -269,9 +269,7 @@ class Point:
         )
 
     def _gradient(self, name: str) -> Tensor:
-        return torch.stack(
-            [g[name].detach().flatten().to("cpu", torch.float64) for g in self.gradients]
-        )
+        return torch.stack([as_double(g[name].detach()).flatten() for g in self.gradients])
 
     def _error_bound(self, evaluator: Evaluator, name: str) -> ErrorBound:
         analysis = self.question.evaluation_error

@@ -29,11 +29,17 @@ def judged_outputs(outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: output for name, output in outputs.items() if output.is_floating_point()}
 
 
+def as_double(tensor: Tensor) -> Tensor:
+    """Float64 on the CPU; the tensor itself where it is that already."""
+    plain = tensor.dtype == torch.float64 and tensor.is_cpu
+    return tensor if plain else tensor.to("cpu", torch.float64)
+
+
 def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
     """All floating outputs, float64 on the CPU: [M], or [rows, M] from stacked ones."""
     shape = (-1,) if rows is None else (rows, -1)
     parts = [
-        output.to("cpu", torch.float64).reshape(shape)
+        as_double(output).reshape(shape)
         for output in judged_outputs(outputs).values()
         if output.numel()
     ]

@@ -74,7 +74,8 @@ class Joined:
         return self._subject
 
     def _together(self, parts: Tensors) -> Tensor:
-        return torch.cat([part.flatten().to(self._dtype) for part in parts.values()])
+        together = torch.cat([part.flatten() for part in parts.values()])
+        return together if together.dtype == self._dtype else together.to(self._dtype)
 
     def _apart(self, vector: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         moved = self._split(vector)
@@ -89,9 +90,10 @@ class Joined:
         return {name: self._part(name, part) for name, part in parts}
 
     def _part(self, name: str, part: Tensor) -> Tensor:
-        like = self._tensors[name]
-        own = like.dtype if part.dtype == self._dtype else part.dtype
-        return (part * self._scales[name]).reshape(like.shape).to(own)
+        like, scale = self._tensors[name], self._scales[name]
+        part = (part if scale == 1 else part * scale).reshape(like.shape)
+        its_own = part.dtype == like.dtype or part.dtype != self._dtype
+        return part if its_own else part.to(like.dtype)
 
 
 def joined(

@@ -100,9 +100,9 @@ def miss_probability(bits: int, count: int) -> float:
 
 def signed_integers(shape: tuple[int, ...], bits: int, generator: torch.Generator) -> Tensor:
     """Independent integers, uniform on +-{2^(bits-1) + 1, ..., 2^bits}, as float64."""
-    magnitude = torch.randint(2 ** (bits - 1) + 1, 2**bits + 1, shape, generator=generator)
-    sign = 2 * torch.randint(0, 2, shape, generator=generator) - 1
-    return (magnitude * sign).to(torch.float64)
+    half = 2 ** (bits - 1)
+    drawn = torch.randint(-half, half, shape, generator=generator)  # -half ... -1, 0 ... half - 1
+    return torch.where(drawn < 0, drawn - half, drawn + half + 1).to(torch.float64)
 
 
 def bits_and_count(dtype: torch.dtype) -> tuple[int, int]:
