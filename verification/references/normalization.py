@@ -158,7 +158,8 @@ def _twin(kind: type[nn.Module]) -> Callable[..., nn.Module]:
 
 def _with_a_past(call: LayerCall, make: Callable[[], Subject]) -> Subject:
     """Outside of training a layer with running statistics is judged by what it was trained on."""
-    past = call.kwargs["track_running_stats"] and not call.kwargs["training"]
+    arguments = call.kwargs
+    past = arguments.get("track_running_stats", True) and not arguments.get("training", True)
     return Trained(make) if past else make()
 
 
