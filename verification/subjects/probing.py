@@ -80,7 +80,11 @@ def probe(
     held = held_by_constants(dict(told.kwargs), kind.parameters, dict(told.rename))
     held = dict(common.fixed) | held | dict(told.hold)
     candidates = list(drivers(loaded, row, kind.tensors, told))
-    single = (*common.one_number, *told.one_number, *candidates[0].matching.single)
+    single = (
+        *common.one_number,
+        *told.one_number,
+        *kind.tuples_among(candidates[0].matching.single),
+    )
     found = replace(
         common,
         digest=digest_of(loaded),
@@ -155,7 +159,8 @@ def _asked_for(candidates: Sequence[Driver], found: Probed, kind: Kind) -> tuple
     call = candidates[0].matching
     if not isinstance(call, Call) or call.options is None:
         return ()
-    plainest = replace(found, fixed=tuple((kind.defaults | dict(found.fixed)).items()))
+    defaults = {n: d for n, d in kind.defaults.items() if d is not None or n not in kind.given}
+    plainest = replace(found, fixed=tuple((defaults | dict(found.fixed)).items()))
     trial = trial_of(kind.telling(plainest)[0], kind.plain(plainest))
     for driver in candidates:
         try:

@@ -74,6 +74,14 @@ class Kind:
         """The arguments of the kind's constructor."""
         return self.row.signature.parameters
 
+    def tuples_among(self, arguments: Sequence[str]) -> list[str]:
+        """Those that may be a tuple."""
+        return [
+            name
+            for name in arguments
+            if any(isinstance(value, tuple) for value in self.values.get(name, []))
+        ]
+
     @property
     def defaults(self) -> dict[str, Any]:
         """What they are where nobody says otherwise; a layer trains unless it is told."""

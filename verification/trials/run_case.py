@@ -23,16 +23,19 @@ def run_case(case: Case) -> Outcome:
     """
     entry = catalogue.find(case.subject.name)
     strictly = _judged(case, entry)
-    if not _may_be_weak(entry, strictly):
+    if not isinstance(strictly, Discrepancy) or not _may_be_weak(entry, strictly):
         return strictly
     again = _judged(case, leniently(entry))
-    return Weak(str(strictly), again.counts) if isinstance(again, Passed) else again
+    if isinstance(again, Passed):
+        return Weak(str(strictly), again.counts)
+    # Wrong by any standard: then the strict bound says it more plainly.
+    alike = isinstance(again, Discrepancy) and again.cause == strictly.cause
+    return strictly if alike else again
 
 
-def _may_be_weak(entry: Entry, outcome: Outcome) -> bool:
+def _may_be_weak(entry: Entry, outcome: Discrepancy) -> bool:
     """Whether a foreign layer missed a bound; one without a truth has estimated bounds already."""
-    judged = entry.foreign and not entry.row.described
-    return judged and isinstance(outcome, Discrepancy) and outcome.finding.bound is not None
+    return entry.foreign and not entry.row.described and outcome.finding.bound is not None
 
 
 def _judged(case: Case, entry: Entry) -> Outcome:
