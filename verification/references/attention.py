@@ -21,9 +21,11 @@ from verification.strategies import attention
 
 
 class ScaledDotProductAttention(nn.Module):
-    """torch's function as a module."""
+    """torch's function as a module. `mask` says what the fourth input is called, if there is one;
+    a layer that takes none does not take that argument.
+    """
 
-    def __init__(self, is_causal: bool = False, scale: float | None = None) -> None:
+    def __init__(self, is_causal: bool = False, scale: float | None = None, mask: str = "") -> None:
         super().__init__()
         self.is_causal = is_causal
         self.scale = scale

@@ -154,6 +154,10 @@ def _starts(
     )
 
 
+# In what follows `started` says that the first states are given too; a layer that takes none does
+# not take that argument.
+
+
 class RNN(nn.RNN):
     """torch's layer, which says its arguments and names its outputs."""
 
@@ -166,6 +170,7 @@ class RNN(nn.RNN):
         bias: bool = True,
         batch_first: bool = False,
         bidirectional: bool = False,
+        started: bool = False,
     ) -> None:
         super().__init__(
             input_size,
@@ -194,6 +199,7 @@ class GRU(nn.GRU):
         bias: bool = True,
         batch_first: bool = False,
         bidirectional: bool = False,
+        started: bool = False,
     ) -> None:
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, bidirectional=bidirectional
@@ -216,6 +222,7 @@ class LSTM(nn.LSTM):
         bias: bool = True,
         batch_first: bool = False,
         bidirectional: bool = False,
+        started: bool = False,
     ) -> None:
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, bidirectional=bidirectional

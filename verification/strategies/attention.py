@@ -23,28 +23,25 @@ ADDED = "attn_bias"
 
 @st.composite
 def attentions(draw: DrawFn, limits: Limits) -> Geometry:
-    """ScaledDotProductAttention: with heads or without, a causal mask, a mask of truth values for
-    each sample, numbers that are added, or none; keys and values have features of their own number.
+    """ScaledDotProductAttention: with heads or without, a causal mask, or a fourth input that
+    `mask` names; keys and values have features of their own number.
     """
     batch = draw(choices(limits.batches))
     heads = draw(choices(((), (1,), (2,), (3,))))
     queries, keys = draw(numbers(1, 5)), draw(numbers(1, 5))
     features, values = draw(numbers(1, 4)), draw(numbers(1, 3))
     causal = draw(limits.choose("is_causal", choices((False, True))))
-    layer = LayerCall.of(
-        "ScaledDotProductAttention",
-        is_causal=causal,
-        scale=draw(limits.choose("scale", choices(SCALES))),
-    )
     inputs = [
         ("query", (batch, *heads, queries, features)),
         ("key", (batch, *heads, keys, features)),
         ("value", (batch, *heads, keys, values)),
     ]
-    mask = "" if causal else draw(choices(("", TRUTHS, ADDED)))
+    scale = draw(limits.choose("scale", choices(SCALES)))
+    mask = draw(limits.choose("mask", choices(("",) if causal else ("", TRUTHS, ADDED))))
     if mask:
         shared = draw(choices((False, True))) if heads else False
         ahead = (1,) if shared else heads
         inputs.append((mask, (batch, *ahead, queries, keys)))
+    layer = LayerCall.of("ScaledDotProductAttention", is_causal=causal, scale=scale, mask=mask)
     domains = ((TRUTHS, "mask"), ("query", SMALL), ("key", SMALL), (ADDED, SMALL))
     return Geometry(layer, tuple(inputs), domains=domains)

@@ -30,7 +30,9 @@ def suffixes(layers: int, bidirectional: bool) -> list[str]:
 
 @st.composite
 def recurrent_nets(draw: DrawFn, limits: Limits, name: str) -> Geometry:
-    """RNN, GRU or LSTM: each size of its own, with the states that it starts from or without."""
+    """RNN, GRU or LSTM: each size of its own; `started` says whether the states that it starts from
+    are given too.
+    """
     batch, steps = draw(choices(limits.batches)), draw(numbers(1, 3))
     features, hidden = draw(numbers(1, 3)), draw(numbers(1, 2))
     layers = draw(limits.choose("num_layers", choices((1, 1, 2))))
@@ -45,12 +47,18 @@ def recurrent_nets(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     }
     if name == "RNN":
         arguments["nonlinearity"] = draw(limits.choose("nonlinearity", choices(("tanh", "relu"))))
+    started = draw(limits.choose("started", choices(SWITCH)))
     layer = LayerCall.of(
-        name, **arguments, bias=bias, batch_first=batch_first, bidirectional=bidirectional
+        name,
+        **arguments,
+        bias=bias,
+        batch_first=batch_first,
+        bidirectional=bidirectional,
+        started=started,
     )
     inputs = [("input", (batch, steps, features) if batch_first else (steps, batch, features))]
     ends = suffixes(layers, bidirectional)
-    if draw(choices(SWITCH)):
+    if started:
         inputs += [(f"{state}_0", (len(ends), batch, hidden)) for state in STATES[name]]
     parameters: list[NamedShapes] = []
     for end in ends:
