@@ -18,11 +18,11 @@ import torch
 from verification.cases import Case
 from verification.report.gate import Gate
 from verification.report.summary import Cell, Result, Summary
-from verification.running.campaign import Run, Tally, hunt
+from verification.running.campaign import Tally, hunt
 from verification.running.journal import Journal
 from verification.running.selection import Selection, Target
 from verification.trials.outcome import Outcome
-from verification.trials.run_case import run_case
+from verification.trials.run_case import Run, run_case
 
 MOST = 0.05
 """The share of a run that all of it may take."""

@@ -16,10 +16,10 @@ from verification.trials.discrepancy import discrepancies
 
 if TYPE_CHECKING:
     from verification.report.summary import Failure
-    from verification.running.campaign import Run
     from verification.running.journal import Journal
     from verification.running.selection import Target
     from verification.trials.discrepancy import Discrepancy
+    from verification.trials.run_case import Run
 
 TALLY = pytest.StashKey[Any]()
 """An item's running.campaign.Tally."""

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 import torch
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.cases import Role
 from verification.properties.registry import Decides, Family, property_of
 from verification.references.row import Clause, Trait
 from verification.strategies.cases import CaseStrategy, ordinary
+from verification.strategies.drawing import SearchStrategy, st
 from verification.strategies.geometry import Limits
 from verification.subjects.entry import TRUTH
 from verification.trials.results import Part

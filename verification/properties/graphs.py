@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import Tensor
 
 from verification.cases import Call, Case, Role
@@ -18,6 +16,7 @@ from verification.properties.derivatives import function
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import CaseStrategy, ordinary, tensor_specs
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
 from verification.strategies.tensors import DISTINCT
 from verification.subjects.described import DescribedSubject

@@ -1,14 +1,13 @@
 """Protocol: what holds over a sequence of calls on one instance, judged against a model of it."""
 
 import torch
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from verification.properties.registry import Decides, Family, property_of
 from verification.references.enclosure import Enclosure
 from verification.references.row import Clause, Trait
 from verification.strategies.calls import BACKWARD, FORWARD, SET_PARAMETERS, ZERO_GRAD, sequences
 from verification.strategies.cases import ordinary
+from verification.strategies.drawing import SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
 from verification.strategies.tensors import DISTINCT
 from verification.subjects.entry import TRUTH

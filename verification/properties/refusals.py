@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.properties.registry import Decides, Family, property_of
 from verification.references.laws import OUTPUT
 from verification.references.row import Clause, Trait
 from verification.strategies.cases import ordinary, refused_uses
+from verification.strategies.drawing import SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 from verification.subjects.optimizers import OptimizerSubject

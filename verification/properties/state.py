@@ -10,8 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.cases import LayerCall
@@ -20,6 +18,7 @@ from verification.references import torch_nn
 from verification.references.laws import INPUT, OUTPUT
 from verification.references.row import Clause
 from verification.strategies.cases import dense, ordinary
+from verification.strategies.drawing import SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import TRUTH
 from verification.subjects.raw import RawLayer

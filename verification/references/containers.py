@@ -1,7 +1,5 @@
 """The row of Sequential: a chain of layers is as right as its links allow."""
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 from torch import nn
 
 from verification.cases import LayerCall
@@ -11,6 +9,7 @@ from verification.references.laws import Chain, Law
 from verification.references.row import Clause, Refusal, Row, Trait
 from verification.references.upsampling import NEAREST_UPSAMPLING, UPSAMPLING
 from verification.strategies import containers, refusals
+from verification.strategies.drawing import SearchStrategy, st
 
 
 def law_of(call: LayerCall) -> Law:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
 from verification.references.laws import Multilinear, Tensors
 from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
+from verification.strategies.drawing import SearchStrategy
 from verification.strategies.geometry import per_axis
 
 CORRELATE = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
 from verification.cases import LayerCall
@@ -17,6 +16,7 @@ from verification.references.row import Clause, Refusal, Row, Trait
 from verification.references.running_error import Number
 from verification.strategies import geometry, refusals
 from verification.strategies import losses as strategies
+from verification.strategies.drawing import SearchStrategy
 
 TARGET = "target"
 """The name of a loss's second input, as torch names it."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 from verification.cases import LayerCall
@@ -19,6 +18,7 @@ from verification.references.row import Clause, Refusal, Row
 from verification.references.running_error import Number
 from verification.references.running_error_functions import maximum, sqrt
 from verification.strategies import refusals
+from verification.strategies.drawing import SearchStrategy
 from verification.strategies.optimizers import (
     MOMENTA,
     DrawArguments,

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from hypothesis.strategies import SearchStrategy
-
 import scratch_layers
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
 from verification.references.laws import Law
+from verification.strategies.drawing import SearchStrategy
 from verification.strategies.geometry import Geometry, Limits
 
 __all__ = ["Clause", "Refusal", "Row", "Trait"]

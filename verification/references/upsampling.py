@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from hypothesis.strategies import SearchStrategy
 from torch import Tensor, nn
 
 from verification.references.convolution import (
@@ -22,6 +21,7 @@ from verification.references.convolution import (
 from verification.references.laws import INPUT, Multilinear, Tensors
 from verification.references.row import Clause, Refusal, Row, Trait
 from verification.strategies import images, refusals
+from verification.strategies.drawing import SearchStrategy
 
 
 def source_index(size: int, scale: float) -> Tensor:

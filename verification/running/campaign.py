@@ -26,10 +26,7 @@ from verification.strategies.reach import cells
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.outcome import WEAK, Died, NotExercised, Outcome, Passed, Weak
-from verification.trials.run_case import run_case
-
-Run = Callable[[Case], Outcome]
-"""How a case is run: `run_case`, or something that calls it elsewhere or keeps a journal."""
+from verification.trials.run_case import Run, run_case
 
 MOST_DEATHS = 3
 """So many deaths of its child process end a campaign: each costs the start of a new one."""

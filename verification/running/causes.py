@@ -14,11 +14,12 @@ import hypothesis
 
 from verification.cases import Case
 from verification.properties.registry import Property
-from verification.running.campaign import Run, drawn
+from verification.running.campaign import drawn
 from verification.strategies.reach import cells
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Passed, Weak
+from verification.trials.run_case import Run
 
 ENOUGH = 3
 """So many cases must have failed before what they share is said: one shares all with itself."""

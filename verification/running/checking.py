@@ -23,7 +23,7 @@ from verification.references.clauses import Clause
 from verification.report.failure import failure_of, save_case
 from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary
 from verification.report.verdict import Report
-from verification.running.campaign import Run, Tally, hunt
+from verification.running.campaign import Tally, hunt
 from verification.running.causes import survey
 from verification.running.functions import Function, Said
 from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
@@ -36,7 +36,7 @@ from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter
 from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.guards import globals_restored
-from verification.trials.run_case import run_case
+from verification.trials.run_case import Run, run_case
 
 Progress = Callable[[Cell, int], None]
 

@@ -12,7 +12,6 @@ from verification import catalogue
 from verification.cases import Case
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
-from verification.running.campaign import Run
 from verification.running.selection import absent
 from verification.running.supervisor import ChildError, Supervisor
 from verification.strategies.tensors import LAYOUTS
@@ -21,7 +20,7 @@ from verification.subjects.loading import SubjectError
 from verification.subjects.resolve import foreign, known
 from verification.trials.materialise import FAMILIES
 from verification.trials.outcome import Died, NotExercised, Outcome
-from verification.trials.run_case import run_case
+from verification.trials.run_case import Run, run_case
 
 
 class Replayed(NamedTuple):

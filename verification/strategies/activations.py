@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import Geometry, Limits, choices, draw_shape, numbers
 
 Options = Mapping[str, tuple[Any, ...]]

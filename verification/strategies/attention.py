@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import Geometry, Limits, choices, numbers
 
 SCALES = (None, 1.0, 0.3)

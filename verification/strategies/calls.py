@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import Call, Case, Role, TensorSpec
 from verification.references.row import Trait
 from verification.strategies.cases import (
@@ -21,8 +18,9 @@ from verification.strategies.cases import (
     ordinary,
     possible_layout,
 )
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import Limits, numbers
-from verification.strategies.tensors import LAYOUTS, SEEDS
+from verification.strategies.tensors import LAYOUTS, seeds
 from verification.subjects.entry import Entry
 
 FORWARD, BACKWARD, ZERO_GRAD, SET_PARAMETERS = "forward", "backward", "zero_grad", "set_parameters"
@@ -34,8 +32,6 @@ SEQUENCE = Limits(elements=150)
 """Smaller than a single call's: each step of a sequence is judged."""
 
 NUMBERS, SHAPES = "other numbers", "other shapes"
-
-_GROWTHS = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 Draws = Callable[[Case, Entry], SearchStrategy[Call]]
 
@@ -76,7 +72,7 @@ def _forward(draw: DrawFn, case: Case, entry: Entry, inputs: str | None = None) 
     if inputs == "the case's":
         return Call(FORWARD)
     resize = draw(_resizing(entry)) if inputs == SHAPES else tuple
-    seed, layout = draw(SEEDS), draw(st.sampled_from(claimed_layouts(entry, LAYOUTS)))
+    seed, layout = draw(seeds()), draw(st.sampled_from(claimed_layouts(entry, LAYOUTS)))
     specs = (
         replace(
             _reseeded(spec, seed),
@@ -92,7 +88,11 @@ def _forward(draw: DrawFn, case: Case, entry: Entry, inputs: str | None = None) 
 def _resizing(draw: DrawFn, entry: Entry) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
     """Another batch size and a larger picture, as far as the row's traits allow."""
     batch = draw(st.sampled_from(ANY_SIZE.batches)) if Trait.BATCHED in entry.have else None
-    growth = draw(_GROWTHS) if Trait.RESIZABLE in entry.have else ()
+    growth = (
+        draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+        if Trait.RESIZABLE in entry.have
+        else ()
+    )
 
     def resize(shape: tuple[int, ...]) -> tuple[int, ...]:
         sizes = list(shape)
@@ -128,7 +128,7 @@ _DRAWS: dict[str, Draws] = {
 
 
 def _reseeding(kind: str, specs: tuple[TensorSpec, ...]) -> SearchStrategy[Call]:
-    return SEEDS.map(lambda seed: Call(kind, tuple(_reseeded(spec, seed) for spec in specs)))
+    return seeds().map(lambda seed: Call(kind, tuple(_reseeded(spec, seed) for spec in specs)))
 
 
 def _reseeded(spec: TensorSpec, seed: int) -> TensorSpec:

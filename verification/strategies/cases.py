@@ -7,12 +7,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Protocol
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import REAL, Case, Role, TensorSpec, Values
 from verification.references.row import Clause, Trait
 from verification.strategies.domains import parse
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry, Limits, Shape
 from verification.strategies.tensors import (
     ANY_NUMBERS,
@@ -21,11 +19,11 @@ from verification.strategies.tensors import (
     IN_ORDER,
     LAYOUTS,
     REPEATING,
-    SEEDS,
     SPECIAL,
     WITHIN_ONE,
     each_of,
     families,
+    seeds,
 )
 from verification.subjects.entry import Entry
 
@@ -121,7 +119,7 @@ def tensor_specs(
             for (_, role, _), layout in zip(wanted, places, strict=True)
         )
     # One seed serves all: each tensor's name is mixed into its own numbers.
-    seed = draw(SEEDS)
+    seed = draw(seeds())
     domains = dict(geometry.domains)
     return tuple(
         _tensor_spec(name, role, shape, Values(family, seed), layout, domains.get(name, REAL))

@@ -10,11 +10,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import (
     Amount,
     Geometry,

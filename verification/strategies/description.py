@@ -18,12 +18,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import REAL, LayerCall
 from verification.strategies import domains
 from verification.strategies.domains import DomainError
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.extents import DescriptionError, Expression, expression
 from verification.strategies.geometry import Geometry, Limits, Shape, choices
 
@@ -217,7 +215,7 @@ class Description:
         @st.composite
         def geometry(draw: DrawFn) -> Geometry:
             settings = {n: draw(limits.choose(n, choices(v))) for n, v in self.settings.items()}
-            runs: Runs = {run: draw(_AXES if run[0] in "*." else _THERE) for run in self.runs}
+            runs: Runs = {run: draw(_runs(run)) for run in self.runs}
             sizes = settings | draw(_sizes(self.names, usual))
             self._make_fit(sizes, runs, limits.elements)
             if not self._holds(sizes, runs):
@@ -335,8 +333,9 @@ def _count(each: Described, sizes: Mapping[str, Any], runs: Runs) -> int:
     return count
 
 
-_AXES: SearchStrategy[Shape | bool] = st.lists(choices((2, 1, 3)), max_size=2).map(tuple)
-_THERE: SearchStrategy[Shape | bool] = st.booleans()
+def _runs(run: str) -> SearchStrategy[Shape | bool]:
+    """The axes that a run stands for, or whether an axis that may be left out is there."""
+    return st.lists(choices((2, 1, 3)), max_size=2).map(tuple) if run[0] in "*." else st.booleans()
 
 
 @st.composite

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import Geometry, Limits, choices, draw_shape
 
 PROBABILITIES = (0.5, 0.25, 0.75, 0.3, 0.0, 1.0)

@@ -13,11 +13,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 
 Shape = tuple[int, ...]
 NamedShapes = tuple[tuple[str, Shape], ...]

@@ -11,11 +11,9 @@ import math
 import struct
 from dataclasses import dataclass, replace
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import (
     Amount,
     Geometry,
@@ -35,8 +33,6 @@ Padding = Amount | str
 
 Scale = float | tuple[float, ...]
 """One scale factor, or one for each axis."""
-
-BOOLEANS = st.booleans()
 
 
 @dataclass(frozen=True)
@@ -123,7 +119,7 @@ def convolutions(draw: DrawFn, limits: Limits, dims: int = 2) -> Geometry:
     channels = _draw_channels(
         draw, limits, limits.elements // (max(1, batch) * math.prod(smallest))
     )
-    bias = draw(limits.choose("bias", BOOLEANS))
+    bias = draw(limits.choose("bias", st.booleans()))
     image = draw_image(draw, limits, batch, channels.inputs, smallest, window.strides)
     layer = LayerCall.of(
         f"Conv{dims}d", **channels.arguments, **window.arguments, padding=padding, bias=bias
@@ -171,7 +167,7 @@ def transposed_convolutions(draw: DrawFn, limits: Limits, dims: int = 2) -> Geom
     batch = draw(choices(limits.batches))
     area = math.prod(max(*axis) for axis in zip(smallest, window.extents, strict=True))
     channels = _draw_channels(draw, limits, limits.elements // (max(1, batch) * area))
-    bias = draw(limits.choose("bias", BOOLEANS))
+    bias = draw(limits.choose("bias", st.booleans()))
     image = draw_image(draw, limits, batch, channels.inputs, smallest, (1,) * dims)
     layer = LayerCall.of(
         f"ConvTranspose{dims}d",
@@ -195,10 +191,14 @@ DELICATE_SCALES = (
 """Scale factors of which i / s comes close to an integer for some i."""
 
 
-SCALES = st.one_of(
-    st.sampled_from(CLEAR_SCALES), st.sampled_from(DELICATE_SCALES), st.floats(0.25, 4, width=32)
-)
-"""A scale factor: clear, delicate, or any number from 0.25 to 4."""
+@functools.cache
+def scales() -> SearchStrategy[float]:
+    """A scale factor: clear, delicate, or any number from 0.25 to 4."""
+    return st.one_of(
+        st.sampled_from(CLEAR_SCALES),
+        st.sampled_from(DELICATE_SCALES),
+        st.floats(0.25, 4, width=32),
+    )
 
 
 def scale_per_axis(argument: Scale, dims: int = 2) -> tuple[float, ...]:
@@ -235,8 +235,8 @@ def draw_enlarged(draw: DrawFn, limits: Limits, area: int, dims: int = 2) -> tup
     """
     scale: Scale | None = limits.held("scale_factor")
     if scale is None:
-        several = dims > 1 and draw(BOOLEANS)
-        scale = tuple(draw(SCALES) for _ in range(dims)) if several else draw(SCALES)
+        several = dims > 1 and draw(st.booleans())
+        scale = tuple(draw(scales()) for _ in range(dims)) if several else draw(scales())
     # Four times 16, on both axes, is 128.
     long = 16 if Clause.LARGE_NEAREST in limits.waived else 100
     sizes = []
@@ -244,7 +244,7 @@ def draw_enlarged(draw: DrawFn, limits: Limits, area: int, dims: int = 2) -> tup
         longest = long if draw(numbers(0, 7)) == 7 else 7
         smallest = max(1, math.ceil(1 / factor))
         close = close_calls(factor, min(long, area)) if factor in DELICATE_SCALES else ()
-        if len(close) > 0 and draw(BOOLEANS):
+        if len(close) > 0 and draw(st.booleans()):
             size = draw(choices(close))
         else:
             size = draw(numbers(smallest, max(smallest, min(longest, area))))
@@ -281,7 +281,7 @@ def upsamplings(draw: DrawFn, limits: Limits) -> Geometry:
     needed = enough_padding(large, window, given)
     if padding != "same" and needed != given:
         padding = needed
-    bias = draw(limits.choose("bias", BOOLEANS))
+    bias = draw(limits.choose("bias", st.booleans()))
     layer = LayerCall.of(
         "Upsampling",
         **channels.arguments,

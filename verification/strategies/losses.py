@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
 from verification.strategies.activations import Options, draw_arguments
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import Geometry, Limits, choices, draw_shape, numbers
 
 REDUCTIONS = ("mean", "sum", "none")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
 from verification.strategies.activations import draw_arguments
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import (
     Geometry,
     Limits,

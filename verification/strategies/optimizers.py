@@ -9,12 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
 from verification.strategies.activations import draw_arguments
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import Geometry, Limits, choices, draw_shape, numbers
 
 RATES = (1.0, 0.5, 0.25, 2.0, 0.1, 0.01, 0.0)

@@ -9,11 +9,9 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import (
     Amount,
     Geometry,
@@ -49,14 +47,14 @@ def _smallest(window: Window, padding: Amount) -> Shape:
     return tuple(max(1, e - 2 * p, d if p else 1) for e, p, d in axes)
 
 
-_STRIDE = choices((1,) * 7 + (None,))
+_STRIDES = (1,) * 7 + (None,)
 """One stride in eight is None, which stands for the kernel's size."""
 
 
 def _draw_pooled(draw: DrawFn, limits: Limits, dims: int) -> tuple[dict[str, Any], Shape]:
     """The arguments that both kinds of pooling share, and the shape of the image."""
     window = draw_window(draw, reach_of(limits, dims), limits=limits, dims=dims)
-    if draw(limits.choose("stride", _STRIDE)) is None:
+    if draw(limits.choose("stride", choices(_STRIDES))) is None:
         window = replace(window, stride=None)
     padding = draw(limits.choose("padding", _half_paddings(per_axis(window.kernel, dims))))
     ceil_mode = draw(limits.choose("ceil_mode", choices((False, True))))

@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import (
     Geometry,
     Limits,

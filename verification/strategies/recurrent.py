@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import Geometry, Limits, NamedShapes, choices, numbers
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}

@@ -11,11 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
-
 from verification.cases import LayerCall
 from verification.references.row import Refusal
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry, Limits, NamedShapes, Shape, per_axis
 from verification.strategies.images import enlarged_size, transposed_size
 from verification.strategies.windows import Window

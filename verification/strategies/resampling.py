@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn
-
 from verification.cases import LayerCall
+from verification.strategies.drawing import DrawFn, st
 from verification.strategies.geometry import Geometry, Limits, choices, numbers, per_axis_amounts
 from verification.strategies.images import draw_enlarged
 from verification.strategies.windows import draw_image

@@ -7,8 +7,7 @@ collapses at some 800 elements and cannot be satisfied above 1,000.
 
 import functools
 
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from verification.strategies.drawing import SearchStrategy, st
 
 INTEGERS = ("integers", "units", "full", "one_hot", "sparse_integers")
 """Families on which a sum of products can be exact. "full" fills the significand: one tensor of a
@@ -62,7 +61,10 @@ IN_ORDER = ("contiguous", "strided", "offset", "expanded", "broadcast")
 DISTINCT = tuple(layout for layout in LAYOUTS if layout not in REPEATING)
 """Layouts in which every element has a place of its own, so that it can be changed in place."""
 
-SEEDS = st.integers(0, 2**16 - 1)
+
+def seeds() -> SearchStrategy[int]:
+    """What the elements of a tensor follow from."""
+    return st.integers(0, 2**16 - 1)
 
 
 @functools.cache

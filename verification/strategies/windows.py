@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hypothesis.strategies import DrawFn
-
+from verification.strategies.drawing import DrawFn
 from verification.strategies.geometry import (
     Amount,
     Limits,

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hypothesis.strategies import SearchStrategy
-
 from verification.cases import LayerCall
 from verification.references.enclosure import Precision
 from verification.references.laws import Enclosures, Law
 from verification.references.row import Row
+from verification.strategies.drawing import SearchStrategy
 from verification.strategies.geometry import Geometry, Limits
 from verification.subjects.loading import Source
 

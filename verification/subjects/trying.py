@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import hypothesis
 import torch
-from hypothesis import HealthCheck, Phase, given
 
 from gradcheck.subjects import Subject
 from verification.cases import Case, LayerCall, Role
@@ -118,6 +116,9 @@ class Kind:
 
 def sample(row: Row, count: int) -> list[Case]:
     """The first cases of ordinary numbers that Hypothesis draws, the same every time."""
+    import hypothesis
+    from hypothesis import HealthCheck, Phase, given
+
     entry = Entry("a subject", row, _never, waivers=dict.fromkeys(Clause, "only being right"))
     strategy = ordinary(integers=False, layouts=("contiguous",), limits=SMALL, empty_batch=False)
     drawn: list[Case] = []

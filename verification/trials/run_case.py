@@ -2,6 +2,8 @@
 no other.
 """
 
+from collections.abc import Callable
+
 from verification import catalogue
 from verification.cases import Case
 from verification.properties import PROPERTIES
@@ -11,6 +13,9 @@ from verification.trials.materialise import Placed
 from verification.trials.outcome import NotExercised, Outcome, Passed, Unjudged, Weak
 from verification.trials.trial import Trial
 from verification.trials.weak import leniently
+
+Run = Callable[[Case], Outcome]
+"""How a case is run: `run_case`, or something that calls it elsewhere or keeps a journal."""
 
 
 def run_case(case: Case) -> Outcome:
