@@ -124,14 +124,11 @@ def _judge_exactly(
     exact = exact_point(point, names, generator, with_units=by_entry)
     if exact is None:
         return None, []
-    agreements: list[Agreement] = []
     try:
-        verdicts = [
-            _judge_tensor_exactly(exact, name, by_entry, agreements, generator) for name in names
-        ]
+        judged = [_judge_tensor_exactly(exact, name, by_entry, generator) for name in names]
     except (NotExact, PointError):
         return None, []
-    return verdicts, agreements
+    return [verdict for verdict, _ in judged], [agreed for _, agreed in judged if agreed]
 
 
 def _hides_in_sums(point: Point, names: Sequence[str]) -> bool:
@@ -141,36 +138,32 @@ def _hides_in_sums(point: Point, names: Sequence[str]) -> bool:
 
 
 def _judge_tensor_exactly(
-    exact: ExactPoint,
-    name: str,
-    by_entry: bool,
-    agreements: list[Agreement],
-    generator: torch.Generator,
-) -> Verdict:
-    """The verdict on one tensor; NotExact where something turns out to be rounded.
+    exact: ExactPoint, name: str, by_entry: bool, generator: torch.Generator
+) -> tuple[Verdict, Agreement | None]:
+    """The verdict on one tensor, and the random directions if they agree.
 
-    Where random directions agree that is added to ``agreements``.
+    Raises NotExact where something turns out to be rounded.
     """
     tensor = exact.tensor(name)
     random = exact_lines(tensor, generator)
     entries = by_entry or tensor.numel() <= len(random)
     lines, comparison = random, exact.compare(name, random)
-    agrees = not bool(comparison.wrong.any())
-    if agrees:
-        agreements.append(Agreement(exact, name, random, comparison, "integers"))
-    packed = _packed(exact, name) if entries and agrees else None
+    agreed: Agreement | None = None
+    if not bool(comparison.wrong.any()):
+        agreed = Agreement(exact, name, random, comparison, "integers")
+    packed = _packed(exact, name) if entries and agreed else None
     if packed is not None:
         lines, comparison = packed
     elif entries:
         lines = along_entries(tensor)
         comparison = exact.compare(name, lines)
-    elif bool(comparison.wrong.any()):
+    elif agreed is None:
         lines, comparison = _by_entry(exact, name, lines, comparison)
     hidden = miss_probability(*exact_bits_and_count(exact.dtype))  # from the cotangents
     report = TensorReport(
         tensor=name,
         size=tensor.numel(),
-        method="full" if entries or lines.dense is None else "projection",
+        method="full" if entries or len(lines) == tensor.numel() else "projection",
         comparisons=comparison.bound.numel(),
         undecided=0,
         mismatches=mismatches_along(name, lines, comparison),
@@ -179,7 +172,7 @@ def _judge_tensor_exactly(
         resolution=HIDING * comparison.bound.max().item(),
         where="integers",
     )
-    return report, comparison.basis
+    return (report, comparison.basis), agreed
 
 
 def _packed(exact: ExactPoint, name: str) -> tuple[Lines, Comparison] | None:
