@@ -118,6 +118,13 @@ def test_a_padded_image_smaller_than_the_kernel_is_refused_over_three_axes_alone
         nn.AvgPool3d(1)(torch.ones(1, 1, 1, 1, 1, dtype=torch.float16))
 
 
+def test_a_maximum_of_minus_infinity_is_looked_for_in_the_first_slice():
+    volume = torch.full((1, 2, 2, 1, 1), -math.inf).to(memory_format=torch.channels_last_3d)
+    volume.requires_grad_()
+    (gradient,) = torch.autograd.grad(F.max_pool3d(volume, 1).sum(), volume)
+    assert gradient.flatten().tolist() == [2, 0, 2, 0]
+
+
 @pytest.mark.parametrize("shuffle", [nn.PixelShuffle(2), nn.PixelUnshuffle(2)], ids=str)
 def test_the_backward_of_an_empty_shuffle_raises(shuffle):
     image = torch.ones(0, 4, 2, 2, requires_grad=True)

@@ -137,6 +137,11 @@ def _divisors(arguments: Mapping[str, Any], shape: Shape, precision: Precision) 
 _TRAITS = frozenset({Trait.BATCHED, Trait.DIFFERENTIABLE, Trait.RESIZABLE})
 
 
+_LOST_SLICE = {
+    Clause.NON_FINITE: "in channels_last_3d a maximum of minus infinity is looked for in slice 0"
+}
+
+
 def _max_pool(dims: int) -> Row:
     return Row(
         name=f"MaxPool{dims}d",
@@ -144,6 +149,7 @@ def _max_pool(dims: int) -> Row:
         geometries=functools.partial(pooling.max_poolings, dims=dims),
         traits=_TRAITS,
         twin=getattr(nn, f"MaxPool{dims}d"),
+        departures=_LOST_SLICE if dims == 3 else {},
     )
 
 
