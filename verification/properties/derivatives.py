@@ -5,6 +5,7 @@ What is a gradient on purpose without being the derivative is judged by what its
 it; where nothing was declared, the failure says what the gradient looks like.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -48,10 +49,15 @@ def check_gradients_are_derivatives_of_forward(trial: Trial) -> None:
     if declared.stochastic is not None:
         require_mean(trial, declared.stochastic)
         return
+    # An output without a derivative has a cotangent too, and it counts for nothing.
+    others = {
+        name: torch.zeros_like(truth.value, dtype=trial.dtype)
+        for name, truth in trial.true_outputs.items()
+    }
     report = judge(
         trial,
         trial.inputs,
-        trial.cotangents,
+        others | trial.cotangents,
         lambda dtype: Claimed(function(trial, dtype)),
         declared.approximate,
     )
@@ -87,8 +93,11 @@ def check_second_derivatives_are_right_or_refused(trial: Trial) -> None:
             "the second derivative is taken for zero and is not: backward computes on tensors"
             " without a graph; mark it with once_differentiable, or let autograd see it",
         )
-    if report.mismatches:
-        fail_with(trial, report, "")
+    if all(math.isnan(worst.got) for worst in report.mismatches):
+        # True at a boundary and of another severity than a wrong number; autograd shows it.
+        trial.count("second derivatives not a number", len(report.mismatches))
+        return
+    fail_with(trial, report, "")
 
 
 def function(trial: Trial, dtype: torch.dtype) -> DescribedSubject:
@@ -128,7 +137,9 @@ def judge(
             trial.unjudged("the function has no value beside this point")
 
     report = trial.attempt("forward or backward raises", judged)
-    if report.mismatches and (approximate or not _is_plain(report, inputs, cotangents)):
+    hidden = function(trial, trial.dtype).manner.hidden
+    plain = not hidden and not approximate and _is_plain(report, inputs, cotangents)
+    if report.mismatches and not plain:
         estimates = Estimates(trial, build)
         report = judged(
             evaluation_error=estimates.of_outputs,
@@ -147,7 +158,7 @@ def _is_plain(report: GradientReport, inputs: Tensors, cotangents: Tensors) -> b
     largest = max((_share(1.0, c) for c in cotangents.values()), default=0.0)
     moving = [t for t in inputs.values() if t.is_floating_point()]
     roundoff = max(rounding.unit_roundoff(t.dtype) for t in moving)
-    difference = max(abs(m.got - m.expected) for m in report.mismatches)
+    difference = max((abs(m.got - m.expected) for m in report.mismatches), default=0.0)
     moderate = all(_share(1.0, t) <= roundoff**-0.25 for t in moving)
     return moderate and not difference <= roundoff**0.5 * max(largest, 1.0)
 
@@ -206,11 +217,11 @@ def require_mean(trial: Trial, mean: Callable[..., Any]) -> None:
             draws[name].append(gradient.double())
     for name, drawn in draws.items():
         several = torch.stack(drawn)
-        error = rounding.NOISE_SAFETY * several.std(0) / DRAWS**0.5
+        if not several.numel():
+            continue
         value = wanted[name].double()
-        error = (
-            error + rounding.OUTPUT_ROUNDINGS * rounding.unit_roundoff(trial.dtype) * value.abs()
-        )
+        roundings = rounding.gamma(DRAWS, rounding.unit_roundoff(trial.dtype))
+        error = rounding.NOISE_SAFETY * several.std(0) / DRAWS**0.5 + roundings * value.abs()
         truth = Enclosure(value, error, value.abs(), False)
         got = several.mean(0).to(trial.dtype)
         trial.require_close(f"{name} gradient", got, truth, f"the mean of {DRAWS} draws")

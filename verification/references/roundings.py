@@ -34,9 +34,9 @@ class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Copies, views, whole numbers and what is not finite stay: they are not rounded.
     """
 
-    def __init__(self, roundoff: float, seed: int) -> None:
+    def __init__(self, roundoff: float, amplified: float, seed: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.roundoff = roundoff
+        self.roundoff, self.amplified = roundoff, amplified
         self.generator = torch.Generator().manual_seed(seed)
 
     def __torch_dispatch__(
@@ -64,13 +64,32 @@ class Rounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 kept |= torch.isin(size, operand.to(size.dtype))
         if bool(kept.all()) or not _has_places(made):
             return
-        roundoff = max(self.roundoff, rounding.unit_roundoff(made.dtype))
+        roundoff = self.amplified * max(self.roundoff, rounding.unit_roundoff(made.dtype))
         noise = torch.rand(made.shape, generator=self.generator, dtype=torch.float64) * 2 - 1
         if fused:
             for operand in operands:
                 if operand.shape == size.shape:
                     size = torch.maximum(size, operand.nan_to_num(0.0, 0.0).to(size.dtype))
         made.copy_(torch.where(kept, made, (made + size * roundoff * noise).to(made.dtype)))
+
+
+class Dtypes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Collects the dtypes of every floating result of an operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.floating: set[torch.dtype] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.floating.update(tensor.dtype for tensor in _floating(result))
+        return result
 
 
 def spread(
@@ -82,11 +101,11 @@ def spread(
     some run has no finite result, the change is infinite.
     """
     amplified = _AMPLIFIED if dtype == torch.float64 else 1.0
-    roundoff = rounding.unit_roundoff(dtype) * amplified
+    roundoff = rounding.unit_roundoff(dtype)
     plain = run(given)
     changes = {name: torch.zeros_like(result) for name, result in plain.items()}
     for seed in range(RUNS):
-        mode = Rounded(roundoff, seed)
+        mode = Rounded(roundoff, amplified, seed)
         moved = {n: _moved(t, mode) if n in shaken else t for n, t in given.items()}
         results = _run_rounded(run, moved, mode)
         for name, result in plain.items():
@@ -113,7 +132,7 @@ def _moved(tensor: Tensor, mode: Rounded) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
     share = torch.rand(tensor.shape, generator=mode.generator, dtype=torch.float64)
-    return (tensor * (1 - mode.roundoff * share)).to(tensor.dtype)
+    return (tensor * (1 - mode.amplified * mode.roundoff * share)).to(tensor.dtype)
 
 
 def _is_fused(func: Any) -> bool:

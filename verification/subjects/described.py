@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gradcheck.subjects import AutogradSubject, named_outputs
 from verification.cases import LayerCall
+from verification.references.roundings import Dtypes
 from verification.strategies.description import Description
 from verification.subjects.loading import SubjectError, importable_name
 
@@ -43,12 +44,13 @@ class Manner:
 
     random: it draws, so that the generator's state is fixed. in_place: it writes to its inputs and
     says so, so that they are no leaves of the graph. default_dtype: it makes tensors of torch's
-    default dtype, which follows the case's.
+    default dtype, which follows the case's. hidden: it computes with fewer bits than it is given.
     """
 
     random: bool = False
     in_place: bool = False
     default_dtype: bool = False
+    hidden: bool = False
 
 
 class DescribedSubject(AutogradSubject):
@@ -76,7 +78,7 @@ class DescribedSubject(AutogradSubject):
         self.declared = declared
         self.seed = 0
         self.asking: frozenset[str] | None = None
-        self._manner = manner
+        self.manner = manner
         self._dtype = dtype
         self._names = names
 
@@ -109,15 +111,15 @@ class DescribedSubject(AutogradSubject):
         if not self._asks(name):
             return tensor.detach()
         # A leaf must not be written to, and its view neither.
-        return tensor.clone() if self._manner.in_place and tensor.requires_grad else tensor
+        return tensor.clone() if self.manner.in_place and tensor.requires_grad else tensor
 
     @contextmanager
     def _as_needed(self) -> Iterator[None]:
         with ExitStack() as stack:
-            if self._manner.random:
+            if self.manner.random:
                 stack.enter_context(torch.random.fork_rng(devices=[]))
                 torch.manual_seed(self.seed)
-            if self._manner.default_dtype:
+            if self.manner.default_dtype:
                 stack.callback(torch.set_default_dtype, torch.get_default_dtype())
                 torch.set_default_dtype(self._dtype)
             yield
@@ -125,7 +127,7 @@ class DescribedSubject(AutogradSubject):
     def other(self, function: Callable[..., Any]) -> DescribedSubject:
         """Another function on the same inputs and settings, in the same manner."""
         return DescribedSubject(
-            function, self._names, self.settings, self.declared, self._manner, self._dtype
+            function, self._names, self.settings, self.declared, self.manner, self._dtype
         )
 
     def pushed(self, inputs: Given, directions: Given) -> dict[str, Tensor]:
@@ -269,12 +271,15 @@ def _seen(make: MakeSubject, call: LayerCall, given: Callable[[torch.dtype], Giv
     narrow = torch.float32
     manner = _manner(make, call, narrow, given(narrow))
     manner, widest, notes = _widest(make, call, manner, given)
-    subject = make(call, manner, widest)
+    subject, before = make(call, manner, widest), torch.get_rng_state()
     returned = subject.forward(given(widest), {})
-    again = make(call, manner, widest).forward(given(widest), {})
-    if any(not _same(returned[n], again.get(n)) for n in returned):
+    if not torch.equal(torch.get_rng_state(), before):
+        torch.set_rng_state(before)
         manner = replace(manner, random=True)
         notes = (*notes, "it draws random numbers: torch's generator is set before every call")
+    if widest == torch.float64 and _hides(make(call, manner, widest), given(widest)):
+        manner = replace(manner, hidden=True)
+        notes = (*notes, "it computes with fewer bits than float64 inside: their noise counts")
     outputs = {n: t for n, t in subject.outputs.items() if t.is_floating_point()}
     smooth = tuple(n for n, t in outputs.items() if t.requires_grad)
     if not smooth:
@@ -287,6 +292,15 @@ def _seen(make: MakeSubject, call: LayerCall, given: Callable[[torch.dtype], Giv
     if manner.in_place:
         notes = (*notes, "it writes to its inputs, as it says: they are handed over as copies")
     return Seen(smooth, others, manner, widest, notes)
+
+
+def _hides(subject: DescribedSubject, given: Given) -> bool:
+    """Whether some floating number inside has fewer bits than float64."""
+    with Dtypes() as seen:
+        results = subject.forward(given, {})
+        smooth = {n: t for n, t in subject.outputs.items() if t.requires_grad}
+        subject.vjp({n: torch.ones_like(results[n]) for n in smooth})
+    return bool(seen.floating - {torch.float64})
 
 
 def _manner(make: MakeSubject, call: LayerCall, dtype: torch.dtype, given: Given) -> Manner:
@@ -332,7 +346,3 @@ def _refused(error: Exception, call: LayerCall, given: Given) -> SubjectError:
         f"it raises {type(error).__name__} for {shapes}{settings}: {first}; describe inputs that it"
         " takes"
     )
-
-
-def _same(one: Tensor, other: Tensor | None) -> bool:
-    return other is not None and torch.equal(one.nan_to_num(), other.nan_to_num())
