@@ -83,19 +83,6 @@ def kl_divergence(arguments: Arguments, tensors: Numbers) -> Number:
     return reduced(terms, arguments["reduction"])
 
 
-def _with_tensors(kind: type[nn.Module]) -> Callable[..., nn.Module]:
-    """The constructor of a loss, given weights as plain numbers."""
-
-    @functools.wraps(kind)
-    def build(**arguments: Any) -> nn.Module:
-        for name in ("weight", "pos_weight"):
-            if arguments.get(name) is not None:
-                arguments[name] = torch.tensor(arguments[name])
-        return kind(**arguments)
-
-    return build
-
-
 def _row(
     name: str,
     function: Callable[..., Number],
@@ -111,6 +98,7 @@ def _row(
         clauses=LOSS_CLAUSES,
         twin=twin,
         departures=departures or {},
+        tensor_arguments=frozenset({"weight", "pos_weight"}),
     )
 
 
@@ -127,14 +115,14 @@ BCE_WITH_LOGITS_LOSS = _row(
     "BCEWithLogitsLoss",
     bce_with_logits,
     strategies.weighted_outcomes,
-    _with_tensors(nn.BCEWithLogitsLoss),
+    nn.BCEWithLogitsLoss,
 )
 
 NLL_LOSS = _row(
     "NLLLoss",
     nll,
     functools.partial(strategies.labelled, options={}),
-    _with_tensors(nn.NLLLoss),
+    nn.NLLLoss,
     {Clause.AXIS_ORDER: "the backward of an image raises where its axes are in another order"},
 )
 
@@ -142,7 +130,7 @@ CROSS_ENTROPY_LOSS = _row(
     "CrossEntropyLoss",
     cross_entropy,
     functools.partial(strategies.labelled, options={"label_smoothing": (0.0, 0.5, 0.1, 1.0)}),
-    _with_tensors(nn.CrossEntropyLoss),
+    nn.CrossEntropyLoss,
 )
 
 KL_DIV_LOSS = _row(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import torch
+
 import scratch_layers
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
@@ -65,7 +67,8 @@ class Row:
     there is none. departures: the clauses that the twin does not keep, each with the reason;
     docs/findings.md reproduces them. adapter: what a subject of this kind is judged through, where
     the subject alone is no function of its tensors, given the way to make one. described: nothing
-    is known but the inputs, so that the law is the subject's own run in float64.
+    is known but the inputs, so that the law is the subject's own run in float64. tensor_arguments:
+    arguments that a constructor takes as tensors; a call holds them as tuples of numbers.
     """
 
     name: str
@@ -78,6 +81,18 @@ class Row:
     departures: Mapping[Clause, str] = field(default_factory=dict)
     adapter: Callable[[LayerCall, Callable[[], Subject]], Subject] | None = None
     described: bool = False
+    tensor_arguments: frozenset[str] = frozenset()
+
+    def constructed(
+        self, arguments: Mapping[str, Any], dtype: torch.dtype, device: torch.device
+    ) -> dict[str, Any]:
+        """The arguments of a call as a constructor takes them."""
+        return {
+            name: torch.tensor(value, dtype=dtype, device=device)
+            if name in self.tensor_arguments and value is not None
+            else value
+            for name, value in arguments.items()
+        }
 
     @property
     def signature(self) -> inspect.Signature:

@@ -33,7 +33,8 @@ def has_twin(call: LayerCall) -> bool:
 def build_module(call: LayerCall, dtype: torch.dtype, device: torch.device) -> nn.Module:
     """The module that a call describes, its children first."""
     children = [build_module(child, dtype, device) for child in call.children]
-    module: nn.Module = _twin(call)(*children, **call.kwargs)
+    arguments = ROWS[call.name].constructed(call.kwargs, dtype, device)
+    module: nn.Module = _twin(call)(*children, **arguments)
     return module.to(device, dtype)
 
 

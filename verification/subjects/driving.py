@@ -29,9 +29,11 @@ from verification.subjects.translation import Axes, Translation, told_axes
 class Driver:
     """One way to drive a subject: which argument is which, and how tensors are translated.
 
-    names: those of the kind's parameters. taken: the arguments of the kind that the subject takes.
+    row: that of the kind. names: those of the kind's parameters. taken: the arguments of the kind
+    that the subject takes.
     """
 
+    row: Row
     loaded: Loaded
     names: tuple[str, ...]
     told: Adapter
@@ -63,8 +65,14 @@ class Driver:
         return replace(self, matching=replace(call, kind=tuple(arguments)))
 
     def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
-        """Build the subject."""
-        kind = call.kwargs
+        """Build the subject, as its kind is judged."""
+        adapter = self.row.adapter
+        if adapter is None:
+            return self._built_alone(call, dtype, device)
+        return adapter(call, lambda: self._built_alone(call, dtype, device))
+
+    def _built_alone(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+        kind = self.row.constructed(call.kwargs, dtype, device)
         if isinstance(self.matching, functional.Call):
             if isinstance(self.loaded, tuple):
                 return functional.FunctionPair(self.loaded, self.matching, kind, self.translation)
@@ -123,7 +131,7 @@ def drivers(loaded: Loaded, row: Row, tensors: Sequence[str], told: Adapter) -> 
     translations = list(_translations(loaded, told))
     for matching in _matchings(loaded, row, kind, tensors, told):
         for translation in translations:
-            yield Driver(loaded, names, told, matching, translation)
+            yield Driver(row, loaded, names, told, matching, translation)
 
 
 def _matchings(

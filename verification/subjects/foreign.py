@@ -15,7 +15,7 @@ from verification.references.row import Row
 from verification.references.rows import ROWS
 from verification.subjects.against import judged_against
 from verification.subjects.by_description import described_elsewhere, described_entry
-from verification.subjects.entry import Build, Entry, adapted
+from verification.subjects.entry import Build, Entry
 from verification.subjects.loading import Loaded, SubjectError, importable_name, load
 from verification.subjects.probed import Probed
 from verification.subjects.probing import probe, probed_driver
@@ -75,7 +75,6 @@ def entry_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
 def _entry(spec: SubjectSpec, kind: Row, found: Probed, build: Build) -> Entry:
     asked = replace(spec, like=kind.name, digest=found.digest)
     waivers = {Clause(name): "waived by its user" for name in spec.waivers}
-    build = adapted(kind, build)
     return Entry(spec.name, found.row(kind), build, frozenset(found.offers), waivers, asked)
 
 

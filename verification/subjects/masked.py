@@ -52,6 +52,7 @@ class Masked:
     def __init__(self, subject: Subject, probability: float) -> None:
         self.name = subject.name
         self.layer = getattr(subject, "layer", subject)
+        self.takes_training: bool = getattr(subject, "takes_training", False)
         self._subject = subject
         self._probability = probability
         self._x = torch.empty(0)

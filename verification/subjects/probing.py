@@ -98,8 +98,9 @@ def probe(
     if careful:
         return candidates[0], replace(found, notes=("probed without a call, in which it died",))
     arguments = _asked_for(candidates, found, kind)
-    candidates = [candidate.asking(arguments) for candidate in candidates]
-    found = _with_fixed(found, kind, candidates[0])
+    if arguments:
+        candidates = [candidate.asking(arguments) for candidate in candidates]
+        found = _with_fixed(found, kind, candidates[0])
     number, driver, case = _nearest(candidates, found, kind, loaded)
     found = _assumed(driver, found, kind, held)
     axes = found.axes or _axes(driver, kind.plain(found))

@@ -29,14 +29,18 @@ class Trained:
 
     def __init__(self, make: Callable[[], Subject]) -> None:
         self._make = make
-        self._subject = make()
-        self.name = self._subject.name
+        self._subject: Any = make()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked is asked of the latest subject."""
+        return getattr(self._subject, name)
 
     def forward(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """The output, after a training pass over each earlier batch."""
         subject: Any = self._make()
+        self._subject = subject
         subject.train(True)
         for name, x in inputs.items():
             if name.startswith(EARLIER) and hasattr(subject, "observe"):
@@ -44,10 +48,10 @@ class Trained:
             elif name.startswith(EARLIER):
                 subject.forward({INPUT: x}, parameters)
         subject.train(False)
-        self._subject = subject
         outputs: dict[str, Tensor] = subject.forward({INPUT: inputs[INPUT]}, parameters)
         return outputs
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The gradients of the latest forward; those of earlier batches are none of its work."""
-        return self._subject.vjp(cotangents)
+        gradients: dict[str, Tensor] = self._subject.vjp(cotangents)
+        return gradients

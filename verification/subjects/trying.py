@@ -18,6 +18,7 @@ from verification.strategies.cases import ordinary
 from verification.strategies.geometry import SMALL
 from verification.subjects.entry import Build, Entry
 from verification.subjects.probed import Probed
+from verification.subjects.trained import EARLIER
 from verification.trials.trial import Trial
 
 CASES = 30
@@ -62,7 +63,11 @@ class Kind:
             row,
             _tensor_names(cases),
             values,
-            mixed(lambda value: isinstance(value, tuple)),
+            tuple(
+                name
+                for name in mixed(lambda value: isinstance(value, tuple))
+                if name not in row.tensor_arguments
+            ),
             mixed(lambda value: isinstance(value, str)),
             mixed(lambda value: value is None),
         )
@@ -146,7 +151,13 @@ def _never(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject
 def _tensor_names(cases: Sequence[Case]) -> tuple[str, ...]:
     named = {spec.name: spec.role for case in cases for spec in case.tensors}
     wanted = (Role.INPUT, Role.PARAMETER)
-    return tuple(name for role in wanted for name, its in named.items() if its is role)
+    # What a layer was trained on before is not given to it together with the input.
+    return tuple(
+        name
+        for role in wanted
+        for name, its in named.items()
+        if its is role and not name.startswith(EARLIER)
+    )
 
 
 def _differing(case: Case) -> tuple[int, int]:
