@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import Subject
+from gradcheck.transformable import Transformable
 
 Tensors = Mapping[str, Tensor]
 
@@ -31,16 +32,41 @@ class RealViews:
 
     def forward(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
         """Outputs by name, complex ones as [..., 2]."""
-        outputs = self.subject.forward(
-            _as_complex(inputs, self._complex_inputs),
-            _as_complex(parameters, self._complex_inputs),
-        )
+        outputs = self.subject.forward(*self._placed(inputs, parameters))
         self._complex_outputs = frozenset(n for n, o in outputs.items() if o.is_complex())
         return as_real(outputs)
 
     def vjp(self, cotangents: Tensors) -> dict[str, Tensor]:
         """Gradients by name, complex ones as [..., 2]."""
         return as_real(self.subject.vjp(_as_complex(cotangents, self._complex_outputs)))
+
+    def evaluate(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
+        """Outputs by name without a graph, complex ones as [..., 2]."""
+        return as_real(self._transformable().evaluate(*self._placed(inputs, parameters)))
+
+    def jvp(self, inputs: Tensors, parameters: Tensors, tangents: Tensors) -> dict[str, Tensor]:
+        """Derivatives of the outputs, complex ones as [..., 2]."""
+        moving = _as_complex(tangents, self._complex_inputs)
+        placed = self._placed(inputs, parameters)
+        return as_real(self._transformable().jvp(*placed, moving))
+
+    def batched_vjp(
+        self, inputs: Tensors, parameters: Tensors, cotangents: Tensors
+    ) -> dict[str, Tensor]:
+        """Gradients [B, *shape] for cotangents [B, *shape], complex ones as [..., 2]."""
+        arriving = _as_complex(cotangents, self._complex_outputs)
+        placed = self._placed(inputs, parameters)
+        return as_real(self._transformable().batched_vjp(*placed, arriving))
+
+    def _transformable(self) -> Transformable:
+        """The subject; TypeError where it has no such calls."""
+        if not isinstance(self.subject, Transformable):
+            raise TypeError(f"{self.name} has forward and vjp only")
+        return self.subject
+
+    def _placed(self, inputs: Tensors, parameters: Tensors) -> tuple[Tensors, Tensors]:
+        names = self._complex_inputs
+        return _as_complex(inputs, names), _as_complex(parameters, names)
 
 
 def as_real(tensors: Tensors) -> dict[str, Tensor]:

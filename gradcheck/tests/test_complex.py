@@ -33,6 +33,7 @@ def test_torchs_gradients_are_right(name: str) -> None:
     assert report.ok, str(report)
     assert report.undecided == 0
     assert report.comparisons > 0
+    assert report.modes == ("forward mode", "vmap")
 
 
 def product_vjp(z: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,6 +59,32 @@ def test_a_forgotten_conjugate_is_found(forget: int) -> None:
 def test_a_real_gradient_for_a_complex_input_is_told() -> None:
     report = check_gradients((torch.exp, lambda z, g: (g * z.exp().conj()).real), numbers(4))
     assert "input gradient has shape [4], its tensor [4, 2]" in str(report)
+
+
+class NotConjugate(torch.autograd.Function):
+    """The square, with a forward mode that conjugates what it should not."""
+
+    @staticmethod
+    def forward(z: Tensor) -> Tensor:
+        return z * z
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0].conj() * grad_outputs[0]
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0].conj() * tangents[0]
+
+
+def test_a_forward_mode_with_a_conjugate_too_many_is_found() -> None:
+    report = check_gradients(NotConjugate, numbers(4))
+    assert "gradient of NotConjugate by forward mode wrong" in str(report)
 
 
 def test_given_cotangents_are_complex_too() -> None:
