@@ -313,3 +313,50 @@ def test_the_row_finds_the_wrong_layer(wrong, entry_with):
     found = next(filter(None, (first_failure(entry, name) for name in names)), None)
     assert found is not None
     assert "cannot be built" not in found.discrepancy.finding.sentence
+
+
+SLIGHTLY = 1 + 2.0**-13
+"""torch's gradcheck allows eight times as much."""
+
+
+class Steeper(torch.autograd.Function):
+    """The identity, whose gradient is a little too large."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return SLIGHTLY * gradient
+
+
+def slightly_off(twin, change):
+    """The right layer, each of whose outputs is changed."""
+
+    def changed(output):
+        if isinstance(output, dict):
+            return {name: change(tensor) for name, tensor in output.items()}
+        return change(output)
+
+    def build(*children, **arguments):
+        layer = twin(*children, **arguments)
+        layer.register_forward_hook(lambda layer, inputs, output: changed(output))
+        return layer
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("change", "seen_by"),
+    [(lambda y: SLIGHTLY * y, PARITY[0]), (Steeper.apply, PARITY[1])],
+    ids=["output", "gradient"],
+)
+@pytest.mark.parametrize(
+    "name", [e.row.name for e in REFERENCES.values() if Trait.DIFFERENTIABLE in e.row.traits]
+)
+def test_a_small_error_shows(name, change, seen_by, entry_with):
+    entry = entry_with(name, slightly_off(ROWS[name].twin, change))
+    found = first_failure(entry, seen_by)
+    assert found is not None
+    assert found.discrepancy.finding.kind == "value"
