@@ -154,5 +154,6 @@ class _Shown:
         self._bar.console.print(line)
 
     def close(self) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+        """Take the bar away, if there is one."""
+        if self._bar.live.is_started:
+            self._bar.stop()

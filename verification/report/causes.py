@@ -21,6 +21,11 @@ class Cause:
         """Whether it shows itself where the layer is used: it raises, or ends its process."""
         return self.name.startswith(("raised", "died"))
 
+    @property
+    def failed(self) -> int:
+        """In how many of the surveyed cases."""
+        return max(failure.failed for failure in self.failures)
+
     def __str__(self) -> str:
         """`input gradient wrong whenever groups > 1; 7 of 100 cases (gradients match ...)`."""
         tensor = self.name.removesuffix(" value")
@@ -34,14 +39,14 @@ class Cause:
 
 def causes(cells: Iterable[Cell]) -> list[Cause]:
     """The causes of the failures in these cells: what fails silently is worse than what raises, and
-    what breaks more properties is worse than what breaks few.
+    what breaks many properties, or fails in many cases, is worse than what does in few.
     """
     found: dict[str, Cause] = {}
     for cell, failure in _failures(cells):
         cause = found.setdefault(failure.cause, Cause(failure.cause))
         cause.failures.append(failure)
         cause.cells.append(cell)
-    return sorted(found.values(), key=lambda cause: (cause.loud, -len(cause.cells)))
+    return sorted(found.values(), key=lambda c: (c.loud, -len(c.cells), -c.failed))
 
 
 def _failures(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Failure]]:

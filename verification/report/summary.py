@@ -43,7 +43,7 @@ class Failure:
     """One failure of a cell: what is wrong in a sentence and in full, the case file, the command
     that replays it, the entries that were compared, as a Compared's dict (a number that is not
     finite is its name there), the cause: "weight gradient value", "died"; and when it happens, as
-    far as the cases tell: "whenever groups > 1; 7 of 100 cases".
+    far as the cases tell: "whenever groups > 1; 7 of 100 cases", 7 being how many `failed`.
     """
 
     sentence: str
@@ -53,6 +53,7 @@ class Failure:
     compared: Mapping[str, Any] | None = None
     cause: str = ""
     when: str = ""
+    failed: int = 0
 
 
 @dataclass(frozen=True)

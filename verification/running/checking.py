@@ -330,7 +330,10 @@ def _failures(
         settings=asked.settings,
         run=run,
     )
-    return [replace(f, when=surveyed.when(d.cause)) for f, d in zip(failures, found, strict=True)]
+    return [
+        replace(failure, when=surveyed.when(d.cause), failed=len(surveyed.failed.get(d.cause, ())))
+        for failure, d in zip(failures, found, strict=True)
+    ]
 
 
 def _judge(
