@@ -2,18 +2,18 @@
 
 python -m benchmarks alarms --json FILE
 
-The shipped layers, torch's own against their rows, and the right convolutions of
-verification/meta/right, in turn, every property that applies. The file is written after each round;
-a run that was ended goes on with the next seed.
+The right convolutions of verification/meta/right, the shipped layers, and torch's own against their
+rows, in turn, every property that applies; a seed a round. The file is written after each subject;
+a run that was ended goes on with the next one.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +51,12 @@ def run(options: argparse.Namespace) -> int:
         warnings.simplefilter("ignore")
         task = progress.add_task("examples", total=options.examples)
         while sum(result["examples"].values()) < options.examples:
-            for entry, prop, dtype in _campaigns(options.only):
+            entry = _next(result, options.only)
+            for prop, dtype in itertools.product(applicable(entry), DTYPES):
                 _campaign(result, entry, prop, dtype, options.each)
-                progress.update(task, completed=sum(result["examples"].values()))
-                if sum(result["examples"].values()) >= options.examples:
-                    break
-            result["seed"] += 1
+            result["round"].append(entry.name)
             options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            progress.update(task, completed=sum(result["examples"].values()))
     for name, count in result["examples"].items():
         print(f"{count:8} {name}")
     print(f"{sum(result['examples'].values())} examples, {len(result['alarms'])} alarms")
@@ -68,16 +67,18 @@ def run(options: argparse.Namespace) -> int:
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
-        return {"kind": "alarms", "seed": 0, "examples": {}, "alarms": []}
+        return {"kind": "alarms", "seed": 0, "round": [], "examples": {}, "alarms": []}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def _campaigns(only: str) -> Iterator[tuple[Entry, Property, str]]:
-    for entry in (*RIGHT.values(), *catalogue.SHIPPED.values(), *REFERENCES.values()):
-        for prop in applicable(entry) if only in entry.name else ():
-            for dtype in DTYPES:
-                yield entry, prop, dtype
+def _next(result: dict[str, Any], only: str) -> Entry:
+    """The subject whose turn it is; after the last one the next seed begins."""
+    every = (*RIGHT.values(), *catalogue.SHIPPED.values(), *REFERENCES.values())
+    chosen = [entry for entry in every if only in entry.name]
+    if len(result["round"]) >= len(chosen):
+        result |= {"seed": result["seed"] + 1, "round": []}
+    return next(entry for entry in chosen if entry.name not in result["round"])
 
 
 def _campaign(result: dict[str, Any], entry: Entry, prop: Property, dtype: str, each: int) -> None:

@@ -17,15 +17,21 @@ from benchmarks.compare import median_examples
 OTHERS = ("gradcheck slow", "gradcheck fast", "one test")
 """What the same faults are put before; the names under which the figures have their verdicts."""
 
+OF_TORCH = "torch's own kinds"
+"""Their wrong twins are edits of torch's layers, told by what they do alone."""
+
 Faults = dict[str, dict[str, Any]]
 
 
 def by_kind(faults: Faults) -> Iterator[str]:
-    """A line a kind: faults, found in the profile ci, median and slowest, and what others find."""
+    """A line a shipped kind, and one for all kinds of torch's: faults, found in the profile ci,
+    median and slowest, and what others find.
+    """
     yield "| kind | faults | found by `ci` | median | slowest | gradcheck slow | fast | one test |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    kinds = dict.fromkeys(fault["kind"] for fault in faults.values())
-    groups = {kind: [f for f in faults.values() if f["kind"] == kind] for kind in kinds}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for fault in faults.values():
+        groups.setdefault(fault["kind"] if fault["shown"] else OF_TORCH, []).append(fault)
     for kind, some in (*groups.items(), ("all", list(faults.values()))):
         medians = [median_examples(fault["examples"]) for fault in some]
         found = sum(fault["ci"] is not None for fault in some)
