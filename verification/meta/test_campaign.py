@@ -1,6 +1,9 @@
 """A campaign: what it draws, and how it tells failures."""
 
+import math
+
 import hypothesis
+import torch
 from hypothesis import strategies as st
 
 from scratch_layers import ReLU
@@ -77,3 +80,16 @@ def test_a_layer_that_always_fails_is_not():
 
     found = find_failures(broken("ReLU", AlwaysFails), "forward_matches_reference")
     assert {failure.finding.kind for failure in found} == {"value"}
+
+
+def test_a_fault_of_large_tensors_is_kept_though_no_small_case_shows_it():
+    class LosesTheEnd(ReLU):
+        def forward(self, x):
+            y = super().forward(x)
+            return (
+                y if y.numel() <= 20 else y.flatten().index_fill(0, torch.tensor(20), 7).view_as(x)
+            )
+
+    (found,) = find_failures(broken("ReLU", LosesTheEnd), "forward_matches_reference")
+    (spec,) = (spec for spec in found.case.tensors if spec.name == "input")
+    assert 20 < math.prod(spec.shape) <= 24

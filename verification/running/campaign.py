@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypothesis
-from hypothesis import Phase, given
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
 from verification.cases import Case
@@ -30,6 +31,11 @@ from verification.trials.run_case import Run, run_case
 
 MOST_DEATHS = 3
 """So many deaths of its child process end a campaign: each costs the start of a new one."""
+
+SMALL = 16
+"""Elements of the largest tensor up to which a shrunk case is small enough to be read."""
+
+Campaign = Callable[[], None]
 
 
 @dataclass
@@ -110,8 +116,12 @@ def hunt(
     campaign = _campaign(experiment, entry, prop, device, dtype, settings)
     if seed is not None:
         campaign = hypothesis.seed(seed)(campaign)
+
+    def among_small(experiment: Callable[[Case], None]) -> Callable[[], None]:
+        return _campaign(experiment, entry, prop, device, dtype, settings, most=SMALL)
+
     try:
-        found = _failures(campaign, watched)
+        found = _failures(campaign, watched, among_small)
     finally:
         tally.seconds += time.perf_counter() - started
     if len(found) > 1:
@@ -144,8 +154,11 @@ def _campaign(
     device: str,
     dtype: str,
     settings: hypothesis.settings | None,
-) -> Callable[[], None]:
-    """The experiment under Hypothesis, on cases of the property."""
+    most: int | None = None,
+) -> Campaign:
+    """The experiment under Hypothesis, on cases of the property; on those whose tensors have at
+    most so many elements.
+    """
 
     def experimented(case: Case) -> None:
         experiment(case)
@@ -162,12 +175,21 @@ def _campaign(
     wanted = hypothesis.settings(
         settled, phases=phases, deadline=None, max_examples=settled.max_examples * prop.share
     )
-    cases = _each_drawn_anew(prop.cases(entry, prop.name, device, dtype))
-    campaign: Callable[[], None] = wanted(given(cases)(experimented))
+    cases = prop.cases(entry, prop.name, device, dtype)
+    if most is not None:
+        experimented.__name__ = f"{name}_{most}"
+        cases = cases.filter(lambda case: _size(case) <= most)
+        rare = list(HealthCheck)
+        wanted = hypothesis.settings(wanted, database=None, suppress_health_check=rare)
+    campaign: Campaign = wanted(given(_each_drawn_anew(cases))(experimented))
     return campaign
 
 
-def _failures(campaign: Callable[[], None], watched: _Watched) -> list[Discrepancy]:
+def _failures(
+    campaign: Campaign,
+    watched: _Watched,
+    among_small: Callable[[Callable[[Case], None]], Campaign],
+) -> list[Discrepancy]:
     """Run a campaign; its failures with simplified values, and its deaths as they came."""
     failures: list[Discrepancy] = []
     try:
@@ -180,7 +202,8 @@ def _failures(campaign: Callable[[], None], watched: _Watched) -> list[Discrepan
             raise
     # A layer that is not deterministic may have failed twice, in two ways, for one cause.
     confirmed = {failure.cause: _confirmed(failure, watched) for failure in failures}
-    minimised = (minimise(failure, watched.run) for failure in confirmed.values())
+    smaller = [_in_a_small_case(failure, watched, among_small) for failure in confirmed.values()]
+    minimised = (minimise(failure, watched.run) for failure in smaller)
     return [*minimised, *watched.deaths.values()]
 
 
@@ -196,6 +219,37 @@ def _confirmed(failure: Discrepancy, watched: _Watched) -> Discrepancy:
     sentence = f"{failure.finding.sentence}; not so when the same case ran again"
     finding = replace(failure.finding, kind="not deterministic", sentence=sentence)
     return Discrepancy.of(failure.property_name, finding, failure.case)
+
+
+def _in_a_small_case(
+    failure: Discrepancy,
+    watched: _Watched,
+    among_small: Callable[[Callable[[Case], None]], Campaign],
+) -> Discrepancy:
+    """The failure in a small case, if one is met that shows it. Shrinking ends in a large one where
+    two numbers would have to change at once, a kernel and the seed of its weights, say.
+    """
+    if watched.enough or _size(failure.case) <= SMALL:
+        return failure
+
+    def experiment(case: Case) -> None:
+        outcome = watched.run(case)
+        if isinstance(outcome, Discrepancy) and outcome.cause == failure.cause:
+            raise outcome
+
+    try:
+        among_small(experiment)()
+    except (Discrepancy, ExceptionGroup) as found:
+        return next(discrepancies(found), failure)
+    except Unsatisfiable:  # no small case can be drawn
+        return failure
+    return failure
+
+
+def _size(case: Case) -> int:
+    """Elements of the largest tensor that the case gives."""
+    specs = [*case.tensors, *(spec for call in case.calls for spec in call.tensors)]
+    return max((math.prod(spec.shape) for spec in specs if spec.shape is not None), default=0)
 
 
 class _Enough(BaseException):
