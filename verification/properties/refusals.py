@@ -165,12 +165,12 @@ def check_bad_cotangents_are_refused(trial: Trial) -> None:
 
 
 def _wrong_part(geometry: Geometry) -> SearchStrategy[dict[str, Any]]:
-    """Which parameter is spoilt, its gradient or its data, and how."""
+    """Which parameter is spoilt, its gradient or its data or both alike, and how."""
     names = [name for name, _ in geometry.inputs if name.startswith("w")]
     return st.fixed_dictionaries(
         {
             "parameter": st.integers(0, len(names) - 1),
-            "part": st.sampled_from(["grad", "data"]),
+            "parts": st.sampled_from([("grad",), ("data",), ("grad", "data")]),
             "mistake": st.sampled_from(list(AMONG_OTHERS | SHAPES)),
         }
     )
@@ -186,7 +186,7 @@ def check_steps_that_do_not_fit_are_refused(trial: Trial) -> None:
     """A step with a gradient or a parameter of another shape, dtype or device than at the start is
     refused before anything changes; zero_grad makes every gradient zero.
     """
-    place, part = trial.case.option("parameter"), trial.case.option("part")
+    place, parts = trial.case.option("parameter"), trial.case.option("parts")
     what = trial.case.option("mistake")
     mistake = (AMONG_OTHERS | SHAPES)[what]
     subject = trial.subject
@@ -196,18 +196,20 @@ def check_steps_that_do_not_fit_are_refused(trial: Trial) -> None:
     held = list(weights.values())
     for i, weight in enumerate(held):
         weight.grad = trial.inputs[f"g{i}.0"].clone()
-    right = getattr(held[place], part)
-    setattr(held[place], part, mistake.spoil(right))
+    right = {part: getattr(held[place], part) for part in parts}
+    for part, tensor in right.items():
+        setattr(held[place], part, mistake.spoil(tensor))
     others = {f"w{i}": weight.data for i, weight in enumerate(held) if i != place}
     with untouched(trial, lambda: others, "a refused step"):
         require_refusal(
             trial,
             optimizer.step,
             mistake.error,
-            f"step with {what} as params[{place}].{part}",
-            (f"params[{place}].{part}", *mistake.says(right)),
+            f"step with {what} as {' and '.join(parts)} of params[{place}]",
+            (f"params[{place}].{parts[0]}", *mistake.says(right[parts[0]])),
         )
-    setattr(held[place], part, right)
+    for part, tensor in right.items():
+        setattr(held[place], part, tensor)
     trial.attempt("zero_grad raises", optimizer.zero_grad)
     for i, weight in enumerate(held):
         name = f"gradient of w{i}"

@@ -63,7 +63,6 @@ class OverwritesTheGradients(Conv2d):
 @fault(
     "ConvTranspose2d",
     "gradients_accumulate",
-    seen="a zero_grad that zeroes the weights",
     shown="zero_grad, then forward",
 )
 class ZeroGradZeroesTheWeight(ConvTranspose2d):
