@@ -3,12 +3,13 @@
 import argparse
 import sys
 
-from benchmarks import alarms, compare, gradcheck, layers, overhead, power
+from benchmarks import alarms, compare, functions, gradcheck, layers, overhead, power
 
 COMMANDS = {
     "alarms": alarms,
     "layers": layers,
     "compare": compare,
+    "functions": functions,
     "gradcheck": gradcheck,
     "overhead": overhead,
     "power": power,

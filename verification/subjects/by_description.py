@@ -189,17 +189,21 @@ def _short(name: str) -> str:
 
 
 def _tried(geometry: Geometry) -> Try:
-    """A first call: dense numbers in the domains."""
-    domains = dict(geometry.domains)
+    """A first call."""
+    return geometry.layer, lambda dtype: tensors_of(geometry, dtype)
 
-    def given(dtype: torch.dtype) -> dict[str, Tensor]:
-        tensors = {}
-        for name, shape in geometry.inputs:
-            spec = TensorSpec(name, Role.INPUT, shape, Values(DENSE), domain=domains[name])
-            tensors[name] = materialise(spec, shape, _no_budget, dtype, torch.device("cpu")).tensor
-        return tensors
 
-    return geometry.layer, given
+def tensors_of(geometry: Geometry, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Dense numbers in the domains of a geometry's inputs."""
+    domains, host = dict(geometry.domains), torch.device("cpu")
+    specs = {
+        name: TensorSpec(name, Role.INPUT, shape, Values(DENSE), domain=domains[name])
+        for name, shape in geometry.inputs
+    }
+    return {
+        name: materialise(spec, spec.shape or (), _no_budget, dtype, host).tensor
+        for name, spec in specs.items()
+    }
 
 
 def _no_budget() -> Budget:
