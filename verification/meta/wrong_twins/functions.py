@@ -55,11 +55,6 @@ def with_eps_outside_the_root(self, x):
 
 
 def by_one_statistic(self, x):
-    """Normalises all groups by one mean and variance."""
-    return F.group_norm(x, 1, self.weight, self.bias, self.eps)
-
-
-def by_one_statistic_a_sample(self, x):
     """Normalises all channels of a sample by one mean and variance."""
     return F.group_norm(x, 1, self.weight, self.bias, self.eps)
 
@@ -96,7 +91,7 @@ FUNCTIONS = [
         computing(nn.LogSoftmax, lambda self, x: x - x.amax(self.dim, keepdim=True)),
     ),
     ignoring("BatchNorm1d", "eps", 1e-5),
-    ignoring("BatchNorm2d", "training", True),
+    ignoring("BatchNorm2d", "eps", 1e-5),
     Wrong(
         "InstanceNorm1d",
         "normalises channels together",
@@ -116,7 +111,7 @@ FUNCTIONS = [
     Wrong(
         "HuberLoss",
         "is divided by delta",
-        lambda delta, reduction: nn.SmoothL1Loss(reduction, beta=delta),
+        lambda delta, reduction: nn.SmoothL1Loss(reduction=reduction, beta=delta),
     ),
     ignoring("BCELoss", "reduction", "sum"),
     ignoring("BCEWithLogitsLoss", "pos_weight", None),
