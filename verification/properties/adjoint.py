@@ -52,16 +52,23 @@ def check_forward_superposes_in_parameters(trial: Trial) -> None:
 def check_backward_is_linear_in_cotangent(trial: Trial) -> None:
     """Gradients of v are the sum of those of its halves, -2 v gives -2 times them, 0 gives 0."""
     whole = trial.gradients()
-    even, odd, scaled, none = (
-        trial.vjp({name: change(v) for name, v in trial.cotangents.items()})
+    changed = [
+        {name: change(v) for name, v in trial.cotangents.items()}
         for change in (_even, _odd, _scaled, torch.zeros_like)
-    )
+    ]
+    even, odd, scaled, none = map(trial.vjp, changed)
+    # What cancels in the whole is there in its halves, and so are their errors.
+    halves_truths = [
+        trial.enclose_gradients(trial.inputs, trial.parameters, half) for half in changed[:2]
+    ]
     for name, truth in trial.truth.gradients.items():
         if not bool((truth.value.abs() <= torch.finfo(trial.dtype).max).all()):
             continue  # 0 times an infinity is not 0
         tensor = f"{name} gradient"
-        # A half sums some of the whole's terms, so the whole's bound holds for it too.
-        halves = Part(1, even[name], truth), Part(1, odd[name], truth)
+        halves = [
+            Part(1, half[name], true[name])
+            for half, true in zip((even, odd), halves_truths, strict=True)
+        ]
         trial.require_sum(tensor, whole[name], truth, *halves, why="its halves' sum")
         part = Part(-2, whole[name], truth)
         trial.require_sum(tensor, scaled[name], truth.times(-2), part, why="-2 times the cotangent")

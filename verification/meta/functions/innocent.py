@@ -130,7 +130,8 @@ def softplus_by_maximum(x):
 
 
 def softplus(x):
-    return torch.nn.functional.softplus(x)
+    # Beyond its threshold torch's own leaves the logarithm out, which float64 would show.
+    return torch.nn.functional.softplus(x, threshold=1000)
 
 
 def softplus_of_twice(x):
