@@ -1,9 +1,9 @@
 """Wrong twins: torch's own layers, each with one small edit that its row must find."""
 
 from verification.meta.wrong_twins.functions import FUNCTIONS
-from verification.meta.wrong_twins.images import IMAGES
+from verification.meta.wrong_twins.layers import LAYERS
 from verification.meta.wrong_twins.wrong import Wrong
 
-WRONG = (*IMAGES, *FUNCTIONS)
+WRONG = (*LAYERS, *FUNCTIONS)
 
 __all__ = ["WRONG", "Wrong"]

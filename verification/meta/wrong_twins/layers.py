@@ -126,7 +126,7 @@ class DampensAtOnce(optim.SGD):
         super().step()
 
 
-IMAGES = [
+LAYERS = [
     Wrong(
         "Linear",
         "transposes a square weight",
