@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from verification.report.baseline import baseline_lines
 from verification.report.summary import Result, Summary
+from verification.subjects.entry import DESCRIBED, TRUTH
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
@@ -57,9 +58,18 @@ def not_exercised_lines(summary: Summary) -> Iterator[str]:
         if cell.device in ran:
             grouped[cell.reason].append(f"{cell.layer} {cell.property} {cell.dtype}")
     for pair in summary.not_applicable:
-        grouped[f"needs {', '.join(pair.missing)}"].append(f"{pair.layer} {pair.property}")
+        grouped[_why(pair.missing)].append(f"{pair.layer} {pair.property}")
     for reason, names in grouped.items():
         yield f"not exercised, {reason}: {_some(names)}"
+
+
+def _why(missing: tuple[str, ...]) -> str:
+    """What a property lacks; where it is meant for another sort of subject, that alone."""
+    if DESCRIBED in missing:
+        return "asked of functions known by their inputs alone"
+    if TRUTH in missing:
+        return "asked of layers of a known kind"
+    return f"needs {', '.join(missing)}"
 
 
 def _some(names: list[str], most: int = 3) -> str:
