@@ -14,7 +14,7 @@ from verification import catalogue
 from verification.cases import SubjectSpec
 from verification.properties import PROPERTIES
 from verification.running.campaign import hunt
-from verification.running.checking import lenient
+from verification.running.judging import lenient
 from verification.subjects.foreign import kind_named
 from verification.subjects.resolve import foreign
 from verification.subjects.told import Adapter

@@ -58,7 +58,7 @@ from verification.subjects.resolve import foreign
 
 @pytest.mark.parametrize("name", ["Right", "Wrong", "Dies"])
 def test_layer(name, campaign):
-    entry, _ = foreign(SubjectSpec(f"layers.py:{name}", "ReLU"))
+    entry, _ = foreign(SubjectSpec(f"layers.py:{name}", "ReLU"), careful=True)
     with catalogue.added(entry):
         campaign(Target(entry, PROPERTIES["gradients_match_reference"], "cpu", "float32"))
 """

@@ -29,8 +29,13 @@ def failure_of(discrepancy: Discrepancy, path: Path) -> Failure:
     shown = os.path.relpath(path)
     replay = replay_command(discrepancy.case, shown)
     text, compared = failure_text(discrepancy, replay), _compared(discrepancy)
-    cause = " ".join(filter(None, discrepancy.cause[1:]))
+    cause = cause_of(discrepancy)
     return Failure(discrepancy.finding.sentence, text, shown, replay, compared, cause)
+
+
+def cause_of(discrepancy: Discrepancy) -> str:
+    """What is wrong and how, whatever property showed it: "weight gradient value", "died"."""
+    return " ".join(filter(None, discrepancy.cause[1:]))
 
 
 def _compared(discrepancy: Discrepancy) -> dict[str, Any] | None:

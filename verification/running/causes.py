@@ -7,6 +7,7 @@ of them are run; the cells of strategies/reach.py that a case is in are what a c
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,11 +33,12 @@ Kind = tuple[str, str, str]
 @dataclass(frozen=True)
 class Survey:
     """The cases of a campaign by their end: of those that failed their cells by cause, of those
-    that passed their cells.
+    that passed their cells. smallest: for each cause the failure of the fewest elements.
     """
 
     failed: dict[Kind, tuple[Cells, ...]]
     passed: tuple[Cells, ...]
+    smallest: dict[Kind, Discrepancy]
 
     def when(self, cause: Kind) -> str:
         """When a failure happens, and how often: "whenever groups > 1; 7 of 100 cases"."""
@@ -58,14 +60,22 @@ def survey(
 ) -> Survey:
     """Run the cases of a campaign, all of them."""
     failed: dict[Kind, list[Cells]] = {}
+    smallest: dict[Kind, Discrepancy] = {}
     passed: list[Cells] = []
     for case in drawn(entry, prop, device=device, dtype=dtype, settings=settings):
         outcome = run(case)
         if isinstance(outcome, Discrepancy):
             failed.setdefault(outcome.cause, []).append(facts(case))
+            other = smallest.setdefault(outcome.cause, outcome)
+            smallest[outcome.cause] = min(other, outcome, key=lambda found: _elements(found.case))
         elif isinstance(outcome, (Passed, Weak)):
             passed.append(facts(case))
-    return Survey({cause: tuple(found) for cause, found in failed.items()}, tuple(passed))
+    by_cause = {cause: tuple(found) for cause, found in failed.items()}
+    return Survey(by_cause, tuple(passed), smallest)
+
+
+def _elements(case: Case) -> int:
+    return sum(math.prod(spec.shape) for spec in case.tensors if spec.shape is not None)
 
 
 def condition(failed: Sequence[Cells], passed: Sequence[Cells]) -> str:

@@ -15,7 +15,8 @@ from verification import catalogue
 from verification.cases import SubjectSpec
 from verification.properties.registry import Decides, Property
 from verification.references.row import Row
-from verification.running.checking import Asked, Subject, lenient, spec_told, subject_of, waivers
+from verification.running.checking import spec_told, subject_of, waivers
+from verification.running.judging import Asked, Subject, lenient
 from verification.running.selection import Target, absent
 from verification.subjects.foreign import entry_elsewhere, kind_named
 from verification.subjects.loading import Loaded, SubjectError
