@@ -112,7 +112,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(tags=["night"])
 def mutation(session: nox.Session) -> None:
-    """Every file of the layers, one small change at a time, before the suite: `-- FILE --jobs 2`.
+    """Every file of the layers and of gradcheck, one small change at a time: `-- FILE --jobs 2`.
 
     It takes hours, and goes on where it was ended: verdicts are kept in reports/mutants.jsonl.
     """

@@ -49,7 +49,7 @@ def test_the_suite_kills_a_mutant_in_a_child_process():
     file = "scratch_layers/losses.py"
     every = mutants(file, (ROOT / file).read_text(encoding="utf-8"))
     mutant = next(m for m in every if m.change.startswith("x.numel() / 2 ->"))
-    (verdict,) = run(file, [mutant], 1)
+    (verdict,) = run([mutant], 1)
     assert (verdict.outcome, verdict.by.split()[0]) == ("killed", "MSELoss")
 
 

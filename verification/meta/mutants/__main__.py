@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from verification.meta.mutants.changes import Mutant, mutants
+from verification.meta.mutants.changes import Mutant, as_it_is, mutants
 from verification.meta.mutants.children import ROOT, Verdict, run
 from verification.meta.mutants.survivors import Score, table
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = options.files or _every_file()
     for room in () if options.unchecked else sorted({file.split("/")[0] for file in files}):
         console.print(f"{room} as it is ...")
-        (verdict,) = run(f"{room}/__init__.py", [None], 1)
+        (verdict,) = run([as_it_is(f"{room}/__init__.py")], 1)
         if verdict.by:
             console.print(f"does not pass: {verdict.by}; nothing can be said of its mutants")
             return 2
@@ -88,20 +88,15 @@ def _verdicts(
     known = _known(options.results, file, digest)
     waiting = [mutant for mutant in every if mutant.key not in known]
     task = progress.add_task(file, total=len(every), completed=len(every) - len(waiting))
-    for verdict in run(file, waiting, options.jobs):
-        known[_key(verdict)] = _keep(options.results, digest, verdict)
+    for verdict in run(waiting, options.jobs):
+        known[verdict.mutant.key] = _keep(options.results, digest, verdict)
         progress.advance(task)
     return {mutant: known[mutant.key] for mutant in every}
 
 
-def _key(verdict: Verdict) -> tuple[str, str, str]:
-    assert verdict.mutant is not None
-    return verdict.mutant.key
-
-
 def _keep(results: Path, digest: str, verdict: Verdict) -> dict[str, str]:
     """Append a verdict to the file of results."""
-    file, line, change = _key(verdict)
+    file, line, change = verdict.mutant.key
     found = {"outcome": verdict.outcome, "by": verdict.by}
     row = {"file": file, "digest": digest, "line": line, "change": change, **found}
     with results.open("a", encoding="utf-8") as out:

@@ -42,18 +42,25 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Mutant:
-    """The `site`-th change of a file, and how it is told from all others."""
+    """The `site`-th change of a file, and how it is told from all others; without a site, the file
+    as it is.
+    """
 
     file: str
     line: str
     change: str
     number: int
-    site: int
+    site: int | None
 
     @property
     def key(self) -> Key:
         """A name that survives edits elsewhere in the file."""
         return self.file, self.line, self.change
+
+
+def as_it_is(file: str) -> Mutant:
+    """The mutant that changes nothing."""
+    return Mutant(file, "", "nothing", 0, None)
 
 
 def mutants(file: str, source: str) -> list[Mutant]:
@@ -70,9 +77,11 @@ def mutants(file: str, source: str) -> list[Mutant]:
     return sorted(found, key=lambda mutant: (mutant.number, mutant.site))
 
 
-def mutated(source: str, site: int) -> ast.Module:
+def mutated(source: str, site: int | None) -> ast.Module:
     """The module with that change made."""
     tree = ast.parse(source)
+    if site is None:
+        return tree
     for i, (node, new, _) in enumerate(_sites(tree)):
         if i == site:
             return ast.fix_missing_locations(_Put(node, new).visit(tree))

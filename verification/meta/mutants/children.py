@@ -34,7 +34,7 @@ _FORK = get_context("fork")
 class Verdict(NamedTuple):
     """What became of a mutant: "killed" or "survived", what did it, the seconds."""
 
-    mutant: Mutant | None
+    mutant: Mutant
     outcome: str
     by: str
     seconds: float
@@ -42,7 +42,7 @@ class Verdict(NamedTuple):
 
 @dataclass
 class _Child:
-    mutant: Mutant | None
+    mutant: Mutant
     process: BaseProcess
     answer: Connection
     started: float
@@ -62,14 +62,12 @@ class _Child:
         return Verdict(self.mutant, "survived" if by is None else "killed", by or "", seconds)
 
 
-def run(file: str, mutants: Sequence[Mutant | None], jobs: int) -> Iterator[Verdict]:
-    """The verdict of every mutant of a file as it comes, at most `jobs` at a time; None stands for
-    the file as it is.
-    """
+def run(mutants: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
+    """The verdict of every mutant as it comes, at most `jobs` at a time."""
     waiting, running = list(mutants), list[_Child]()
     while waiting or running:
         while waiting and len(running) < jobs:
-            running.append(_start(file, waiting.pop(0)))
+            running.append(_start(waiting.pop(0)))
         wait([child.answer for child in running])
         for child in list(running):
             verdict = child.verdict()
@@ -78,27 +76,27 @@ def run(file: str, mutants: Sequence[Mutant | None], jobs: int) -> Iterator[Verd
                 yield verdict
 
 
-def _start(file: str, mutant: Mutant | None) -> _Child:
+def _start(mutant: Mutant) -> _Child:
     receiver, sender = _FORK.Pipe(duplex=False)
-    process = _FORK.Process(target=_judge, args=(file, mutant, sender))
+    process = _FORK.Process(target=_judge, args=(mutant, sender))
     process.start()
     # Only the child may hold this end, or its death would not be seen.
     sender.close()
     return _Child(mutant, process, receiver, time.monotonic())
 
 
-def _judge(file: str, mutant: Mutant | None, answer: Connection) -> None:
+def _judge(mutant: Mutant, answer: Connection) -> None:
     """Runs in the child."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     # A mutant that asks for all memory must not take others along.
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    path = ROOT / file
-    if mutant is not None:
-        source = path.read_text(encoding="utf-8")
-        module = file.removesuffix(".py").replace("/", ".")
-        sys.meta_path.insert(0, _Instead(module, path, mutated(source, mutant.site)))
+    path = ROOT / mutant.file
+    module = mutant.file.removesuffix(".py").replace("/", ".")
+    tree = mutated(path.read_text(encoding="utf-8"), mutant.site)
+    if mutant.site is not None:
+        sys.meta_path.insert(0, _Instead(module, path, tree))
     try:
         from verification.meta.mutants import judges
 

@@ -72,9 +72,8 @@ def _judge_derivatives() -> str | None:
 
 def _judges(file: Path) -> Iterator[Entry]:
     """The layers that use a file of scratch_layers/; all of them for its index."""
-    if file.stem == "loops":
+    if file.stem in ("loops", "__init__"):
         yield RIGHT["right.ByLoops"]
-        return
     for entry in catalogue.SHIPPED.values():
         if file.stem == "__init__" or file.stem in _used(_home(entry.row.name)):
             yield entry
