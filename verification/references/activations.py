@@ -184,7 +184,7 @@ LEAKY_RELU = _row(
     "LeakyReLU",
     lambda x, negative_slope: functions.where(functions.above(x, 0), x, negative_slope * x),
     nn.LeakyReLU,
-    {"negative_slope": (0.01, 0.5, 0.0, 1.0, -1.0, 0.3)},
+    {"negative_slope": (0.01, 0.5, 0.0, 1.0, -1.0, 0.3, 2.0)},
 )
 GELU = _row(
     "GELU",
