@@ -40,7 +40,6 @@ class Model:
         return {
             spec.name: self.trial.make(spec, tuple(outputs[spec.name].value.shape)).tensor
             for spec in call.tensors
-            if spec.name in outputs
         }
 
     def backward(self, cotangents: Tensors) -> Enclosures:

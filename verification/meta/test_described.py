@@ -1,0 +1,184 @@
+"""A function by its inputs' description, end to end: annotations, the child, replay, refusals."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+
+import verification
+from verification.cases.case_file import read
+from verification.report.summary import Result
+from verification.running.replay import replay
+from verification.strategies.annotations import annotated_inputs
+from verification.strategies.extents import DescriptionError
+from verification.subjects.loading import SubjectError
+from verification.trials.discrepancy import Discrepancy
+
+QUICK = {"dtypes": ["float64"], "examples": 8}
+
+FUNCTIONS = """
+import os
+import time
+
+import torch
+
+
+class Doubles(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3 * g
+
+
+def crashes(x):
+    if len(x) > 2:
+        os.abort()
+    return x.sin()
+"""
+
+
+@pytest.fixture
+def functions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "functions_of_mine.py").write_text(FUNCTIONS)
+    return "functions_of_mine.py"
+
+
+def of(report, name):
+    return next(cell for cell in report.summary.cells if cell.property == name)
+
+
+def test_a_failure_is_stored_with_its_numbers_and_replayed_from_its_file(functions, tmp_path):
+    name = f"{functions}:Doubles"
+    prop = "gradients_are_derivatives_of_forward"
+    report = verification.check(name, inputs={"x": "n c"}, properties=[prop], **QUICK)
+    assert not report.ok
+    (path,) = (tmp_path / "reports" / "cases").glob("*.case.json")
+    file = read(path)
+    assert dict(file.case.subject.inputs) == {"x": "n c"}
+    assert all(spec.values.stored is not None for spec in file.case.tensors)
+    assert isinstance(replay(file, [name]).outcome, Discrepancy)
+    with pytest.raises(SubjectError, match="allow it with --allow-layer"):
+        replay(file)
+
+
+def test_a_crash_ends_one_case_and_not_the_run(functions):
+    report = verification.check(
+        f"{functions}:crashes", inputs={"x": "n"}, properties=["tensors_are_left_alone"], **QUICK
+    )
+    cell = of(report, "tensors_are_left_alone")
+    assert cell.result is Result.FAILED
+    assert "killed by SIGABRT" in cell.failures[0].sentence
+
+
+def test_a_closure_is_judged_in_this_process_with_closures_declared(tmp_path):
+    def surrogate(x):
+        return x
+
+    class Steps(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.round()
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    report = verification.check(
+        Steps,
+        inputs={"x": "n"},
+        derivative_of=surrogate,
+        properties=["gradients_are_derivatives_of_forward"],
+        cases=tmp_path,
+        **QUICK,
+    )
+    assert report.ok
+    assert report.unsupervised
+
+
+def test_what_a_function_is_seen_to_do_is_said(tmp_path):
+    def noisy(x):
+        return (x.float() * torch.rand(3)).to(x.dtype), x.argmax()
+
+    report = verification.check(
+        noisy,
+        inputs={"x": "3"},
+        properties=["same_call_gives_same_bits"],
+        cases=tmp_path,
+        **QUICK,
+    )
+    said = " ".join(report.found.notes)
+    assert report.ok
+    assert "draws random numbers" in said
+    assert "fewer bits than float64" in said
+    assert "output_1 has no derivative" in said
+
+
+class Axes(NamedTuple):
+    """What a jaxtyping annotation tells of itself."""
+
+    dim_str: str
+    dtypes: list
+
+
+def test_an_annotated_signature_describes_itself(tmp_path):
+    def scaled(x: Axes("n c", ["float32", "float64"]), mask: Axes("n c", ["bool"]), by=2.0):
+        return x.masked_fill(mask, 0.0) * by
+
+    assert annotated_inputs(scaled, ()) == {"x": "n c", "mask": "n c mask"}
+    report = verification.check(
+        scaled, properties=["gradients_are_derivatives_of_forward"], cases=tmp_path, **QUICK
+    )
+    assert report.ok
+
+
+def test_whole_numbers_in_an_annotation_must_be_described():
+    def picks(x: Axes("n c", ["float32"]), labels: Axes("n", ["int64"])):
+        return x[labels]
+
+    with pytest.raises(DescriptionError, match="describe it in inputs, as labels"):
+        annotated_inputs(picks, ())
+
+
+def sine(x, eps=0.0):
+    return x.sin() + eps
+
+
+def refuses_everything(x):
+    raise ValueError("no")
+
+
+def counts(x):
+    return (x > 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "asked", "says"),
+    [
+        (sine, {}, "has no annotation such as Float"),
+        (sine, {"inputs": {}}, "there are no inputs"),
+        (sine, {"inputs": {"y": "n"}}, "takes no y: it takes x, eps"),
+        (sine, {"inputs": {"x": "n"}, "constant": {"t"}}, "constant names t, which no input is"),
+        (
+            sine,
+            {"inputs": {"x": "n"}, "settings": {"eps": 1}},
+            "setting 'eps' is 1: give the values",
+        ),
+        (sine, {"inputs": {"x": "n"}, "where": "n >"}, "'n >' is no expression"),
+        (
+            sine,
+            {"inputs": {"x": "n"}, "reference": refuses_everything},
+            "raises ValueError where the function does not",
+        ),
+        (refuses_everything, {"inputs": {"x": "n"}}, "it raises ValueError for x"),
+        (counts, {"inputs": {"x": "n"}}, "no output has a derivative"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(function, asked, says):
+    with pytest.raises(SubjectError) as error:
+        verification.check(function, supervised=False, **asked)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
