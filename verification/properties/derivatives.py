@@ -62,7 +62,7 @@ def check_gradients_are_derivatives_of_forward(trial: Trial) -> None:
         declared.approximate,
     )
     if report.mismatches:
-        fail_with(trial, report, hint(report))
+        fail_with(trial, report, hint(report, trial.cotangents))
 
 
 @property_of(Family.GRADIENTS, needs={DESCRIBED, Trait.DIFFERENTIABLE}, cases=FEW)
@@ -276,9 +276,11 @@ def require_finite(trial: Trial) -> None:
                 trial.unjudged("the function is not finite here")
 
 
-def hint(report: GradientReport) -> str:
-    """What a wrong gradient may be on purpose, and how to declare it."""
+def hint(report: GradientReport, cotangents: Tensors) -> str:
+    """What a wrong gradient may be, on purpose or not, and how to declare it."""
     worst = report.mismatches[0]
+    if not any(bool(c.any()) for c in cotangents.values()):
+        return "the cotangent is 0, and backward does not look at it"
     every = [m for m in report.mismatches if m.tensor == worst.tensor]
     if all(m.got == 0 for m in every):
         return (
