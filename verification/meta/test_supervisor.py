@@ -235,6 +235,41 @@ def test_what_cannot_be_loaded_is_no_verdict(folder: Path) -> None:
         child.run(case_of(1, "layers.py:Nothing"))
 
 
+AT_IMPORT = {
+    "exit": ("import os; os._exit(3)", "ends its process when it is imported or built: exit 3"),
+    "crash": ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
+    "error": ("1 / 0", "fails: ZeroDivisionError"),
+    "system exit": ("raise SystemExit(0)", "fails: SystemExit: 0"),
+}
+
+
+@pytest.mark.parametrize(("code", "says"), AT_IMPORT.values(), ids=AT_IMPORT)
+def test_an_import_takes_nothing_along(
+    code: str, says: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "imported.py").write_text(code)
+    assert main(["check", "imported.py:Mine", "--like=ReLU"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("could not run: ")
+    assert says in error
+    assert error.count("\n") == 1
+
+
+def test_what_an_import_changes_is_contained(folder: Path) -> None:
+    changes = LAYERS.partition("def leave_it_changed():")[2].partition("def interrupt")[0]
+    source = LAYERS + "".join(line.strip() + "\n" for line in changes.splitlines())
+    (folder / "changing.py").write_text(source)
+    report = verification.check(
+        "changing.py:Right",
+        like="ReLU",
+        properties=["forward_matches_reference"],
+        dtypes=["float64"],
+        examples=5,
+    )
+    assert report.ok, str(report)
+    assert torch.get_default_dtype() is torch.float32
+
+
 def test_a_child_is_ended_with_its_supervisor(folder: Path) -> None:
     with Supervisor(SubjectSpec(NAME, "ReLU")) as child:
         child.run(case_of(1))

@@ -188,6 +188,9 @@ def read(folder: Path) -> Summary:
 
 def from_dict(data: Mapping[str, Any]) -> Summary:
     """The summary that `to_dict` wrote; ValueError names the field of what is none."""
+    version = data.get("schema", SCHEMA_VERSION) if isinstance(data, dict) else SCHEMA_VERSION
+    if version != SCHEMA_VERSION:  # its other fields may be anything
+        raise ValueError(f"schema {version!r}, this version reads {SCHEMA_VERSION}")
     wrong = misfit(data, "verification.report", "summary.schema.json")
     if wrong is not None:
         raise ValueError(wrong)
