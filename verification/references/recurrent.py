@@ -10,11 +10,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gradcheck.subjects import Subject
+from verification.cases import LayerCall
 from verification.references.laws import INPUT, OUTPUT, Computed
 from verification.references.row import Clause, Row, Trait
 from verification.references.running_error import Number, Pull, concatenated, stored
 from verification.references.running_error_functions import above, sigmoid, tanh, where
 from verification.strategies import recurrent
+from verification.subjects.ordered import Ordered
 
 States = tuple[Number, ...]
 """What is carried from step to step, each (batch, hidden)."""
@@ -237,6 +240,10 @@ class LSTM(nn.LSTM):
         return {"output": output, "h_n": h_n, "c_n": c_n}
 
 
+def _in_order(call: LayerCall, make: Callable[[], Subject]) -> Subject:
+    return Ordered(make(), recurrent.output_names(call.name))
+
+
 def _row(kind: str, cell: Cell, twin: type[nn.Module]) -> Row:
     return Row(
         name=kind,
@@ -246,6 +253,7 @@ def _row(kind: str, cell: Cell, twin: type[nn.Module]) -> Row:
         traits=frozenset({Trait.DIFFERENTIABLE}),
         clauses=frozenset(Clause) - {Clause.NON_FINITE},
         twin=twin,
+        adapter=_in_order,
         departures={
             Clause.FRESH_OUTPUTS: "the output is kept, and writing to it changes the backward"
         },

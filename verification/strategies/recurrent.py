@@ -26,6 +26,11 @@ def suffixes(layers: int, bidirectional: bool) -> list[str]:
     return [f"l{layer}{way}" for layer in range(layers) for way in ways]
 
 
+def output_names(kind: str) -> tuple[str, ...]:
+    """The hidden states of all steps, then what is left of each state."""
+    return ("output", *(f"{state}_n" for state in STATES[kind]))
+
+
 @st.composite
 def recurrent_nets(draw: DrawFn, limits: Limits, name: str) -> Geometry:
     """RNN, GRU or LSTM: each size of its own; `started` says whether the states that it starts from
@@ -65,7 +70,7 @@ def recurrent_nets(draw: DrawFn, limits: Limits, name: str) -> Geometry:
         weights = ((f"weight_ih_{end}", (rows, arriving)), (f"weight_hh_{end}", (rows, hidden)))
         biases = ((f"bias_ih_{end}", (rows,)), (f"bias_hh_{end}", (rows,)))
         parameters.append((*weights, *(biases if bias else ())))
-    outputs = ("output", *(f"{state}_n" for state in STATES[name]))
+    outputs = output_names(name)
     every: NamedShapes = sum(parameters, ())
     domains = tuple((tensor, SMALL) for tensor, _ in (*inputs, *every))
     return Geometry(layer, tuple(inputs), every, outputs, domains)

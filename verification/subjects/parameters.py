@@ -26,6 +26,10 @@ GRADIENTS = ("grads", "get_grads", "gradients", "get_gradients", "grad_params", 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "weight": ("w", "weights", "kernel", "kernels", "filters", "filter", "gamma", "scale", "gain"),
     "bias": ("b", "biases", "beta", "shift", "offset"),
+    "weight_ih_l0": ("weight_ih", "w_ih", "wih", "w_x", "wx", "w_input"),
+    "weight_hh_l0": ("weight_hh", "w_hh", "whh", "w_h", "wh", "w_hidden"),
+    "bias_ih_l0": ("bias_ih", "b_ih", "bih"),
+    "bias_hh_l0": ("bias_hh", "b_hh", "bhh"),
 }
 """By which names hand-written layers call a parameter of the kind."""
 
