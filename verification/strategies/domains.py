@@ -16,59 +16,24 @@ from functools import cache
 import torch
 from torch import Tensor
 
-_SCATTER = 1_000_003
-"""A prime: drawn numbers times this, cut to whole ones, are spread over every residue class."""
+from verification.strategies.discrete import (
+    Binary,
+    Groups,
+    Indices,
+    Labels,
+    Mask,
+    OneOf,
+    Permutation,
+)
+from verification.strategies.domain import Domain, DomainError
+
+__all__ = ["KINDS", "NUMBER", "Domain", "DomainError", "parse"]
 
 _MARGIN = 2.0**-6
 """How far a number of the open unit stays from 0 and 1; bfloat16 holds it, and 1 less it."""
 
 _DOMINANCE = 1.25
 """A diagonal at least so many times the rest of its row: positive definite also once rounded."""
-
-
-class DomainError(ValueError):
-    """A domain that is unknown, or whose arguments or shape do not fit; the message says which."""
-
-
-class Domain:
-    """All real numbers; the others depart from it.
-
-    dtype: the name of the only dtype that its tensors have; None where they have the Case's.
-    discrete: no member has a derivative. joint: elements depend on each other, so that none may be
-    repeated by a stride of 0.
-    """
-
-    dtype: str | None = None
-    discrete: bool = False
-    joint: bool = False
-
-    @property
-    def words(self) -> str:
-        """The words that its text begins with."""
-        return next(words for words, kind in KINDS.items() if kind is type(self))
-
-    def sample(self, drawn: Tensor) -> Tensor:
-        """A member made of the numbers that a value family drew, both float64 of one shape."""
-        return self.member(drawn)
-
-    def member(self, values: Tensor) -> Tensor:
-        """The member that any numbers stand for; members stand for themselves. float64."""
-        return values
-
-    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
-        """The vector-Jacobian product of `member` at `values`, both of one shape and dtype.
-
-        At a member two gradients that differ by something that is normal to the domain become
-        equal.
-        """
-        return gradient
-
-    def retract(self, x: Tensor, step: Tensor) -> Tensor:
-        """The member reached from x by a step."""
-        return self.member(x + step)
-
-    def require_fits(self, shape: tuple[int, ...]) -> None:
-        """Raise DomainError if a tensor of that shape has no member."""
 
 
 @dataclass(frozen=True)
@@ -286,124 +251,6 @@ class UnitNorm(Domain):
         return across / values.square().sum(-1, keepdim=True).sqrt()
 
 
-class _Discrete(Domain):
-    """Constants: there is nothing between two members."""
-
-    discrete = True
-
-    def tangent(self, values: Tensor, gradient: Tensor) -> Tensor:
-        return torch.zeros_like(gradient)
-
-
-@dataclass(frozen=True)
-class Indices(_Discrete):
-    """Whole numbers from 0 to extent - 1."""
-
-    extent: int
-
-    dtype = "int64"
-
-    def sample(self, drawn: Tensor) -> Tensor:
-        return _scattered(drawn).remainder(max(1, self.extent))
-
-    def member(self, values: Tensor) -> Tensor:
-        return _whole(values).clamp(0, max(0, self.extent - 1))
-
-    def require_fits(self, shape: tuple[int, ...]) -> None:
-        if self.extent < 1 and 0 not in shape:
-            raise DomainError(
-                f"{self.words!r} of {self.extent} has no member, and the shape {shape} wants some"
-            )
-
-
-@dataclass(frozen=True)
-class Labels(Indices):
-    """Class labels from 0 to extent - 1; about one in four is `ignored`, if that is a label."""
-
-    ignored: int | None = None
-
-    def sample(self, drawn: Tensor) -> Tensor:
-        labels = super().sample(drawn)
-        if self.ignored is None:
-            return labels
-        others = (_scattered(drawn) / max(1, self.extent)).floor().remainder(4)
-        return torch.where(others == 3, float(self.ignored), labels)
-
-    def member(self, values: Tensor) -> Tensor:
-        labels = super().member(values)
-        if self.ignored is None:
-            return labels
-        return torch.where(values == self.ignored, values, labels)
-
-    def require_fits(self, shape: tuple[int, ...]) -> None:
-        if self.ignored is None:
-            super().require_fits(shape)
-
-
-@dataclass(frozen=True)
-class Groups(Indices):
-    """Group ids from 0 to extent - 1 that never descend along the last axis."""
-
-    joint = True
-
-    def sample(self, drawn: Tensor) -> Tensor:
-        return self.member(super().sample(drawn))
-
-    def member(self, values: Tensor) -> Tensor:
-        ids = super().member(values)
-        return ids.sort(-1).values if ids.dim() else ids
-
-
-@dataclass(frozen=True)
-class Permutation(_Discrete):
-    """The whole numbers from 0 on along the last axis, in any order."""
-
-    dtype = "int64"
-    joint = True
-
-    def member(self, values: Tensor) -> Tensor:
-        if not values.dim():
-            return torch.zeros_like(values)
-        return values.argsort(dim=-1, stable=True).argsort(-1).to(values.dtype)
-
-
-class Binary(_Discrete):
-    """0 and 1, as floating numbers."""
-
-    def sample(self, drawn: Tensor) -> Tensor:
-        return _scattered(drawn).remainder(2)
-
-    def member(self, values: Tensor) -> Tensor:
-        return (values != 0).to(values.dtype)
-
-
-class Mask(Binary):
-    """True and False."""
-
-    dtype = "bool"
-
-
-class OneOf(_Discrete):
-    """Some numbers; whole ones are int64."""
-
-    def __init__(self, *numbers: float) -> None:
-        if not numbers:
-            raise DomainError("'one of ()' has no member: write at least one number")
-        self.numbers = numbers
-        if all(isinstance(number, int) for number in numbers):
-            self.dtype = "int64"
-
-    def sample(self, drawn: Tensor) -> Tensor:
-        return self._table(drawn)[_scattered(drawn).remainder(len(self.numbers)).long()]
-
-    def member(self, values: Tensor) -> Tensor:
-        table = self._table(values)
-        return table[(values.nan_to_num()[..., None] - table).abs().argmin(-1)]
-
-    def _table(self, like: Tensor) -> Tensor:
-        return torch.tensor([float(n) for n in self.numbers], dtype=like.dtype, device=like.device)
-
-
 KINDS: dict[str, Callable[..., Domain]] = {
     "real": Real,
     "positive": Positive,
@@ -469,12 +316,3 @@ def _number(digits: str, text: str) -> float:
 def _sign(values: Tensor) -> Tensor:
     """1 or -1 of the values' dtype: 0 lies on the side of what is positive."""
     return torch.where(values < 0, -1.0, torch.ones_like(values))
-
-
-def _whole(values: Tensor) -> Tensor:
-    return values.nan_to_num().round()
-
-
-def _scattered(drawn: Tensor) -> Tensor:
-    """Whole numbers, equal where the drawn ones are, that seem random where those are dense."""
-    return (drawn.nan_to_num() * _SCATTER).floor()
