@@ -18,6 +18,7 @@ from pathlib import Path
 import scratch_layers
 from verification import catalogue
 from verification.meta.faults import FAULTS
+from verification.meta.functions import BANK
 from verification.meta.harness import first_failure
 from verification.meta.right import RIGHT
 from verification.properties import PROPERTIES, Property, applicable
@@ -25,7 +26,7 @@ from verification.running.selection import DTYPES
 from verification.running.simulated import hunt_here
 from verification.subjects.entry import Entry
 
-ROUNDS = (10, 100)
+FEW, MANY = ROUNDS = (10, 100)
 """Examples of every campaign: few at first, since most mutants fall at once, then those of `ci`."""
 
 DERIVATIVES = "gradients_match_finite_differences"
@@ -56,6 +57,7 @@ def _judge_layers(file: Path) -> str | None:
 
 
 def _judge_derivatives() -> str | None:
+    """Right and wrong layers, then the bank of functions, of every kind that gradcheck takes."""
     wrong = [fault for fault in FAULTS.values() if DERIVATIVES in fault.caught_by]
     right = [e for e in catalogue.SHIPPED.values() if not PROPERTIES[DERIVATIVES].missing(e)]
     for fault in wrong:
@@ -67,6 +69,11 @@ def _judge_derivatives() -> str | None:
             signal.alarm(LONGEST)
             if first_failure(entry, DERIVATIVES, dtype=dtype, examples=examples):
                 return f"false alarm on {entry.row.name} {dtype}"
+    for judged in BANK:
+        signal.alarm(LONGEST)
+        found = next(judged.failures(FEW if judged.right else MANY, judged.caught_by), None)
+        if (found is None) != judged.right:
+            return f"{'missed' if found is None else 'false alarm on'} {judged.name}"
     return None
 
 
