@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 import verification
 from verification.__main__ import main
 from verification.commands.told import keywords, name_and_attributes, name_and_axes
+from verification.subjects.foreign import kind_named
 
 LAYERS = """
 import torch
@@ -173,3 +175,16 @@ def test_text_becomes_plain_data() -> None:
     for text in ("2", "a=open('x')", "**a", "a="):
         with pytest.raises(Exception, match="write name=value"):
             keywords(text)
+
+
+@pytest.mark.parametrize(
+    ("like", "row"),
+    [
+        ("SGD", "SGD"),
+        ("torch.optim.SGD", "TorchSGD"),
+        (torch.optim.SGD, "TorchSGD"),
+        ("torch.nn.Conv2d", "Conv2d"),
+    ],
+)
+def test_torchs_own_name_means_torchs_own_rule(like, row):
+    assert kind_named(like).name == row
