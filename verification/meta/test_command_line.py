@@ -130,10 +130,16 @@ BAD_CHECKS = {
     "no colon": (("json", "--like=Conv2d"), "write package.module:Name or path/to/file.py:Name"),
     "no class": (("sys:path", "--like=Conv2d"), "is a list: name a class"),
     "no kind": ((EXAMPLE, "--like=Pool"), "no row judges layers like 'Pool': choose from "),
-    "other kind": ((EXAMPLE, "--like=Conv2d"), "kernel_size, without which no Conv2d is built, but scale_factor: say"),
+    "other kind": (
+        (EXAMPLE, "--like=Conv2d"),
+        "kernel_size, without which no Conv2d is built, but scale_factor: say",
+    ),
     "takes too little": (("builtins:object", "--like=Conv2d"), "does not take in_channels"),
     "no layer": (("collections:Counter", "--like=ReLU"), "Counter has no forward()"),
-    "no build": (("collections:namedtuple", "--like=ReLU"), "wants field_names, which the kind has not"),
+    "no build": (
+        ("collections:namedtuple", "--like=ReLU"),
+        "wants field_names, which the kind has not",
+    ),
     "no property": ((EXAMPLE, "--like=NearestUpsampling", "--property=p"), "unknown property 'p'"),
     "no dtype": ((EXAMPLE, "--like=NearestUpsampling", "--dtype=int8"), "unknown dtype 'int8'"),
     "no examples": ((EXAMPLE, "--like=NearestUpsampling", "--examples=0"), "examples is 0"),
