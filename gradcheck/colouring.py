@@ -22,10 +22,14 @@ _SHARES = (1.0, -1 / 64)  # of the step, by which entries are moved
 
 @dataclass(frozen=True)
 class Colouring:
-    """``colour`` [N] of every entry; ``depends`` [N, M] says which outputs depend on it."""
+    """``colour`` [N] of every entry; ``depends`` [N, M] says which outputs depend on it.
+
+    ``still`` [M] is an output's error over the step by which the entries were moved.
+    """
 
     colour: Tensor
     depends: Tensor
+    still: Tensor
 
     def directions(self, shape: torch.Size) -> Tensor:
         """One direction for each colour, the sum of its unit vectors: [C, *shape]."""
@@ -43,10 +47,10 @@ class Colouring:
     def apart(self, together: Estimate, entries: slice) -> Estimate:
         """The estimate for single ``entries``, from one along every colour's line.
 
-        Outputs that did not move have the derivative 0, within the noise of two values.
+        Outputs that did not move have the derivative 0, within the error of two values.
         """
         colour, depends = self.colour[entries], self.depends[entries]
-        noise = together.noise[colour]
+        noise = torch.where(depends, together.noise[colour], self.still)
         return Estimate(
             torch.where(depends, together.value[colour], 0.0),
             torch.where(depends, together.bound[colour], 2 * noise),
@@ -56,10 +60,11 @@ class Colouring:
         )
 
 
-def coloured(evaluator: Evaluator, name: str, step: float) -> Colouring | None:
+def coloured(evaluator: Evaluator, name: str, step: float, error: Tensor) -> Colouring | None:
     """Colours for the entries of a tensor; None where too few could share a line.
 
-    Points of the tensor must share calls: each entry is moved alone.
+    Points of the tensor must share calls: each entry is moved alone, by ``step`` and by less.
+    ``error`` [M] bounds that of every output.
     """
     base = evaluator.tensor(name)
     entries, outputs = base.numel(), len(evaluator.base)
@@ -79,7 +84,7 @@ def coloured(evaluator: Evaluator, name: str, step: float) -> Colouring | None:
             return None
     colour = _colours(depends)
     few = int(colour.max()) + 1 <= entries / _WORTH
-    return Colouring(colour, depends) if few else None
+    return Colouring(colour, depends, error / step) if few else None
 
 
 def _fewest_colours(depends: Tensor) -> int:

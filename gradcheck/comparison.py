@@ -185,7 +185,9 @@ class Point:
         colouring = None
         if every and not thorough:
             evaluator = self.prepare(name)
-            colouring = coloured(evaluator, name, step_sizes(evaluator.tensor(name))[0])
+            step = step_sizes(evaluator.tensor(name))[0]
+            error = error_at_base(evaluator, self._errors[name])
+            colouring = coloured(evaluator, name, step, error)
         comparison = self._assembled(name, lines, got, thorough, colouring)
         if colouring is not None:  # what the colours overlooked shows in random directions
             random = random_lines(self.tensor(name), self.question.generator)

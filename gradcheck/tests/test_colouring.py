@@ -29,9 +29,10 @@ def neighbours_vjp(x: Tensor, g: Tensor) -> Tensor:
 
 def coloured_at(f: object, x: Tensor) -> Colouring | None:
     evaluator = Evaluator(FunctionSubject(f), {"input": x}, {}, told_stacked=False)
-    evaluator.probe_sharing("input", torch.full((len(evaluator.base),), 1e-12).double())
+    error = torch.full((len(evaluator.base),), 1e-12).double()
+    evaluator.probe_sharing("input", error)
     assert evaluator.shares_calls("input")
-    return coloured(evaluator, "input", 1.0)
+    return coloured(evaluator, "input", 1.0, error)
 
 
 @pytest.mark.parametrize(("f", "count"), [(torch.sin, 1), (neighbours, 2), (lambda x: x[::2], 1)])
