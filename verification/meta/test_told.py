@@ -49,6 +49,9 @@ class FasterWrong(Faster):
     def backward(self, g):
         return g * (self.x > 0)
 
+def twice(x):
+    return 2 * torch.relu(x)
+
 class Narrow(Doubled):
     def forward(self, x):
         return super().forward(x)[..., :1]
@@ -104,6 +107,11 @@ def test_what_is_told_travels_in_the_case_and_its_replay(
 def test_a_rewrite_is_judged_by_the_layer_that_it_replaces() -> None:
     assert checked("Faster", "ReLU", against="layers.py:Doubled").ok
     assert not checked("Faster", "ReLU").ok
+
+
+def test_a_reference_function_counts_as_true() -> None:
+    assert checked("Faster", "ReLU", reference="layers.py:twice").ok
+    assert not checked("FasterWrong", "ReLU", reference="layers.py:twice").ok
 
 
 BAD = {

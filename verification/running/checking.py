@@ -19,6 +19,7 @@ from verification.running.judging import CASES, Asked, Progress, Subject, judged
 from verification.running.selection import require_known
 from verification.running.supervisor import Supervisor
 from verification.strategies.geometry import Geometry, Limits
+from verification.subjects.by_description import named
 from verification.subjects.foreign import foreign_entry, kind_named
 from verification.subjects.loading import Loaded, importable_name, load, why_not_importable
 from verification.subjects.told import Adapter
@@ -42,7 +43,7 @@ def check(
     stochastic: Function | None = None,
     reference: Function | None = None,
     name: str | None = None,
-    against: str | None = None,
+    against: Function | None = None,
     kwargs: Mapping[str, Any] | None = None,
     hold: Mapping[str, Any] | None = None,
     one_number: Collection[str] = (),
@@ -88,8 +89,8 @@ def check(
         stochastic: the mean of the function over draws, whose derivative is the backward's mean.
         reference: other code for the same map, whose results count as true.
         name: by which a replay finds the layer again; its own where none is given.
-        against: the name of another layer of the kind, whose results count as true: the one that is
-            to be replaced.
+        against: another layer of the kind, whose results count as true: the one that is to be
+            replaced.
         kwargs: arguments that the layer is always built with.
         hold: arguments of the kind that are held at one value.
         one_number: arguments that the layer takes as one number for all axes.
@@ -133,7 +134,7 @@ def check(
             rename=rename,
             layout=layout,
             held=held,
-            against=against,
+            against=named(reference if against is None else against),
             backward=backward,
         )
         spec = spec_told(layer, like, told, name)
