@@ -107,9 +107,10 @@ def smooth_l1(difference: Number, beta: float) -> Number:
     size = functions.absolute(difference)
     if beta == 0:
         return size
-    small = functions.below(size, beta)
-    inside = functions.where(small, difference, 0.0)
-    return functions.where(small, 0.5 * inside * inside / beta, size - 0.5 * beta)
+    # Not below: as in torch, a NaN belongs to the square, whose gradient is NaN too.
+    large = functions.above(size, beta)
+    inside = functions.where(large, difference.like(0.0), difference)
+    return functions.where(large, size - 0.5 * beta, 0.5 * inside * inside / beta)
 
 
 def huber(difference: Number, delta: float) -> Number:
