@@ -17,6 +17,7 @@ from gradcheck.rounding import NATURAL_LENGTH, PLAUSIBLE_NOISE, significand_bits
 
 _ODD_STEP = 2897 / 4096  # near sqrt(1/2): a step function with steps of 2^-q must not look straight
 _STEPS_TOGETHER = 6  # what a smooth function needs after the first
+_LITTLE = 16  # of all bounds: a smaller step that gains less is not worth its calls
 _SHRINK = 8.0  # from one round to the next, so that their levels follow each other by halves
 
 
@@ -222,14 +223,14 @@ def _unsettled(found: Estimate, before: Tensor) -> Tensor:
     """Which lines deserve a smaller step than each of those ``found`` [S, L, M]: [S, L] of bool.
 
     Those with an unresolved entry, and those where extrapolation still gets better than the bounds
-    ``before`` [L, M]: where what the bounds exceed the next step's noise by makes most of them.
+    ``before`` [L, M]: where the next step's noise is smaller by more than a little of all bounds.
     """
     best = torch.cat([before[None], found.bound]).cummin(0).values
     floor = _SHRINK * SMOOTH_NOISE * found.noise
     better = (found.kind == Kind.SMOOTH) & (found.bound < best[:-1])
     excess = torch.where(better, (found.bound - floor).clamp(min=0.0), 0.0)
     unresolved = (found.kind == Kind.UNRESOLVED).any(2)
-    return unresolved | (excess.sum(2) > best[1:].sum(2) / 2)
+    return unresolved | (excess.sum(2) > best[1:].sum(2) / _LITTLE)
 
 
 def _merge(rounds: list[Estimate]) -> Estimate:
