@@ -11,10 +11,11 @@ import torch
 import scratch_layers
 import verification
 from verification.__main__ import main
+from verification.cases import SubjectSpec
 from verification.commands import run as run_command
 from verification.report.summary import Cell, NotApplicable, Result, Summary
-from verification.subjects.foreign import foreign_entry, spec_of
-from verification.subjects.loading import SubjectError, load
+from verification.subjects.foreign import foreign_entry
+from verification.subjects.loading import SubjectError, importable_name, load
 
 EXAMPLE = str(Path(__file__).parents[2] / "examples/report_upsampling.py") + ":ReportUpsampling"
 
@@ -102,7 +103,7 @@ def test_the_contract_stands_beside_the_verdict_unless_asked() -> None:
 
 
 def test_arguments_that_are_not_taken_stay_at_their_defaults() -> None:
-    entry, found = foreign_entry(PlainConv, spec_of(PlainConv, "Conv2d"))
+    entry, found = foreign_entry(PlainConv, SubjectSpec(importable_name(PlainConv), "Conv2d"))
     assert entry.name.endswith("test_command_line:PlainConv")
     assert dict(found.fixed)["dilation"] == 1
     report = verification.check(
@@ -186,7 +187,7 @@ def test_unknown_arguments_are_refused_elsewhere(capsys: pytest.CaptureFixture[s
 
 def test_a_factory_without_a_signature_is_refused() -> None:
     with pytest.raises(SubjectError, match="shows no signature"):
-        foreign_entry(type, spec_of(type, "ReLU"))
+        foreign_entry(type, SubjectSpec("builtins:type", "ReLU"))
 
 
 def cell(result: Result, **more: object) -> Cell:

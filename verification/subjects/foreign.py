@@ -16,7 +16,7 @@ from verification.references.rows import ROWS
 from verification.subjects.against import judged_against
 from verification.subjects.by_description import described_elsewhere, described_entry
 from verification.subjects.entry import Build, Entry
-from verification.subjects.loading import Loaded, SubjectError, importable_name, load
+from verification.subjects.loading import Loaded, SubjectError, load
 from verification.subjects.probed import Probed
 from verification.subjects.probing import probe, probed_driver
 from verification.subjects.told import Adapter
@@ -80,8 +80,3 @@ def _entry(spec: SubjectSpec, kind: Row, found: Probed, build: Build) -> Entry:
 
 def _not_here(call: LayerCall, dtype: torch.dtype, device: torch.device) -> NoReturn:
     raise RuntimeError(f"{call} is built in a child process only")
-
-
-def spec_of(loaded: Loaded, like: object, name: str | None = None) -> SubjectSpec:
-    """The spec of a subject at hand, by its own name unless it has another one."""
-    return SubjectSpec(name or importable_name(loaded), kind_named(like).name)

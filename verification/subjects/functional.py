@@ -66,7 +66,7 @@ class Call:
             if argument in kind:
                 given[own] = value[part] if part is not None and isinstance(value, tuple) else value
         if self.options is not None:
-            given[self.options] = Asked(
+            given[self.options] = Recorder(
                 _dict_of({name: kind[name] for name in self.kind if name in kind})
             )
         return given | dict(self.constants)
@@ -78,7 +78,7 @@ class Call:
         return function(*(given[own] for own in self.positional if own in given))
 
 
-class Asked(dict[str, Any]):
+class Recorder(dict[str, Any]):
     """A dict that knows which of its keys it was asked for: they are what a function takes."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
@@ -238,7 +238,7 @@ class FunctionPair:
     def asked(self) -> tuple[str, ...]:
         """The arguments of the kind that the latest call asked its dict of arguments for."""
         options = self._given.get(self._call.options or "")
-        keys = options.keys_asked if isinstance(options, Asked) else ()
+        keys = options.keys_asked if isinstance(options, Recorder) else ()
         return tuple(dict.fromkeys(filter(None, (_meaning(k, self._call.kind) for k in keys))))
 
     def forward(

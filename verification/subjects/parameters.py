@@ -14,7 +14,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from gradcheck.held_parameters import Holder, Pair, find_parameters
+from gradcheck.held_parameters import Holder, find_parameters
 from verification.cases.subject_spec import Told
 
 VALUES = ("params", "get_params", "param", "parameters", "get_parameters")
@@ -303,6 +303,3 @@ def _gradient_reader(layer: Any, own: str, value: Callable[[], Any]) -> Callable
         return getattr(value(), "grad", None)
 
     return read
-
-
-__all__ = ["Holder", "Pair", "Place", "Stored", "find_places", "is_array", "usual_name"]
