@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gradcheck import check_gradients
+from gradcheck.subjects import FunctionSubject
 
 
 def numbers(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -164,3 +165,25 @@ def test_right_gradients_that_torch_calls_wrong() -> None:
             layer, single.clone().requires_grad_(), raise_exception=False
         )
     assert check_gradients(layer, single).ok
+
+
+def test_directions_that_cross_many_kinks() -> None:
+    """Every entry is right, and a direction meets all their kinks; a wrong factor is still seen."""
+    x = torch.tensor([0.0, 0.4421, 0.7996, 0.0, -0.3938, 0.5851, -0.3192, 0.607, 0.0])
+    target = torch.tensor([0.7456, 0.3615, 0.7536, 0.3209, 0.1942, 1.0, 0.0, 0.0, 0.0])
+    rounding = {"output": torch.tensor(8e-7, dtype=torch.float64)}
+
+    def loss(x: Tensor) -> Tensor:
+        return F.smooth_l1_loss(x, target, beta=0.5)
+
+    def slope(x: Tensor, g: Tensor) -> Tensor:
+        return g * ((x - target) / 0.5).clamp(-1, 1) / 9
+
+    def judged(factor: float, seed: int) -> bool:
+        function = FunctionSubject(loss, lambda x, g: factor * slope(x, g))
+        return check_gradients(
+            function, x, method="projection", seed=seed, evaluation_error=lambda i, p: rounding
+        ).ok
+
+    assert all(judged(1.0, seed) for seed in range(20))
+    assert not any(judged(1.05, seed) for seed in range(20))
