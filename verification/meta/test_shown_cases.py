@@ -132,5 +132,5 @@ def test_debug_stops_at_the_discrepancy(case_file: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(pdb, "post_mortem", post_mortem)
     assert main(["replay", case_file, "--allow-layer=mine.py:Mine", "--debug"]) == 1
-    assert frames[0] == "run_case"
+    assert frames[0] == "_judged"  # of run_case, where the discrepancy is caught
     assert "check_gradients_match_reference" in frames
