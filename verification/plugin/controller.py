@@ -38,7 +38,7 @@ class Controller:
         self.config = config
         self.baseline = baseline(config)
         self.reports: dict[str, pytest.TestReport] = {}
-        self.started = self.told = time.perf_counter()
+        self.started = self.first = self.told = time.perf_counter()
         self.summary: Summary | None = None
 
     @functools.cached_property
@@ -54,6 +54,8 @@ class Controller:
         item = SUITE_ITEM.search(report.nodeid)
         if item and (report.when == "call" or not report.passed):
             name = item["target"]
+            if not self.reports:  # other tests may have run for minutes before
+                self.first = self.told = time.perf_counter() - report.duration
             self.reports[name] = report
             if report.failed and self._is_known(self.targets[name], report):
                 report.outcome, report.wasxfail = "skipped", "known by the baseline"
@@ -71,7 +73,7 @@ class Controller:
         if terminal is None:
             return
         terminal.ensure_newline()
-        passed = time.perf_counter() - self.started
+        passed = time.perf_counter() - self.first
         terminal.write_line(progress_line(self.reports, len(self.targets), passed, latest))
 
     @pytest.hookimpl(optionalhook=True)
