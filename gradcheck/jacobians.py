@@ -46,8 +46,10 @@ def jacobian_along(
     best = torch.full((len(directions), len(evaluator.base)), torch.inf, dtype=torch.float64)
     while steps and len(lines):
         table = (len(GRID) - 1) * len(lines) * (base.numel() + len(evaluator.base))
-        # the first step alone settles what is affine or quadratic
-        count = min(_STEPS_TOGETHER, CHUNK_ELEMENTS // max(1, table)) if rounds else 1
+        # the first step alone settles what is affine or quadratic; and where every point takes a
+        # call of its own, a step that turns out not to be needed is not taken
+        several = bool(rounds) and evaluator.shares_calls(name)
+        count = min(_STEPS_TOGETHER, CHUNK_ELEMENTS // max(1, table)) if several else 1
         now, steps = steps[: max(1, count)], steps[max(1, count) :]
         moved = directions[lines].to(base)
         values = _probed(evaluator, name, moved, now)

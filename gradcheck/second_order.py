@@ -35,16 +35,21 @@ class SecondOrder(AutogradSubject):
         super().__init__()
         self.name = f"the gradient of {first.name}"
         self.offers: frozenset[str] = frozenset()
-        self.cut_off = self.refused = False
         self._first, self._names = first, outputs
 
     def forward(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
-        """The gradients by place; ``cut_off`` and ``refused`` say what autograd has of them."""
-        gradients = self._run(inputs, parameters)
-        results = self._outputs.values()
-        self.cut_off = not any(output.requires_grad for output in results)
-        self.refused = any(_has_error_node(output.grad_fn) for output in results)
-        return gradients
+        """The gradients by place."""
+        return self._run(inputs, parameters)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the gradients of the latest forward have no graph."""
+        return not any(gradient.requires_grad for gradient in self._outputs.values())
+
+    @property
+    def refused(self) -> bool:
+        """Whether once_differentiable cut the graph of some gradient of the latest forward."""
+        return any(_has_error_node(gradient.grad_fn) for gradient in self._outputs.values())
 
     def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
         """The first backward, with a graph."""
