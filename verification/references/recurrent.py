@@ -157,12 +157,49 @@ def _starts(
     )
 
 
-# In what follows `started` says that the first states are given too; a layer that takes none does
-# not take that argument.
+class _Apart:
+    """torch's layer, which says its arguments, and takes and returns its states apart. `started`
+    says that the first ones are given too; a layer that takes none does not take that argument.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        bidirectional: bool = False,
+        started: bool = False,
+        **kind: Any,
+    ) -> None:
+        super().__init__(  # type: ignore[call-arg]
+            input_size,
+            hidden_size,
+            num_layers,
+            bias=bias,
+            batch_first=batch_first,
+            bidirectional=bidirectional,
+            **kind,
+        )
+
+    def forward(self, input: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+        """The hidden states of all steps, then what is left of each state."""
+        first = states if len(states) > 1 else next(iter(states), None)
+        output, left = super().forward(input, first)  # type: ignore[misc]
+        return (output, *(left if isinstance(left, tuple) else (left,)))
 
 
-class RNN(nn.RNN):
-    """torch's layer, which says its arguments and names its outputs."""
+class GRU(_Apart, nn.GRU):
+    """Two gates; one state."""
+
+
+class LSTM(_Apart, nn.LSTM):
+    """Three gates; two states."""
+
+
+class RNN(_Apart, nn.RNN):
+    """No gates; the state is tanh or ReLU of a sum."""
 
     def __init__(
         self,
@@ -179,65 +216,12 @@ class RNN(nn.RNN):
             input_size,
             hidden_size,
             num_layers,
-            nonlinearity,
             bias,
             batch_first,
-            bidirectional=bidirectional,
+            bidirectional,
+            started,
+            nonlinearity=nonlinearity,
         )
-
-    def forward(self, input: Tensor, h_0: Tensor | None = None) -> dict[str, Tensor]:  # type: ignore[override]
-        """The outputs by name."""
-        output, h_n = super().forward(input, h_0)
-        return {"output": output, "h_n": h_n}
-
-
-class GRU(nn.GRU):
-    """torch's layer, which says its arguments and names its outputs."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        bidirectional: bool = False,
-        started: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, bidirectional=bidirectional
-        )
-
-    def forward(self, input: Tensor, h_0: Tensor | None = None) -> dict[str, Tensor]:  # type: ignore[override]
-        """The outputs by name."""
-        output, h_n = super().forward(input, h_0)
-        return {"output": output, "h_n": h_n}
-
-
-class LSTM(nn.LSTM):
-    """torch's layer, which says its arguments and names its outputs."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        bidirectional: bool = False,
-        started: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, bidirectional=bidirectional
-        )
-
-    def forward(  # type: ignore[override]
-        self, input: Tensor, h_0: Tensor | None = None, c_0: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """The outputs by name."""
-        states = None if h_0 is None or c_0 is None else (h_0, c_0)
-        output, (h_n, c_n) = super().forward(input, states)
-        return {"output": output, "h_n": h_n, "c_n": c_n}
 
 
 def _in_order(call: LayerCall, make: Callable[[], Subject]) -> Subject:
