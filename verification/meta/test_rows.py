@@ -65,9 +65,7 @@ def slightly_off(twin, change):
     """The right layer, each of whose outputs is changed."""
 
     def changed(output):
-        if isinstance(output, dict):
-            return {name: change(tensor) for name, tensor in output.items()}
-        return change(output)
+        return tuple(map(change, output)) if isinstance(output, tuple) else change(output)
 
     def build(*children, **arguments):
         layer = twin(*children, **arguments)

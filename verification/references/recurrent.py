@@ -190,15 +190,15 @@ class _Apart:
         return (output, *(left if isinstance(left, tuple) else (left,)))
 
 
-class GRU(_Apart, nn.GRU):
+class GRU(_Apart, nn.GRU):  # type: ignore[misc]
     """Two gates; one state."""
 
 
-class LSTM(_Apart, nn.LSTM):
+class LSTM(_Apart, nn.LSTM):  # type: ignore[misc]
     """Three gates; two states."""
 
 
-class RNN(_Apart, nn.RNN):
+class RNN(_Apart, nn.RNN):  # type: ignore[misc]
     """No gates; the state is tanh or ReLU of a sum."""
 
     def __init__(

@@ -72,11 +72,13 @@ def without_first_state(self, input, *states):
 
 
 def swapped_states(self, outputs):
-    return {"output": outputs["output"], "h_n": outputs["c_n"], "c_n": outputs["h_n"]}
+    output, h_n, c_n = outputs
+    return output, c_n, h_n
 
 
 def turned_states(self, outputs):
-    return {"output": outputs["output"], "h_n": outputs["h_n"].flip(0)}
+    output, h_n = outputs
+    return output, h_n.flip(0)
 
 
 def dropping(drop):
