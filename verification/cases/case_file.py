@@ -32,6 +32,10 @@ LARGEST_CASE = 2**26
 """Elements of all tensors of one case together: half a GiB in float64."""
 
 
+TOLD = ("inputs", "adapter", "declared", "found")
+"""The parts of a SubjectSpec that are left out where nothing stands in them."""
+
+
 class CaseFileError(ValueError):
     """A case file that cannot be used; the message names the file, the field and what is wrong."""
 
@@ -217,26 +221,24 @@ def case_from_json(data: Mapping[str, Any]) -> Case:
 
 
 def subject_to_json(subject: SubjectSpec) -> dict[str, Any]:
-    """A SubjectSpec as JSON-ready data; what its user did not say is left out."""
-    told = {"inputs": subject.inputs, "adapter": subject.adapter, "declared": subject.declared}
+    """A SubjectSpec as JSON-ready data; what was not said, and not found, is left out."""
     return {
         "name": subject.name,
         "like": subject.like,
         "digest": subject.digest,
         "waivers": list(subject.waivers),
-        **{name: _to_json(dict(said)) for name, said in told.items() if said},
+        **{n: _to_json(dict(told)) for n in TOLD if (told := getattr(subject, n))},
     }
 
 
 def subject_from_json(data: Mapping[str, Any]) -> SubjectSpec:
     """The SubjectSpec that `subject_to_json` wrote."""
-    told = (data.get(name, {}) for name in ("inputs", "adapter", "declared"))
     return SubjectSpec(
         data["name"],
         data["like"],
         data["digest"],
         tuple(data["waivers"]),
-        *(tuple((name, _from_json(value)) for name, value in said.items()) for said in told),
+        **{n: tuple((k, _from_json(v)) for k, v in data.get(n, {}).items()) for n in TOLD},
     )
 
 

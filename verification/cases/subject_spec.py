@@ -1,5 +1,5 @@
-"""What is judged, as plain data: by which name it is found, by what it is judged, and all that its
-user said of it.
+"""What is judged, as plain data: by which name it is found, by what it is judged, all that its user
+said of it, and what was found out about it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class SubjectSpec:
     `like` is the kind whose row judges a foreign layer; None for a name of the catalogue, which
     knows its row, and for a function that is judged by the description of its `inputs` alone, one
     line for each. `adapter` is what the user told of how to build and drive the subject, `declared`
-    what is right about it by contract. `digest` is the SHA-256 of the source file that held it when
+    what is right about it by contract; `found` is how it turned out to be driven, so that a replay
+    need not try. `digest` is the SHA-256 of the source file that held it when
     the case was written; `waivers` are clauses of the row that it does not claim.
     """
 
@@ -30,6 +31,7 @@ class SubjectSpec:
     inputs: tuple[tuple[str, str], ...] = ()
     adapter: Told = ()
     declared: Told = ()
+    found: Told = ()
 
     @property
     def foreign(self) -> bool:

@@ -4,6 +4,7 @@ One pytest run with two workers serves the whole module: it verifies a right lay
 one that ends its process.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -166,6 +167,20 @@ def test_replayed_ten_times_the_verdict_is_the_same(in_folder: Run) -> None:
 
 def facts_as_written(file: CaseFile) -> object:
     return file.to_dict()["discrepancy"]
+
+
+def test_a_case_that_does_not_say_how_its_layer_is_driven(in_folder: Run) -> None:
+    """As earlier versions wrote it: that is found out anew, and the verdict is the same."""
+    file = read(in_folder.case_of("Wrong"))
+    assert file.case.subject.found
+    subject = dataclasses.replace(file.case.subject, found=())
+    earlier = CaseFile(dataclasses.replace(file.case, subject=subject))
+    outcome = replay(earlier, ["layers.py:Wrong"]).outcome
+    assert isinstance(outcome, Discrepancy)
+    assert (
+        CaseFile(file.case, outcome.finding.to_dict()).to_dict()
+        == dataclasses.replace(file, provenance={}).to_dict()
+    )
 
 
 def test_pytest_replays_files_and_folders(in_folder: Run) -> None:

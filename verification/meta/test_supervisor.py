@@ -236,7 +236,7 @@ def test_what_cannot_be_loaded_is_no_verdict(folder: Path) -> None:
 
 
 AT_IMPORT = {
-    "exit": ("import os; os._exit(3)", "ends its process when it is imported or built: exit 3"),
+    "exit": ("import os; os._exit(3)", "ends its process when it is imported: exit 3"),
     "crash": ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
     "error": ("1 / 0", "fails: ZeroDivisionError"),
     "system exit": ("raise SystemExit(0)", "fails: SystemExit: 0"),
@@ -253,6 +253,21 @@ def test_an_import_takes_nothing_along(
     assert error.startswith("could not run: ")
     assert says in error
     assert error.count("\n") == 1
+
+
+def test_an_import_without_end_is_waited_for_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "imported.py").write_text("while True: pass")
+    started = []
+    start = Supervisor._new_child
+    monkeypatch.setattr(Supervisor, "_new_child", lambda child: started.append(1) or start(child))
+    with (
+        Supervisor(SubjectSpec("imported.py:Mine", "ReLU"), seconds=1) as child,
+        pytest.raises(SubjectError, match="when it is imported: no answer within 1 s"),
+    ):
+        child.run(case_of(1))
+    assert len(started) == 1
 
 
 def test_what_an_import_changes_is_contained(folder: Path) -> None:
@@ -315,6 +330,6 @@ def test_outcomes_survive_as_json(outcome: Outcome) -> None:
 
 
 def test_a_case_ends_alike_here_and_in_a_child(child: Supervisor) -> None:
-    entry, _ = foreign_entry(load(NAME), SubjectSpec(NAME, "ReLU"), child.found)
+    entry, _ = foreign_entry(load(NAME), child.entry.spec)
     with catalogue.added(entry):
         assert run_case(case_of(1)) == child.run(case_of(1))

@@ -56,7 +56,7 @@ def test_each_property_is_an_item(tmp_path: Path) -> None:
     assert f"test_layers.py::test_mine[{item}] PASSED" in shown
     assert f"test_layers.py::test_wrong[{item}] FAILED" in shown
     assert "input gradient wrong at" in shown
-    assert "dies.py:Mine ends its process when it is imported or built: exit 7" in shown
+    assert "dies.py:Mine ends its process when it is imported: exit 7" in shown
     assert "2 failed, 1 passed" in shown
 
 

@@ -1,17 +1,23 @@
 """For each shape that hand-written layers have in the wild: a right one and a wrong one are told
-apart, without a line of adapter code.
+apart, without a line of adapter code, and a case says how its layer is driven.
 """
+
+import json
+from typing import NoReturn
 
 import hypothesis
 import pytest
 
 from verification import catalogue
-from verification.cases import SubjectSpec
+from verification.cases import Case, SubjectSpec
+from verification.cases.case_file import case_from_json, case_to_json
 from verification.properties import PROPERTIES
 from verification.running.campaign import hunt
+from verification.subjects import trying
 from verification.subjects.foreign import kind_named
 from verification.subjects.resolve import foreign
-from verification.trials.discrepancy import discrepancies
+from verification.trials.discrepancy import Discrepancy, discrepancies
+from verification.trials.run_case import run_case
 
 STATEFUL = "verification.meta.wild.stateful"
 ARRAYS = "verification.meta.wild.arrays"
@@ -56,23 +62,47 @@ def wrong_name(name: str) -> str:
     )
 
 
-def sentences(name: str, like: str) -> list[str]:
+def failures(name: str, like: str) -> list[Discrepancy]:
     """What is wrong with a layer, by its outputs and gradients."""
     entry, _ = foreign(SubjectSpec(name, kind_named(like).name))
     settings = hypothesis.settings(
         max_examples=40, derandomize=True, database=None, phases=[hypothesis.Phase.generate]
     )
-    found: list[str] = []
+    found: list[Discrepancy] = []
     with catalogue.added(entry):
         for name in ("results_are_exact_on_integers", "forward_matches_reference"):
             try:
                 hunt(entry, PROPERTIES[name], settings=settings)
             except Exception as error:
-                found += [d.finding.sentence for d in discrepancies(error)] or [repr(error)]
+                found += discrepancies(error)
+                if not found:
+                    raise
     return found
 
 
+def replayed(case: Case) -> Discrepancy:
+    """What is wrong when the case comes back from its file."""
+    back = case_from_json(json.loads(json.dumps(case_to_json(case))))
+    assert back == case
+    entry, _ = foreign(back.subject)
+    with catalogue.added(entry):
+        outcome = run_case(back)
+    assert isinstance(outcome, Discrepancy)
+    return outcome
+
+
+def never(*_: object) -> NoReturn:
+    raise AssertionError("a replay draws nothing")
+
+
 @pytest.mark.parametrize(("name", "like"), SHAPES.values(), ids=SHAPES)
-def test_right_and_wrong_are_told_apart(name: str, like: str) -> None:
-    assert sentences(name, like) == []
-    assert sentences(wrong_name(name), like)
+def test_right_and_wrong_are_told_apart(
+    name: str, like: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert failures(name, like) == []
+    found = failures(wrong_name(name), like)
+    assert found
+    monkeypatch.setattr(trying, "sample", never)
+    monkeypatch.setattr("verification.subjects.probing.sample", never)
+    for failure in found:
+        assert replayed(failure.case).finding == failure.finding

@@ -1,6 +1,4 @@
-"""A replay draws nothing: where Hypothesis is not installed, cases of the catalogue run all the
-same.
-"""
+"""A replay draws nothing: where Hypothesis is not installed, cases run all the same."""
 
 import json
 import os
@@ -8,8 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import verification
 
 ROOT = Path(__file__).parents[2]
 REGRESSIONS = ROOT / "verification/regressions"
@@ -57,12 +58,58 @@ def test_pytest_replays(without: Path) -> None:
     assert (status, "1 passed" in output) == (0, True), output
 
 
-def test_what_draws_says_what_is_missing(without: Path) -> None:
-    """A layer of one's own: a few drawn cases find out how it is driven."""
-    (without / "mine.py").write_text("from scratch_layers import ReLU\n")
-    data = json.loads(RELU.read_text())
-    data["case"]["subject"] |= {"name": "mine.py:ReLU", "like": "ReLU"}
-    (without / "mine.case.json").write_text(json.dumps(data))
-    replay = ["-m", "verification", "replay", "mine.case.json", "--allow-layer=mine.py:ReLU"]
+MINE = """
+import numpy
+
+class Mine:  # arrays, and names of its own
+    def __init__(self, n_in, n_out):
+        self.W, self.b = numpy.zeros((n_in, n_out)), numpy.zeros(n_out)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, grad_output):
+        self.dW = self.x.reshape(-1, self.x.shape[-1]).T @ grad_output.reshape(-1, len(self.b))
+        self.db = grad_output.reshape(-1, len(self.b)).mean(0)
+        return grad_output @ self.W.T
+
+def softsign(x):
+    return x / (1 + x.detach().abs())
+"""
+
+
+def failing_case(name: str, **asked: Any) -> Path:
+    """The case file of a failure, written where Hypothesis is."""
+    report = verification.check(name, **asked, examples=10, dtypes=["float64"], supervised=False)
+    (failure, *_) = (failure for cell in report.summary.cells for failure in cell.failures)
+    assert failure.case is not None
+    return Path(failure.case)
+
+
+def test_a_case_says_how_its_layer_is_driven(
+    without: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(without)
+    (without / "mine.py").write_text(MINE)
+    asked = {"like": "Linear", "properties": ["gradients_match_reference"]}
+    case = failing_case("mine.py:Mine", **asked)
+    replay = ["-m", "verification", "replay", str(case), "--allow-layer=mine.py:Mine"]
+    status, output = python(without, *replay)
+    assert (status, "bias gradient wrong" in output) == (1, True), output
+
+    earlier = json.loads(case.read_text())  # by a version that did not write it down
+    del earlier["case"]["subject"]["found"]
+    case.write_text(json.dumps(earlier))
     status, output = python(without, *replay)
     assert (status, "No module named 'hypothesis'" in output) == (2, True), output
+
+
+def test_a_described_function_replays(without: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(without)
+    (without / "mine.py").write_text(MINE)
+    asked = {"inputs": {"x": "n"}, "properties": ["gradients_are_derivatives_of_forward"]}
+    case = failing_case("mine.py:softsign", **asked)
+    replay = ["-m", "verification", "replay", str(case), "--allow-layer=mine.py:softsign"]
+    status, output = python(without, *replay)
+    assert (status, "x gradient of softsign wrong" in output) == (1, True), output

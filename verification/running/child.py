@@ -1,8 +1,8 @@
 """The child process that a foreign layer runs in: `python -P -m verification.running.child`.
 
-It says when it is there, is told the layer, and answers with what it found out about it. Then it
-gets one case after another, and answers each with its outcome. Both ways go JSON and nothing else:
-what a layer writes to the connection can at worst be refused.
+It says when it is there, is told the layer, says when that is imported, and then what it found out
+about it. Then it gets one case after another, and answers each with its outcome. Both ways go JSON
+and nothing else: what a layer writes to the connection can at worst be refused.
 """
 
 import json
@@ -18,10 +18,10 @@ import torch
 
 from verification import catalogue
 from verification.cases.case_file import case_from_json, subject_from_json
-from verification.subjects.loading import SubjectError
-from verification.subjects.probed import Probed
-from verification.subjects.resolve import foreign
+from verification.subjects.foreign import foreign_entry
+from verification.subjects.loading import SubjectError, load
 from verification.trials.discrepancy import Discrepancy, Finding
+from verification.trials.guards import globals_restored
 from verification.trials.outcome import outcome_to_json
 from verification.trials.run_case import run_case
 
@@ -40,9 +40,11 @@ def main(descriptor: int) -> None:
     asked = json.loads(connection.recv_bytes())
     torch.set_num_threads(asked["threads"])
     try:
-        known = None if asked["found"] is None else Probed.from_dict(asked["found"])
         subject = subject_from_json(asked["subject"])
-        entry, found = foreign(subject, known, careful=asked["careful"])
+        with globals_restored():
+            loaded = load(subject.name)
+            _send(connection, {"imported": True})
+            entry, found = foreign_entry(loaded, subject, careful=asked["careful"])
         _limit_memory(asked["memory"])
     except SubjectError as error:
         _send(connection, {"refused": str(error)})

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -50,12 +51,8 @@ class Supervisor:
     ) -> None:
         self._subject = subject
         self._found: Probed | None = None
-        self._asked = {
-            "subject": subject_to_json(subject),
-            "seconds": seconds,
-            "memory": memory,
-        }
         self._seconds = seconds
+        self._memory = memory
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection[Any, Any] | None = None
 
@@ -102,26 +99,34 @@ class Supervisor:
 
     def _start(self, *, careful: bool = False) -> "Connection[Any, Any]":
         connection = self._new_child()
-        found = None if self._found is None else self._found.to_dict()
         asked = {
-            **self._asked,
-            "found": found,
+            "subject": subject_to_json(self._subject),
             "careful": careful,
+            "seconds": self._seconds,
+            "memory": self._memory,
             "threads": torch.get_num_threads(),
         }
-        answer = self._ask(connection, json.dumps(asked).encode(), self._seconds)
-        if isinstance(answer, Died) and not careful:
+        imported = self._ask(connection, json.dumps(asked).encode(), self._seconds)
+        self._require("imported", imported)
+        built = self._ask(connection, None, self._seconds)
+        if isinstance(built, Died) and not careful:
             # A case that kills it must not keep all others from being judged.
             return self._start(careful=True)
+        found = self._require("built", built)["found"]
+        if self._found is None:
+            self._found = Probed.from_dict(found)
+            self._subject = replace(self._subject, found=self._found.told)
+        return connection
+
+    def _require(self, what: str, answer: dict[str, Any] | Died) -> dict[str, Any]:
+        """The answer, unless the layer could not be imported or built."""
         if isinstance(answer, Died):
             raise SubjectError(
-                f"{self._subject.name} ends its process when it is imported or built:"
-                f" {answer.reason}"
+                f"{self._subject.name} ends its process when it is {what}: {answer.reason}"
             )
         if "refused" in answer:
             raise SubjectError(answer["refused"])
-        self._found = Probed.from_dict(answer["found"])
-        return connection
+        return answer
 
     def _new_child(self) -> "Connection[Any, Any]":
         ours, theirs = Pipe()

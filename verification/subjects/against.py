@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -60,12 +60,8 @@ def _with_values(truths: Enclosures, values: Mapping[str, Tensor]) -> Enclosures
     return found
 
 
-def judged_against(kind: Row, old: Driver, found: Probed) -> Row:
-    """The row of a kind with another layer's results for the truth.
-
-    Raises:
-        SubjectError: its results have other shapes than those of the kind.
-    """
+def require_shapes(kind: Row, old: Driver, found: Probed) -> None:
+    """Raise SubjectError where a layer to judge against gives other shapes than its kind does."""
     tried = Kind.of(kind)
     row = tried.plain(found)
     for case in tried.telling(found)[:1]:
@@ -78,4 +74,3 @@ def judged_against(kind: Row, old: Driver, found: Probed) -> Row:
                     f"the layer to judge against gives an output of shape {shape} for {case.layer},"
                     f" and a {kind.name} gives {tuple(truth.value.shape)}: name one of that kind"
                 )
-    return replace(kind, law=Against(kind.law, old))

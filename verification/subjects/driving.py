@@ -7,13 +7,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
+from verification.cases.subject_spec import Told
 from verification.references.row import Row, Trait
 from verification.subjects import functional
 from verification.subjects.arguments import Matching, matched_by_name, matchings
@@ -50,6 +51,43 @@ class Driver:
         """What was found out, in sentences."""
         yield from self.matching.notes
         yield from self.translation.notes
+
+    @property
+    def way(self) -> Told:
+        """All of it but the code and what was told of it: plain data, for `along`."""
+        call, translation = self.matching, self.translation
+        found: dict[str, Any] = {
+            "names": self.names,
+            "numpy": translation.numpy,
+            "axes": tuple(translation.axes.items()),
+            "sources": tuple(call.sources.items()),
+        }
+        if isinstance(call, functional.Call):
+            found |= {
+                "tensors": tuple(call.tensors.items()),
+                "options": call.options,
+                "kind": tuple(call.kind) if call.options else (),
+                "positional": call.positional,
+            }
+        return tuple((n, v) for n, v in found.items() if v or n in ("sources", "tensors"))
+
+    @classmethod
+    def along(cls, way: Told, loaded: Loaded, row: Row, told: Adapter) -> Self:
+        """The driver that was found before; nothing is looked for."""
+        stored, constants = dict(way), dict(told.kwargs)
+        sources = dict(stored.get("sources", ()))
+        matching: Matching | functional.Call = Matching(sources, constants)
+        if "tensors" in stored:
+            matching = functional.Call(
+                dict(stored["tensors"]),
+                sources,
+                stored.get("kind", ()),
+                stored.get("options"),
+                stored.get("positional"),
+                constants,
+            )
+        translation = Translation(stored.get("numpy", False), dict(stored.get("axes", ())))
+        return cls(row, loaded, stored.get("names", ()), told, matching, translation)
 
     def with_axes(self, axes: Mapping[str, Axes]) -> Driver:
         """The same with tensors in these orders of axes; the kind's own order needs no mention."""

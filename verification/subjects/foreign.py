@@ -13,12 +13,13 @@ from verification.cases import LayerCall, SubjectSpec
 from verification.references.clauses import Clause
 from verification.references.row import Row
 from verification.references.rows import ROWS
-from verification.subjects.against import judged_against
+from verification.subjects.against import Against, require_shapes
 from verification.subjects.by_description import described_elsewhere, described_entry
+from verification.subjects.driving import Driver
 from verification.subjects.entry import Build, Entry
-from verification.subjects.loading import Loaded, SubjectError, load
+from verification.subjects.loading import Loaded, SubjectError, digest_of, load, source_of
 from verification.subjects.probed import Probed
-from verification.subjects.probing import probe, probed_driver
+from verification.subjects.probing import probe
 from verification.subjects.told import Adapter
 
 
@@ -42,10 +43,10 @@ def kind_named(like: object) -> Row:
 
 
 def foreign_entry(
-    loaded: Loaded, spec: SubjectSpec, found: Probed | None = None, *, careful: bool = False
+    loaded: Loaded, spec: SubjectSpec, *, careful: bool = False
 ) -> tuple[Entry, Probed]:
-    """The entry of a subject at hand, and what was found out about it, unless that is known from
-    before. Runs its code; builds it only where it is to be probed `careful`ly.
+    """The entry of a subject at hand, and what was found out about it, unless the spec says that
+    from before. Runs its code; builds it only where it is to be probed `careful`ly.
 
     Raises:
         SubjectError: no row has the kind's name, or the subject cannot be built or driven.
@@ -53,14 +54,20 @@ def foreign_entry(
     if spec.inputs:
         return described_entry(loaded, spec)
     kind, told = kind_named(spec.like), Adapter.of(spec.adapter)
+    if spec.found:
+        found = replace(Probed.of(spec.found), digest=digest_of(loaded), source=source_of(loaded))
+        if told.against is not None:
+            old = Driver.along(found.against, load(told.against), kind, Adapter())
+            kind = replace(kind, law=Against(kind.law, old))
+        return _entry(spec, kind, found, Driver.along(found.driven, loaded, kind, told)), found
     common = Probed()
     if told.against is not None:
         old, common = probe(load(told.against), kind, Adapter())
-        kind = judged_against(kind, old, common)
-    if found is not None:
-        return _entry(spec, kind, found, probed_driver(loaded, kind, told, found)), found
-    build, found = probe(loaded, kind, told, common, careful=careful)
-    return _entry(spec, kind, found, build), found
+        require_shapes(kind, old, common)
+        kind = replace(kind, law=Against(kind.law, old))
+    driver, found = probe(loaded, kind, told, common, careful=careful)
+    found = replace(found, against=common.driven)
+    return _entry(spec, kind, found, driver), found
 
 
 def entry_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
@@ -73,7 +80,7 @@ def entry_elsewhere(spec: SubjectSpec, found: Probed) -> Entry:
 
 
 def _entry(spec: SubjectSpec, kind: Row, found: Probed, build: Build) -> Entry:
-    asked = replace(spec, like=kind.name, digest=found.digest)
+    asked = replace(spec, like=kind.name, digest=found.digest, found=found.told)
     waivers = {Clause(name): "waived by its user" for name in spec.waivers}
     return Entry(spec.name, found.row(kind), build, frozenset(found.offers), waivers, asked)
 

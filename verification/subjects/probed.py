@@ -1,5 +1,5 @@
 """What was found out about a foreign subject where its code may run: plain data, from which the
-process that may not run it draws the subject's cases.
+process that may not run it draws the subject's cases, and a replay drives the subject.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from verification.cases import LayerCall
+from verification.cases.subject_spec import Told
 from verification.references.enclosure import Precision
 from verification.references.laws import Enclosures, Law
 from verification.references.row import Row
@@ -17,8 +18,8 @@ from verification.strategies.drawing import SearchStrategy
 from verification.strategies.geometry import Geometry, Limits
 from verification.subjects.loading import Source
 
-Way = tuple[int, tuple[tuple[str, tuple[int, ...]], ...], tuple[str, ...]]
-"""The number of a driver, the orders of axes, and the arguments that a dict is asked for."""
+KEPT = ("offers", "silent", "outputs", "against")
+"""What, beside the way to drive a subject, one case of it needs; the rest is for drawing cases."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Probed:
     adapter offers. fixed: arguments of the kind that it does not take, held at one value.
     one_number: those that it takes as one number for all axes. unnamed: those that it takes by no
     name ("same"). given: those that it cannot take None for. axes: how many axes its first input
-    may have; any, if empty. silent: tensors whose gradient it never returns. driven: which of the
-    ways to drive it was found, so that it need not be looked for again. outputs: of a described
-    function, those with a derivative. notes: all this in sentences.
+    may have; any, if empty. silent: tensors whose gradient it never returns. driven: the way to
+    drive it, as Driver.way; against: the same of the layer that it is judged against. outputs: of a
+    described function, those with a derivative. notes: all this in sentences.
     """
 
     digest: str | None = None
@@ -41,7 +42,8 @@ class Probed:
     given: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
     silent: tuple[str, ...] = ()
-    driven: Way = (0, (), ())
+    driven: Told = ()
+    against: Told = ()
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -53,6 +55,18 @@ class Probed:
     def from_dict(cls, data: Mapping[str, Any]) -> Probed:
         """What `to_dict` wrote, out of JSON."""
         return cls(**{name: _tuples(value) for name, value in data.items()})
+
+    @property
+    def told(self) -> Told:
+        """What a replay needs of it, as it stands in a SubjectSpec."""
+        kept = ((name, getattr(self, name)) for name in KEPT)
+        return (*self.driven, *((name, value) for name, value in kept if value))
+
+    @classmethod
+    def of(cls, told: Told) -> Probed:
+        """From what stands in a SubjectSpec."""
+        driven = tuple((name, value) for name, value in told if name not in KEPT)
+        return cls(driven=driven, **{name: value for name, value in told if name in KEPT})
 
     def row(self, kind: Row) -> Row:
         """The row of the kind, as far as this subject takes part in it."""

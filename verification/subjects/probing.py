@@ -96,12 +96,13 @@ def probe(
     found = _with_fixed(found, kind, candidates[0])
     found = _without_what_is_missing(candidates, found, kind)
     if careful:
-        return candidates[0], replace(found, notes=("probed without a call, in which it died",))
+        note = "probed without a call, in which it died"
+        return candidates[0], replace(found, driven=candidates[0].way, notes=(note,))
     arguments = _asked_for(candidates, found, kind)
     if arguments:
         candidates = [candidate.asking(arguments) for candidate in candidates]
         found = _with_fixed(found, kind, candidates[0])
-    number, driver, case = _nearest(candidates, found, kind, loaded)
+    driver, case = _nearest(candidates, found, kind, loaded)
     found = _assumed(driver, found, kind, held)
     axes = found.axes or _axes(driver, kind.plain(found))
     found = _restricted(driver, replace(found, axes=axes), kind)
@@ -110,16 +111,9 @@ def probe(
         found,
         offers=tuple(sorted(subject.offers)),
         silent=_silent(subject, trial_of(case, kind.plain(found))),
-        driven=(number, tuple(driver.translation.axes.items()), arguments),
+        driven=driver.way,
     )
     return driver, replace(found, notes=(*driver.notes, *_sentences(found, kind, held)))
-
-
-def probed_driver(loaded: Loaded, row: Row, told: Adapter, found: Probed) -> Driver:
-    """The driver that was found before, without another look."""
-    number, axes, arguments = found.driven
-    candidates = list(drivers(loaded, row, Kind.of(row).tensors, told))
-    return candidates[number].asking(arguments).with_axes(dict(axes))
 
 
 def _with_fixed(found: Probed, kind: Kind, driver: Driver) -> Probed:
@@ -178,9 +172,9 @@ def _asked_for(candidates: Sequence[Driver], found: Probed, kind: Kind) -> tuple
 
 def _nearest(
     candidates: Sequence[Driver], found: Probed, kind: Kind, loaded: Loaded
-) -> tuple[int, Driver, Case]:
+) -> tuple[Driver, Case]:
     """The first driver whose outputs are true, else the one whose outputs are nearest to it; with
-    the number of its candidate, and the case that told so.
+    the case that told so.
     """
     cases = kind.telling(found)
     trials = [trial_of(case, kind.plain(found)) for case in cases]
@@ -197,13 +191,13 @@ def _nearest(
                 # One case may be true by chance, where sizes are equal.
                 wrong = sum(map(functools.partial(_is_wrong, driver), trials)) if off == 0 else 0
                 if off == 0 and not wrong:
-                    return number, driver, trial.case
+                    return driver, trial.case
                 # Another form of call must be right to be preferred, another order of axes nearer.
                 rank = off == math.inf, off != 0, number, wrong, off
                 if best is None or rank < best[0]:
                     best = rank, driver
         if best is not None:
-            return best[0][2], best[1], trial.case
+            return best[1], trial.case
     if isinstance(first_error, SubjectError):
         raise first_error
     raise SubjectError(

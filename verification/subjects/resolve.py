@@ -33,14 +33,12 @@ def known(spec: SubjectSpec, allowed: Collection[str] = ()) -> Entry | None:
     return None
 
 
-def foreign(
-    spec: SubjectSpec, found: Probed | None = None, *, careful: bool = False
-) -> tuple[Entry, Probed]:
-    """The entry of a subject outside the catalogue, and what was found out about it, unless that is
-    known from before. Runs its code; what importing it changed of torch's global state is put back.
+def foreign(spec: SubjectSpec, *, careful: bool = False) -> tuple[Entry, Probed]:
+    """The entry of a subject outside the catalogue, and what was found out about it. Runs its code;
+    what that changed of torch's global state is put back.
 
     Raises:
         SubjectError: it cannot be imported, built, or judged as the spec says.
     """
     with globals_restored():
-        return foreign_entry(load(spec.name), spec, found, careful=careful)
+        return foreign_entry(load(spec.name), spec, careful=careful)
