@@ -3,9 +3,15 @@ survivor is still about a line that is there.
 """
 
 import ast
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 
 from verification.meta.mutants.changes import mutants, mutated
-from verification.meta.mutants.children import ROOT, run
+from verification.meta.mutants.children import run
+from verification.meta.mutants.placing import JUDGES, ROOT, Imported
+from verification.meta.mutants.reach import Store
 from verification.meta.mutants.survivors import Score, read_argued
 
 SOURCE = '''
@@ -45,12 +51,47 @@ def test_every_place_is_changed_once():
     assert len(changed | {ast.unparse(ast.parse(SOURCE))}) == len(found) + 1
 
 
-def test_the_suite_kills_a_mutant_in_a_child_process():
-    file = "scratch_layers/losses.py"
-    every = mutants(file, (ROOT / file).read_text(encoding="utf-8"))
-    mutant = next(m for m in every if m.change.startswith("x.numel() / 2 ->"))
-    (verdict,) = run([mutant], 1)
-    assert (verdict.outcome, verdict.by.split()[0]) == ("killed", "MSELoss")
+def _lines(source: str, change: str) -> set[str]:
+    found = [mutant for mutant in mutants("f.py", source) if mutant.change == change]
+    return {source.splitlines()[line - 1].strip() for mutant in found for line in mutant.reach}
+
+
+def test_a_mutant_is_reached_by_the_lines_of_its_statement():
+    assert _lines(SOURCE, "x < 0 -> x <= 0") == {"if not x or x < 0:"}
+    assert _lines(SOURCE, "x - 1 -> x + 1") == {"return (x - 1) // 2"}
+    # A default counts wherever the function runs, a constant of the module without any line.
+    assert "log(x)" in _lines("def f(x=4):\n    log(x)", "4 -> 5")
+    assert _lines("LIMIT = 4", "4 -> 5") == set()
+
+
+IN_PLACE, ANEW = "x.numel() / 2 -> x.numel() * 2", "0.0 -> 1.0"
+"""Of a function's body, whose code is exchanged; of a default, for which all is imported anew."""
+
+
+def _judged(store: Path) -> list[tuple[bool, str, str]]:
+    """Of the two: whether code is exchanged, what came of it, by whom. Runs in a process that has
+    not imported the project, and asks two layers only.
+    """
+    imported = Imported()
+    judges = sys.modules[JUDGES]
+    few = {n: q for n, q in judges.questions().items() if "MSELoss" in n or "SGD" in n}
+    judges.questions = lambda: few
+    found = []
+    for file, change in (("losses", IN_PLACE), ("optimizers", ANEW)):
+        path = f"scratch_layers/{file}.py"
+        every = mutants(path, (ROOT / path).read_text(encoding="utf-8"))
+        mutant = next(mutant for mutant in every if mutant.change == change)
+        (verdict,) = run([mutant], 1, imported, Store(store))
+        exchanged = imported.place_of(mutant).exchange is not None
+        found.append((exchanged, verdict.outcome, verdict.by.partition(" ")[0]))
+    return found
+
+
+def test_the_suite_kills_a_mutant_in_a_child_process(tmp_path):
+    with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+        in_place, anew = fresh.submit(_judged, tmp_path / "reach.jsonl").result()
+    assert in_place == (True, "killed", "scratch_layers.MSELoss")
+    assert anew == (False, "killed", "scratch_layers.SGD")
 
 
 def test_arguments_are_about_mutants_that_are_there():

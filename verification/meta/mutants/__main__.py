@@ -22,11 +22,12 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from verification.meta.mutants.changes import Mutant, as_it_is, mutants
-from verification.meta.mutants.children import ROOT, Verdict, run
+from verification.meta.mutants.changes import Mutant, mutants
+from verification.meta.mutants.children import Verdict, run
+from verification.meta.mutants.placing import ROOMS, ROOT, Imported
+from verification.meta.mutants.reach import DoesNotPass, Store
 from verification.meta.mutants.survivors import Score, table
 
-ROOMS = ("scratch_layers", "gradcheck")
 ENOUGH = 0.99
 """Of the mutants that nobody argues to be equivalent, so many must be killed."""
 
@@ -38,15 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     options.results.parent.mkdir(parents=True, exist_ok=True)
     files = options.files or _every_file()
-    for room in () if options.unchecked else sorted({file.split("/")[0] for file in files}):
-        console.print(f"{room} as it is ...")
-        (verdict,) = run([as_it_is(f"{room}/__init__.py")], 1)
-        if verdict.by:
-            console.print(f"does not pass: {verdict.by}; nothing can be said of its mutants")
-            return 2
-        console.print(f"passes, in {verdict.seconds:.0f} s")
-    with Progress(console=console) as progress:
-        scores = [Score.of(file, _verdicts(file, options, progress)) for file in files]
+    judging = Imported(), Store(options.results.with_suffix(".reach.jsonl"))
+    try:
+        with Progress(console=console) as progress:
+            scores = [Score.of(f, _verdicts(f, options, progress, *judging)) for f in files]
+    except DoesNotPass as error:
+        console.print(f"{error}: nothing can be said of its mutants")
+        return 2
     console.print(table(scores))
     for mutant in (mutant for score in scores for mutant in score.unexplained):
         print(f"survived: {mutant.file}:{mutant.number}: {mutant.line}\n    {mutant.change}")
@@ -60,9 +59,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m verification.meta.mutants")
     parser.add_argument("files", nargs="*", metavar="FILE", help="such as scratch_layers/losses.py")
     parser.add_argument("--jobs", type=int, default=1, help="child processes at a time")
-    parser.add_argument(
-        "--unchecked", action="store_true", help="take it that the files as they are pass"
-    )
     parser.add_argument("--sample", type=int, help="so many mutants of each file, always the same")
     parser.add_argument(
         "--results", type=Path, default=Path("reports/mutants.jsonl"), help="verdicts so far"
@@ -76,7 +72,11 @@ def _every_file() -> list[str]:
 
 
 def _verdicts(
-    file: str, options: argparse.Namespace, progress: Progress
+    file: str,
+    options: argparse.Namespace,
+    progress: Progress,
+    imported: Imported,
+    store: Store,
 ) -> dict[Mutant, dict[str, str]]:
     """The outcome of every mutant of a file."""
     source = (ROOT / file).read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def _verdicts(
     known = _known(options.results, file, digest)
     waiting = [mutant for mutant in every if mutant.key not in known]
     task = progress.add_task(file, total=len(every), completed=len(every) - len(waiting))
-    for verdict in run(waiting, options.jobs):
+    for verdict in run(waiting, options.jobs, imported, store):
         known[verdict.mutant.key] = _keep(options.results, digest, verdict)
         progress.advance(task)
     return {mutant: known[mutant.key] for mutant in every}

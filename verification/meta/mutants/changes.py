@@ -42,15 +42,17 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Mutant:
-    """The `site`-th change of a file, and how it is told from all others; without a site, the file
-    as it is.
+    """The `site`-th change of a file, and how it is told from all others. reach: the lines of which
+    one at least runs before the change can be seen; empty where it is seen without that, as a
+    module's constant is.
     """
 
     file: str
     line: str
     change: str
     number: int
-    site: int | None
+    site: int
+    reach: range
 
     @property
     def key(self) -> Key:
@@ -58,30 +60,47 @@ class Mutant:
         return self.file, self.line, self.change
 
 
-def as_it_is(file: str) -> Mutant:
-    """The mutant that changes nothing."""
-    return Mutant(file, "", "nothing", 0, None)
-
-
 def mutants(file: str, source: str) -> list[Mutant]:
     """Every mutant of a source, in the order of its lines."""
     lines, seen = source.splitlines(), Counter[tuple[str, str]]()
     found = []
-    for site, (node, _, change) in enumerate(_sites(ast.parse(source))):
+    tree = ast.parse(source)
+    reach = _reach(tree)
+    for site, (node, _, change) in enumerate(_sites(tree)):
         number = node.lineno
         line = lines[number - 1].strip()
         seen[line, change] += 1
         again = seen[line, change]
         name = change if again == 1 else f"{change} (place {again})"
-        found.append(Mutant(file, line, name, number, site))
+        found.append(Mutant(file, line, name, number, site, reach[id(node)]))
     return sorted(found, key=lambda mutant: (mutant.number, mutant.site))
 
 
-def mutated(source: str, site: int | None) -> ast.Module:
+def _reach(tree: ast.Module) -> dict[int, range]:
+    """For every node by its id, the lines of the statement that computes it: of a statement with a
+    body its head, of a function's defaults the whole body, and none outside of functions.
+    """
+    found: dict[int, range] = {}
+
+    def visit(node: ast.AST, lines: range, inside: bool) -> None:
+        if isinstance(node, ast.FunctionDef):
+            inside = True
+            lines = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+        elif isinstance(node, ast.stmt) and inside:
+            body = getattr(node, "body", None)
+            end = max(node.lineno, body[0].lineno - 1) if body else node.end_lineno
+            lines = range(node.lineno, (end or node.lineno) + 1)
+        found[id(node)] = lines
+        for child in ast.iter_child_nodes(node):
+            visit(child, lines, inside)
+
+    visit(tree, range(0), inside=False)
+    return found
+
+
+def mutated(source: str, site: int) -> ast.Module:
     """The module with that change made."""
     tree = ast.parse(source)
-    if site is None:
-        return tree
     for i, (node, new, _) in enumerate(_sites(tree)):
         if i == site:
             return ast.fix_missing_locations(_Put(node, new).visit(tree))

@@ -1,40 +1,31 @@
-"""One child process for each mutant: it puts the mutant in its place, judges, and says what came of
-it. A mutant that loops, exits or breaks the interpreter takes only its child along.
+"""One child process for each mutant, a fork of one that has imported the project as it is: it puts
+the mutant in its place, asks, and says what came of it. A mutant that loops, exits or breaks the
+interpreter takes only its child along.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.abc
-import importlib.util
-import os
-import resource
+import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from types import CodeType, ModuleType
 from typing import NamedTuple
 
-from verification.meta.mutants.changes import Mutant, mutated
+from verification.meta.mutants.changes import Mutant
+from verification.meta.mutants.placing import FORK, JUDGES, Imported, Place, be_alone, put
+from verification.meta.mutants.reach import Reach, Store
 
-ROOT = Path(__file__).parents[3]
-
-PROJECT = ("scratch_layers", "gradcheck", "verification")
-
-MEMORY = 8 << 30
-"""Bytes of address space of a child; torch alone maps 1 GiB."""
-
-_FORK = get_context("fork")
-"""A fork has torch and Hypothesis already, and nothing of the project."""
+LONGEST = 10
+"""Times that a question may take of what it took before, and seconds beside: no suite that hangs is
+green.
+"""
 
 
 class Verdict(NamedTuple):
-    """What became of a mutant: "killed" or "survived", what did it, the seconds."""
+    """What became of a mutant: "killed" or "survived"; what did it; the seconds."""
 
     mutant: Mutant
     outcome: str
@@ -45,6 +36,8 @@ class Verdict(NamedTuple):
 @dataclass
 class _Child:
     mutant: Mutant
+    again: bool
+    asked: Mapping[str, Reach]
     process: BaseProcess
     answer: Connection
     started: float
@@ -64,67 +57,63 @@ class _Child:
         return Verdict(self.mutant, "survived" if by is None else "killed", by or "", seconds)
 
 
-def run(mutants: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
-    """The verdict of every mutant as it comes, at most `jobs` at a time."""
-    waiting, running = list(mutants), list[_Child]()
+def run(
+    mutants: Sequence[Mutant], jobs: int, imported: Imported, store: Store
+) -> Iterator[Verdict]:
+    """The verdict of every mutant as it comes, at most `jobs` at a time.
+
+    Only questions that run the mutated line are asked, the fastest first; what killed a mutant is
+    asked first of the next one, which is most often its neighbour. Those with many examples are
+    for what survives the others.
+    """
+    waiting = [(mutant, False) for mutant in mutants]
+    running: list[_Child] = []
+    killers: list[str] = []
     while waiting or running:
         while waiting and len(running) < jobs:
-            running.append(_start(waiting.pop(0)))
+            mutant, again = waiting.pop(0)
+            place = imported.place_of(mutant)
+            asked = store.reaching(mutant, place.everywhere, again)
+            order = sorted(asked, key=lambda name: asked[name].seconds)
+            order.sort(key=lambda name: killers.index(name) if name in killers else len(killers))
+            running.append(_start(mutant, again, place, {name: asked[name] for name in order}))
         wait([child.answer for child in running])
         for child in list(running):
             verdict = child.verdict()
-            if verdict is not None:
-                running.remove(child)
-                yield verdict
+            if verdict is None:
+                continue
+            running.remove(child)
+            if verdict.outcome == "survived" and not child.again:
+                waiting.insert(0, (child.mutant, True))
+                continue
+            if verdict.by in child.asked:
+                killers = [verdict.by, *(name for name in killers if name != verdict.by)]
+            yield verdict
 
 
-def _start(mutant: Mutant) -> _Child:
-    receiver, sender = _FORK.Pipe(duplex=False)
-    process = _FORK.Process(target=_judge, args=(mutant, sender))
+def _start(mutant: Mutant, again: bool, place: Place, asked: Mapping[str, Reach]) -> _Child:
+    receiver, sender = FORK.Pipe(duplex=False)
+    process = FORK.Process(target=_judge, args=(mutant, place, asked, sender))
     process.start()
     # Only the child may hold this end, or its death would not be seen.
     sender.close()
-    return _Child(mutant, process, receiver, time.monotonic())
+    return _Child(mutant, again, asked, process, receiver, time.monotonic())
 
 
-def _judge(mutant: Mutant, answer: Connection) -> None:
+def _judge(mutant: Mutant, place: Place, asked: Mapping[str, Reach], answer: Connection) -> None:
     """Runs in the child."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nowhere, stream)
-    # A mutant that asks for all memory must not take others along.
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    path = ROOT / mutant.file
-    module = mutant.file.removesuffix(".py").replace("/", ".")
-    tree = mutated(path.read_text(encoding="utf-8"), mutant.site)
-    # Whoever runs the mutants may have imported the right file already, as pytest does.
-    for name in [name for name in sys.modules if name.partition(".")[0] in PROJECT]:
-        del sys.modules[name]
-    if mutant.site is not None:
-        sys.meta_path.insert(0, _Instead(module, path, tree))
+    be_alone()
+    by = None
     try:
-        from verification.meta.mutants import judges
-
-        by = judges.judge(path)
+        put(mutant, place.exchange)
+        questions = sys.modules[JUDGES].questions()
+        for name, before in asked.items():
+            # Processor time: on a busy machine no right answer is late.
+            signal.setitimer(signal.ITIMER_PROF, LONGEST * (1 + before.seconds))
+            if questions[name].wrong():
+                by = name
+                break
     except BaseException as error:
         by = f"{type(error).__name__}: {error}"
     answer.send(by)
     answer.close()
-
-
-class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives one module the mutant's code."""
-
-    def __init__(self, module: str, path: Path, tree: ast.Module) -> None:
-        self.module, self.path = module, path
-        self.code: CodeType = compile(tree, str(path), "exec")
-
-    def find_spec(
-        self, fullname: str, path: object, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self.module:
-            return None
-        return importlib.util.spec_from_file_location(fullname, self.path, loader=self)
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(self.code, vars(module))
