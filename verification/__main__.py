@@ -4,10 +4,12 @@ Exit status of every command: 0 right, 1 wrong, 2 could not run.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from verification.commands import check, demo, merge, replay, report, run, script
+from verification.report.summary import Status
 
 COMMANDS = (run, check, replay, script, demo, report, merge)
 
@@ -30,5 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _until_nobody_reads() -> int:
+    """The same for a shell, where `| head` may close the pipe: then there is nobody to tell."""
+    try:
+        try:
+            return main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Status.COULD_NOT_RUN
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_until_nobody_reads())

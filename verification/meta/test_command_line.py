@@ -1,6 +1,7 @@
 """The commands: exit statuses, clear sentences, and a report on a layer of one's own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from verification.report.summary import Cell, NotApplicable, Result, Summary
 from verification.subjects.foreign import foreign_entry
 from verification.subjects.loading import SubjectError, importable_name, load
 
-EXAMPLE = str(Path(__file__).parents[2] / "examples/report_upsampling.py") + ":ReportUpsampling"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = str(ROOT / "examples/report_upsampling.py") + ":ReportUpsampling"
 
 
 class PlainConv:
@@ -183,6 +185,19 @@ def test_unknown_arguments_are_refused_elsewhere(capsys: pytest.CaptureFixture[s
         main(["replay", "x.case.json", "--fast"])
     assert left.value.code == 2
     assert "unrecognized arguments: --fast" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_sees_no_traceback() -> None:
+    """As `| head` does."""
+    case = next((ROOT / "verification/regressions").glob("*.case.json"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "verification", "script", str(case)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (2, "")
 
 
 def test_a_factory_without_a_signature_is_refused() -> None:

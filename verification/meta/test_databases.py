@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis.database import (
@@ -198,13 +199,30 @@ def test_after_an_error_a_database_is_left_alone(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_slow_database_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 1000, round(SLOW)))
-    monkeypatch.setattr(databases.time, "perf_counter", lambda: float(next(clock)))
+    clock = iter((0.0, SLOW))
+    monkeypatch.setattr(databases.time, "perf_counter", lambda: next(clock))
     inner = Slow()
     database = BestEffort(inner)
     assert list(database.fetch(b"key")) == [b"an example"]
     assert list(database.fetch(b"key")) == []
     assert inner.calls == 1
+
+
+def test_a_database_that_never_answers_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Silent(Failing):
+        def fetch(self, key: bytes) -> Iterable[bytes]:
+            self.calls += 1
+            Event().wait()
+            return []
+
+    monkeypatch.setattr(databases, "SLOW", 0.2)
+    inner = Silent()
+    database = BestEffort(inner)
+    assert list(database.fetch(b"key")) == list(database.fetch(b"key")) == []
+    assert inner.calls == 1
+    assert "TimeoutError('no answer within 0.2 s')" in caplog.text
 
 
 def test_garbage_is_dropped() -> None:

@@ -10,6 +10,8 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -92,14 +94,27 @@ class BestEffort(ExampleDatabase):
         self._attempt(lambda: self._database.move(src, dest, value), None)
 
     def _attempt(self, act: Callable[[], T], otherwise: T) -> T:
+        """The answer, waited for no longer than there is time left. In a thread, since no client
+        need have a clock of its own; one that never comes back holds no process from ending.
+        """
         if self._left <= 0:
             return otherwise
+        answers: Queue[tuple[T, Exception | None]] = Queue()
+
+        def ask() -> None:
+            try:
+                answers.put((act(), None))
+            except Exception as error:  # whatever a network or a disk has to say
+                answers.put((otherwise, error))
+
         started = time.perf_counter()
+        Thread(target=ask, daemon=True).start()
         try:
-            return act()
-        except Exception as error:  # whatever a network or a disk has to say
+            answer, error = answers.get(timeout=self._left)
+        except Empty:
+            answer, error = otherwise, TimeoutError(f"no answer within {SLOW} s")
+        self._left -= time.perf_counter() - started
+        if error is not None:
             self._left = 0.0
             log.warning("the example database is left alone from here on: %r", error)
-            return otherwise
-        finally:
-            self._left -= time.perf_counter() - started
+        return answer
