@@ -81,7 +81,7 @@ def _judged(store: Path) -> list[tuple[bool, str, str]]:
         path = f"scratch_layers/{file}.py"
         every = mutants(path, (ROOT / path).read_text(encoding="utf-8"))
         mutant = next(mutant for mutant in every if mutant.change == change)
-        (verdict,) = run([mutant], 1, imported, Store(store))
+        (verdict,) = run([(mutant, False)], 1, imported, Store(store))
         exchanged = imported.place_of(mutant).exchange is not None
         found.append((exchanged, verdict.outcome, verdict.by.partition(" ")[0]))
     return found
@@ -110,5 +110,5 @@ def test_a_survivor_counts_until_it_is_explained(monkeypatch):
     monkeypatch.setattr(
         "verification.meta.mutants.survivors.read_argued", lambda: {second.key: "equivalent"}
     )
-    score = Score.of("f.py", {first: {"outcome": "survived"}, second: {"outcome": "survived"}})
+    score = Score.of("f.py", dict.fromkeys((first, second), "survived"))
     assert (score.unexplained, score.equivalent, score.killed) == ((first,), (second,), ())

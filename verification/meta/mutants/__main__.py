@@ -14,6 +14,7 @@ import json
 import random
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 # Before the first fork, so that no child has to import them.
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from verification.meta.mutants.changes import Mutant, mutants
-from verification.meta.mutants.children import Verdict, run
+from verification.meta.mutants.children import LEFT, Verdict, run
 from verification.meta.mutants.placing import ROOMS, ROOT, Imported
 from verification.meta.mutants.reach import DoesNotPass, Store
 from verification.meta.mutants.survivors import Score, table
@@ -38,14 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     console = Console()
     options.results.parent.mkdir(parents=True, exist_ok=True)
-    files = options.files or _every_file()
-    judging = Imported(), Store(options.results.with_suffix(".reach.jsonl"))
+    sources = {file: _Source.read(file, options) for file in options.files or _every_file()}
+    imported, store = Imported(), Store(options.results.with_suffix(".reach.jsonl"))
     try:
         with Progress(console=console) as progress:
-            scores = [Score.of(f, _verdicts(f, options, progress, *judging)) for f in files]
+            waiting = [m for source in sources.values() for m in source.waiting()]
+            task = progress.add_task("mutants", total=len(waiting))
+            for verdict in run(waiting, options.jobs, imported, store):
+                sources[verdict.mutant.file].keep(verdict, options.results)
+                progress.advance(task, verdict.outcome != LEFT)
     except DoesNotPass as error:
         console.print(f"{error}: nothing can be said of its mutants")
         return 2
+    scores = [Score.of(file, source.known) for file, source in sources.items()]
     console.print(table(scores))
     for mutant in (mutant for score in scores for mutant in score.unexplained):
         print(f"survived: {mutant.file}:{mutant.number}: {mutant.line}\n    {mutant.change}")
@@ -71,49 +77,46 @@ def _every_file() -> list[str]:
     return [str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"]
 
 
-def _verdicts(
-    file: str,
-    options: argparse.Namespace,
-    progress: Progress,
-    imported: Imported,
-    store: Store,
-) -> dict[Mutant, dict[str, str]]:
-    """The outcome of every mutant of a file."""
-    source = (ROOT / file).read_text(encoding="utf-8")
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    every = mutants(file, source)
-    if options.sample is not None and options.sample < len(every):
-        chosen = random.Random(0).sample(every, options.sample)
-        every = [mutant for mutant in every if mutant in chosen]
-    known = _known(options.results, file, digest)
-    waiting = [mutant for mutant in every if mutant.key not in known]
-    task = progress.add_task(file, total=len(every), completed=len(every) - len(waiting))
-    for verdict in run(waiting, options.jobs, imported, store):
-        known[verdict.mutant.key] = _keep(options.results, digest, verdict)
-        progress.advance(task)
-    return {mutant: known[mutant.key] for mutant in every}
+@dataclass
+class _Source:
+    """A file's mutants, and the outcome of those that are judged: of this very file, now or in an
+    earlier run.
+    """
 
+    digest: str
+    every: Sequence[Mutant]
+    known: dict[Mutant, str]
 
-def _keep(results: Path, digest: str, verdict: Verdict) -> dict[str, str]:
-    """Append a verdict to the file of results."""
-    file, line, change = verdict.mutant.key
-    found = {"outcome": verdict.outcome, "by": verdict.by}
-    row = {"file": file, "digest": digest, "line": line, "change": change, **found}
-    with results.open("a", encoding="utf-8") as out:
-        out.write(json.dumps({**row, "seconds": verdict.seconds}) + "\n")
-    return found
+    @classmethod
+    def read(cls, file: str, options: argparse.Namespace) -> _Source:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        every = mutants(file, source)
+        if options.sample is not None and options.sample < len(every):
+            chosen = random.Random(0).sample(every, options.sample)
+            every = [mutant for mutant in every if mutant in chosen]
+        found = cls(hashlib.sha256(source.encode()).hexdigest(), every, {})
+        results: Path = options.results
+        lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
+        by_key = {mutant.key: mutant for mutant in every}
+        for row in map(json.loads, lines):
+            mutant = by_key.get((row["file"], row["line"], row["change"]))
+            if mutant is not None and row["digest"] == found.digest:
+                found.known[mutant] = row["outcome"]
+        return found
 
+    def waiting(self) -> list[tuple[Mutant, bool]]:
+        """The mutants without a last verdict, and whether the first questions are through."""
+        outcomes = [(mutant, self.known.get(mutant)) for mutant in self.every]
+        return [(m, outcome == LEFT) for m, outcome in outcomes if outcome in (None, LEFT)]
 
-def _known(results: Path, file: str, digest: str) -> dict[tuple[str, str, str], dict[str, str]]:
-    """The verdicts on the mutants of this very file that an earlier run left."""
-    if not results.exists():
-        return {}
-    rows = map(json.loads, results.read_text(encoding="utf-8").splitlines())
-    return {
-        (row["file"], row["line"], row["change"]): {"outcome": row["outcome"], "by": row["by"]}
-        for row in rows
-        if row["file"] == file and row["digest"] == digest
-    }
+    def keep(self, verdict: Verdict, results: Path) -> None:
+        """Append a verdict to the file of results."""
+        self.known[verdict.mutant] = verdict.outcome
+        file, line, change = verdict.mutant.key
+        row = {"file": file, "digest": self.digest, "line": line, "change": change}
+        row |= {"outcome": verdict.outcome, "by": verdict.by}
+        with results.open("a", encoding="utf-8") as out:
+            out.write(json.dumps({**row, "seconds": verdict.seconds}) + "\n")
 
 
 if __name__ == "__main__":

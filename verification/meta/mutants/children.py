@@ -24,8 +24,12 @@ green.
 """
 
 
+LEFT = "left"
+"""What became of a mutant that outlived the first questions, and whose last ones are to come."""
+
+
 class Verdict(NamedTuple):
-    """What became of a mutant: "killed" or "survived"; what did it; the seconds."""
+    """What became of a mutant: "killed", "left" or "survived"; what did it; the seconds."""
 
     mutant: Mutant
     outcome: str
@@ -54,46 +58,48 @@ class _Child:
         self.process.join()
         self.answer.close()
         seconds = round(time.monotonic() - self.started, 2)
-        return Verdict(self.mutant, "survived" if by is None else "killed", by or "", seconds)
+        alive = "survived" if self.again else LEFT
+        return Verdict(self.mutant, alive if by is None else "killed", by or "", seconds)
 
 
 def run(
-    mutants: Sequence[Mutant], jobs: int, imported: Imported, store: Store
+    mutants: Sequence[tuple[Mutant, bool]], jobs: int, imported: Imported, store: Store
 ) -> Iterator[Verdict]:
-    """The verdict of every mutant as it comes, at most `jobs` at a time.
+    """The verdict of every mutant as it comes, at most `jobs` at a time; beside each is whether it
+    has outlived the first questions.
 
     Only questions that run the mutated line are asked, the fastest first; what killed a mutant is
-    asked first of the next one, which is most often its neighbour. Those with many examples are
-    for what survives the others.
+    asked first of the next one, which is most often its neighbour. At the end those with many
+    examples are asked of what is left.
     """
-    waiting = [(mutant, False) for mutant in mutants]
-    running: list[_Child] = []
-    killers: list[str] = []
+    waiting, running, killers = list(mutants), list[_Child](), list[str]()
     while waiting or running:
         while waiting and len(running) < jobs:
-            mutant, again = waiting.pop(0)
-            place = imported.place_of(mutant)
-            asked = store.reaching(mutant, place.everywhere, again)
-            order = sorted(asked, key=lambda name: asked[name].seconds)
-            order.sort(key=lambda name: killers.index(name) if name in killers else len(killers))
-            running.append(_start(mutant, again, place, {name: asked[name] for name in order}))
+            running.append(_start(*waiting.pop(0), imported, store, killers))
         wait([child.answer for child in running])
         for child in list(running):
             verdict = child.verdict()
-            if verdict is None:
-                continue
-            running.remove(child)
-            if verdict.outcome == "survived" and not child.again:
-                waiting.insert(0, (child.mutant, True))
-                continue
-            if verdict.by in child.asked:
-                killers = [verdict.by, *(name for name in killers if name != verdict.by)]
-            yield verdict
+            if verdict is not None:
+                running.remove(child)
+                if verdict.outcome == LEFT:
+                    waiting.append((verdict.mutant, True))
+                if verdict.by in child.asked:
+                    killers = [verdict.by, *(name for name in killers if name != verdict.by)]
+                yield verdict
 
 
-def _start(mutant: Mutant, again: bool, place: Place, asked: Mapping[str, Reach]) -> _Child:
+def _start(
+    mutant: Mutant, again: bool, imported: Imported, store: Store, killers: Sequence[str]
+) -> _Child:
+    place = imported.place_of(mutant)
+    asked = store.reaching(mutant, place.everywhere, again)
+    late = len(killers)
+    order = sorted(
+        asked, key=lambda n: (killers.index(n) if n in killers else late, asked[n].seconds)
+    )
     receiver, sender = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=_judge, args=(mutant, place, asked, sender))
+    ordered = {name: asked[name] for name in order}
+    process = FORK.Process(target=_judge, args=(mutant, place, ordered, sender))
     process.start()
     # Only the child may hold this end, or its death would not be seen.
     sender.close()

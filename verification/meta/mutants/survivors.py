@@ -34,13 +34,13 @@ class Score:
     unexplained: tuple[Mutant, ...]
 
     @classmethod
-    def of(cls, file: str, verdicts: Mapping[Mutant, Mapping[str, str]]) -> Score:
+    def of(cls, file: str, outcomes: Mapping[Mutant, str]) -> Score:
         """A mutant that ran past its time is killed: no suite that hangs is green."""
         argued = read_argued()
-        survivors = [m for m, verdict in verdicts.items() if verdict["outcome"] == "survived"]
+        survivors = [m for m, outcome in outcomes.items() if outcome != "killed"]
         return cls(
             file,
-            tuple(m for m in verdicts if m not in survivors),
+            tuple(m for m in outcomes if m not in survivors),
             tuple(m for m in survivors if m.key in argued),
             tuple(m for m in survivors if m.key not in argued),
         )
