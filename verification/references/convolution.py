@@ -86,8 +86,9 @@ WINDOW_ARGUMENTS = {
 
 def _refusals() -> SearchStrategy[Refusal]:
     draw, table = images.convolutions, WINDOW_ARGUMENTS | {"padding": refusals.NAMED_AMOUNTS}
-    return refusals.half_arguments(
-        refusals.bad_arguments(draw, table),
+    return refusals.mistakes(
+        draw,
+        table,
         refusals.undivided_channels(draw),
         refusals.bad_images(draw),
         refusals.too_large_kernels(draw),
@@ -97,8 +98,9 @@ def _refusals() -> SearchStrategy[Refusal]:
 def _transposed_refusals() -> SearchStrategy[Refusal]:
     draw = images.transposed_convolutions
     amounts = {"padding": refusals.AMOUNTS, "output_padding": refusals.AMOUNTS}
-    return refusals.half_arguments(
-        refusals.bad_arguments(draw, WINDOW_ARGUMENTS | amounts),
+    return refusals.mistakes(
+        draw,
+        WINDOW_ARGUMENTS | amounts,
         refusals.undivided_channels(draw),
         refusals.too_much_output_padding(draw),
         refusals.bad_images(draw),

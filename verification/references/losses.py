@@ -70,8 +70,9 @@ _GEOMETRIES = functools.partial(geometry.losses, name="MSELoss")
 
 
 def _refusals() -> SearchStrategy[Refusal]:
-    return refusals.half_arguments(
-        refusals.bad_arguments(_GEOMETRIES, {"reduction": refusals.REDUCTION}),
+    return refusals.mistakes(
+        _GEOMETRIES,
+        {"reduction": refusals.REDUCTION},
         refusals.unlike_targets(_GEOMETRIES),
         refusals.means_of_nothing(_GEOMETRIES),
     )

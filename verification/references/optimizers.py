@@ -111,7 +111,7 @@ def _refusals() -> SearchStrategy[Refusal]:
     """An optimiser is built in the forward of its subject, where its parameters are known."""
     bad_rates = tuple(Wrong((wrong.value,), wrong.error, wrong.culprit) for wrong in refusals.RATE)
     table = {"lr": bad_rates, "momentum": refusals.RATE}
-    return refusals.bad_arguments(_GEOMETRIES, table, when="forward")
+    return refusals.mistakes(_GEOMETRIES, table, when="forward")
 
 
 SGD = Row(

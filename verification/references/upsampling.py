@@ -79,8 +79,9 @@ def enlarging(scale_factor: float | tuple[float, ...]) -> nn.Module:
 
 def _refusals() -> SearchStrategy[Refusal]:
     draw = images.nearest_upsamplings
-    return refusals.half_arguments(
-        refusals.bad_arguments(draw, {"scale_factor": refusals.SCALE}),
+    return refusals.mistakes(
+        draw,
+        {"scale_factor": refusals.SCALE},
         refusals.bad_images(draw, channels=False),
         refusals.shrunk_to_nothing(draw),
     )
@@ -89,8 +90,9 @@ def _refusals() -> SearchStrategy[Refusal]:
 def _refusals_before_convolution() -> SearchStrategy[Refusal]:
     draw = images.upsamplings
     more = {"padding": refusals.NAMED_AMOUNTS, "scale_factor": refusals.SCALE}
-    return refusals.half_arguments(
-        refusals.bad_arguments(draw, WINDOW_ARGUMENTS | more),
+    return refusals.mistakes(
+        draw,
+        WINDOW_ARGUMENTS | more,
         refusals.undivided_channels(draw),
         refusals.bad_images(draw),
         refusals.shrunk_to_nothing(draw),
@@ -102,8 +104,9 @@ def _refusals_when_fused() -> SearchStrategy[Refusal]:
     draw = images.fused_upsamplings
     table = {name: wrong for name, wrong in WINDOW_ARGUMENTS.items() if name != "stride"}
     more = {"padding": refusals.NAMED_AMOUNTS, "scale_factor": refusals.SIZES}
-    return refusals.half_arguments(
-        refusals.bad_arguments(draw, table | more),
+    return refusals.mistakes(
+        draw,
+        table | more,
         refusals.undivided_channels(draw),
         refusals.bad_images(draw),
         refusals.too_large_kernels(draw),

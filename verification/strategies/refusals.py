@@ -14,7 +14,15 @@ from typing import Any
 from verification.cases import LayerCall
 from verification.references.row import Refusal
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
-from verification.strategies.geometry import SMALL, Geometry, Limits, NamedShapes, Shape, per_axis
+from verification.strategies.geometry import (
+    SMALL,
+    Geometry,
+    Limits,
+    NamedShapes,
+    Shape,
+    numbers,
+    per_axis,
+)
 from verification.strategies.images import enlarged_size, transposed_size
 from verification.strategies.windows import Window
 
@@ -90,24 +98,29 @@ RATE = (*map(_valued, (-0.1, math.nan, math.inf)), *map(_typed, (True, "0.1", No
 """What a learning rate or a momentum must not be."""
 
 
-def half_arguments(
-    arguments: SearchStrategy[Refusal], *others: SearchStrategy[Refusal]
-) -> SearchStrategy[Refusal]:
-    """Bad arguments in half of all draws, since there are many kinds of them; else the others."""
-    return st.booleans().flatmap(lambda other: st.one_of(others) if other else arguments)
+KINDS = 4
+"""Mistakes that a strategy beside the arguments' may draw, roughly: shapes and axes."""
 
 
 @st.composite
-def bad_arguments(
+def mistakes(
     draw: DrawFn,
     geometries: Geometries,
     table: Mapping[str, tuple[Wrong, ...]],
+    *others: SearchStrategy[Refusal],
     when: str = "build",
 ) -> Refusal:
-    """One argument of the table has a value that it must not have."""
-    geometry = draw(geometries(SMALL))
-    name = draw(st.sampled_from(sorted(table)))
-    wrong = draw(st.sampled_from(table[name]))
+    """One argument of the table has a value that it must not have, or another mistake is made: each
+    about as often as any other, so that a campaign meets nearly all.
+    """
+    values = [(name, wrong) for name in sorted(table) for wrong in table[name]]
+    last = len(values) + KINDS * len(others) - 1
+    # Hypothesis draws its first tenth in pairs that begin alike and end differently, and that are
+    # to make different mistakes.
+    chosen = (draw(numbers(0, last)) + draw(numbers(0, last))) % (last + 1)
+    if chosen >= len(values):
+        return draw(others[(chosen - len(values)) // KINDS])
+    geometry, (name, wrong) = draw(geometries(SMALL)), values[chosen]
     layer = geometry.layer.with_arguments(**{name: wrong.value})
     return Refusal(replace(geometry, layer=layer), when, wrong.error, (name, repr(wrong.culprit)))
 
