@@ -2,7 +2,7 @@
 
 python -m benchmarks power --json FILE
 
-Every fault of verification/meta/faults and every wrong twin of verification/meta/test_rows.py. The
+Every fault of verification/meta/faults and every wrong twin of verification/meta/wrong_twins. The
 file is written after each fault; a run that was ended goes on with those that are not in it.
 """
 

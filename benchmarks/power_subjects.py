@@ -10,7 +10,7 @@ from unittest import mock
 from verification.cases import LayerCall
 from verification.meta.faults import FAULTS
 from verification.meta.harness import Found, first_failure
-from verification.meta.test_rows import PARITY, WRONG
+from verification.meta.wrong_twins import PARITY, WRONG
 from verification.properties import PROPERTIES, applicable
 from verification.references.row import Row
 from verification.references.rows import ROWS

@@ -8,12 +8,10 @@ import pytest
 import torch
 
 from verification.meta.harness import first_failure
-from verification.meta.wrong_twins import WRONG
+from verification.meta.wrong_twins import PARITY, WRONG
 from verification.references.row import Trait
 from verification.references.rows import ROWS
 from verification.references.torch_nn import REFERENCES
-
-PARITY = ("forward_matches_reference", "gradients_match_reference")
 
 SHIPPED = {"NearestUpsampling", "Upsampling", "Sequential"}
 """Rows whose wrong layers are those of the shipped ones, in faults/."""

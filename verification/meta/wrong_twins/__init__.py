@@ -6,4 +6,7 @@ from verification.meta.wrong_twins.wrong import Wrong
 
 WRONG = (*LAYERS, *FUNCTIONS)
 
-__all__ = ["WRONG", "Wrong"]
+PARITY = ("forward_matches_reference", "gradients_match_reference")
+"""The properties that must find them."""
+
+__all__ = ["PARITY", "WRONG", "Wrong"]
