@@ -28,7 +28,7 @@ from verification.cases import LayerCall
 from verification.meta.functions import BANK, Judged
 from verification.running.functions import Said
 from verification.subjects.by_description import description_of, tensors_of
-from verification.subjects.described import call_by_name
+from verification.subjects.calling import callee_of
 
 STEP, RELATIVE, ABSOLUTE = 1e-6, 1e-3, 1e-5
 """Of the finite difference: torch.autograd.gradcheck's own defaults."""
@@ -109,9 +109,10 @@ def _example(judged: Judged) -> tuple[Callable[..., Any], dict[str, Tensor]]:
         for name, tensor in tensors_of(geometry, torch.float64).items()
     }
 
+    ready = callee_of(judged.function).ready(geometry.layer.kwargs, torch.float64)
+
     def called(*values: Tensor) -> Any:
-        named = dict(zip(tensors, values, strict=True))
-        return call_by_name(judged.function, named, geometry.layer.kwargs)
+        return ready.call(dict(zip(tensors, values, strict=True)))
 
     return called, tensors
 

@@ -56,7 +56,7 @@ def check_gradients_are_derivatives_of_forward(trial: Trial) -> None:
     }
     report = judge(
         trial,
-        trial.inputs,
+        moving(trial),
         others | trial.cotangents,
         lambda dtype: Claimed(function(trial, dtype)),
         declared.approximate,
@@ -75,7 +75,7 @@ def check_second_derivatives_are_right_or_refused(trial: Trial) -> None:
         return SecondOrder(function(trial, dtype), outputs)
 
     second = build(trial.dtype)
-    given = trial.inputs | {f"cotangent of {name}": v for name, v in trial.cotangents.items()}
+    given = moving(trial) | {f"cotangent of {name}": v for name, v in trial.cotangents.items()}
     gradients = trial.attempt("the first backward with a graph raises", second.forward, given, {})
     if second.refused:
         trial.unjudged("second derivatives are refused by once_differentiable")
@@ -99,6 +99,11 @@ def check_second_derivatives_are_right_or_refused(trial: Trial) -> None:
         # True at a boundary, and of another severity than a wrong number: autograd shows it.
         trial.unjudged("the second derivative is not a number here")
     fail_with(trial, report, "")
+
+
+def moving(trial: Trial) -> dict[str, Tensor]:
+    """The inputs, and the parameters that a module has."""
+    return trial.inputs | dict(function(trial, trial.dtype).own)
 
 
 def function(trial: Trial, dtype: torch.dtype) -> DescribedSubject:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.testing._internal.optests.generate_tests import OpCheckError
 
 from gradcheck import rounding
 from verification.cases.declarations import Surroundings
@@ -24,7 +25,7 @@ from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import SMALL
 from verification.subjects.described import DescribedSubject
-from verification.subjects.entry import DESCRIBED, KEEPS_TO_VALUES, REFERENCE, SAMPLES
+from verification.subjects.entry import DESCRIBED, KEEPS_TO_VALUES, OPERATOR, REFERENCE, SAMPLES
 from verification.trials.results import Part, gradients_of
 from verification.trials.trial import Trial
 
@@ -58,6 +59,8 @@ def check_reference_gives_the_same(trial: Trial) -> None:
 @property_of(Family.GRADIENTS, needs=NEEDS, cases=PLAIN)
 def check_forward_mode_agrees(trial: Trial) -> None:
     """<v, J u> by forward mode is <gradient of v, u>, where forward mode is offered."""
+    if OPERATOR in trial.entry.have:
+        trial.unjudged("torch gives a custom operator no forward mode: it takes it for zero")
     require_finite(trial)
     subject, gradients = function(trial, trial.dtype), trial.gradients()
     # Directions of every sign and size, none of them a multiple of an input.
@@ -141,6 +144,21 @@ def check_shapes_are_told_without_numbers(trial: Trial) -> None:
             f"{name} is {tuple(shown[name].shape)} {shown[name].dtype} without numbers, and"
             f" {tuple(output.shape)} {output.dtype} with them",
         )
+
+
+@property_of(Family.PLACE, needs=NEEDS | {OPERATOR}, cases=PLAIN, decides=Decides.CONTRACT)
+def check_operator_is_what_it_was_registered_as(trial: Trial) -> None:
+    """torch.library.opcheck finds nothing: schema, autograd, tensors without numbers, tracing."""
+    subject = function(trial, trial.dtype)
+    operator = subject.callee.operator
+    assert operator is not None
+    given = tuple(
+        t.detach().clone().requires_grad_(t.is_floating_point()) for t in trial.inputs.values()
+    )
+    try:
+        torch.library.opcheck(operator, given, subject.settings)
+    except OpCheckError as error:
+        trial.fail("operator", "", str(error).partition("\n")[0])
 
 
 @property_of(Family.BATCHING, needs=NEEDS | {SAMPLES}, cases=PLAIN)

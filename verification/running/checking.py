@@ -19,9 +19,14 @@ from verification.running.judging import CASES, Asked, Progress, Subject, judged
 from verification.running.selection import require_known
 from verification.running.supervisor import Supervisor
 from verification.strategies.geometry import Geometry, Limits
-from verification.subjects.by_description import named
 from verification.subjects.foreign import foreign_entry, kind_named
-from verification.subjects.loading import Loaded, importable_name, load, why_not_importable
+from verification.subjects.loading import (
+    Loaded,
+    importable_name,
+    load,
+    named,
+    why_not_importable,
+)
 from verification.subjects.told import Adapter
 from verification.trials.guards import globals_restored
 from verification.trials.run_case import run_case

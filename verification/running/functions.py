@@ -10,8 +10,7 @@ from verification.cases import SubjectSpec
 from verification.cases.declarations import Declarations, Surroundings
 from verification.strategies.annotations import annotated_inputs
 from verification.strategies.extents import DescriptionError
-from verification.subjects.by_description import named
-from verification.subjects.loading import Loaded, SubjectError, importable_name, load
+from verification.subjects.loading import Loaded, SubjectError, importable_name, load, named
 
 Function = Callable[..., Any] | str
 """A function, or the name by which it is found."""
@@ -63,10 +62,9 @@ class Said:
                 raise SubjectError('there are no inputs: write inputs={"x": "n c"}, say')
             return self.inputs
         loaded = load(function) if isinstance(function, str) else function
-        if isinstance(loaded, tuple):
-            raise SubjectError("a pair of functions is judged by a kind: give like")
+        forward = loaded[0] if isinstance(loaded, tuple) else loaded
         try:
-            return annotated_inputs(loaded, self.settings or ())
+            return annotated_inputs(forward, self.settings or ())
         except DescriptionError as error:
             raise SubjectError(f"{error}; or give like, the kind of a layer") from None
 

@@ -19,31 +19,27 @@ from verification.strategies.description import Description
 from verification.strategies.extents import DescriptionError
 from verification.strategies.geometry import Geometry
 from verification.strategies.tensors import DENSE
-from verification.subjects.described import (
-    Declared,
-    DescribedSubject,
-    MakeSubject,
-    Manner,
-    Seen,
-    Try,
-    require_signature,
-    watch,
+from verification.subjects.calling import Callee, callee_of, require_taken
+from verification.subjects.described import Declared, DescribedSubject, Manner
+from verification.subjects.entry import (
+    KEEPS_TO_VALUES,
+    OPERATOR,
+    REFERENCE,
+    SAMPLES,
+    Build,
+    Entry,
 )
-from verification.subjects.entry import KEEPS_TO_VALUES, REFERENCE, SAMPLES, Build, Entry
 from verification.subjects.loading import (
     Loaded,
     SubjectError,
+    at_hand,
     digest_of,
     importable_name,
-    load,
-    why_not_importable,
 )
 from verification.subjects.probed import Probed
+from verification.subjects.watching import MakeSubject, Seen, Try, watch
 from verification.trials.materialise import Budget, materialise
 from verification.trials.outcome import Unjudged
-
-AT_HAND: dict[str, Callable[..., Any]] = {}
-"""Functions of this process that no other one finds by their names: closures, notebook cells."""
 
 TRIES = 8
 """So many sizes are tried for a first call; the first that the function takes shows its outputs."""
@@ -55,18 +51,14 @@ def described_entry(loaded: Loaded, spec: SubjectSpec) -> tuple[Entry, Probed]:
     Raises:
         SubjectError: the description cannot be read, or the function does not take such inputs.
     """
-    if isinstance(loaded, tuple):
-        raise SubjectError(
-            f"{spec.name} is a pair: describe the inputs of one differentiable function"
-        )
     description, declared = description_of(spec), Declarations.of(spec.declared)
-    require_signature(loaded, description)
     names, known = tuple(each.name for each in description.inputs), _loaded(declared)
+    callee, name = callee_of(loaded), importable_name(loaded)
+    require_taken(callee, names, description.settings, name)
 
     def make(call: LayerCall, manner: Manner, dtype: torch.dtype) -> DescribedSubject:
-        return DescribedSubject(loaded, names, call.kwargs, known, manner, dtype)
+        return DescribedSubject(callee, names, call.kwargs, known, manner, dtype)
 
-    name = importable_name(loaded)
     examples = description.examples(LayerCall.of(_short(spec.name)), TRIES)
     tries = [_tried(geometry) for geometry in examples]
     seen = watch(make, tries, name)
@@ -80,28 +72,18 @@ def described_entry(loaded: Loaded, spec: SubjectSpec) -> tuple[Entry, Probed]:
 
     found = Probed(
         digest_of(loaded),
-        offers=tuple(_offers(spec, known, seen)),
+        offers=tuple(_offers(spec, callee, known, seen)),
         outputs=seen.outputs,
         notes=seen.notes,
     )
     return _entry(spec, found, description, build, seen), found
 
 
-def named(function: Callable[..., Any] | str | None) -> str | None:
-    """The name by which a declared function is found again, here at least."""
-    if function is None or isinstance(function, str):
-        return function
-    name = importable_name(function)
-    if why_not_importable(function, name):
-        AT_HAND[name] = function
-    return name
-
-
 def _loaded(declared: Declarations) -> Declared:
     def found(name: str | None) -> Callable[..., Any] | None:
         if name is None:
             return None
-        loaded = AT_HAND[name] if name in AT_HAND else load(name)
+        loaded = at_hand(name)
         if isinstance(loaded, tuple):
             raise SubjectError(f"{name} is a pair of functions: declare one")
         return loaded
@@ -117,11 +99,13 @@ def _loaded(declared: Declarations) -> Declared:
     )
 
 
-def _offers(spec: SubjectSpec, known: Declared, seen: Seen) -> Iterator[str]:
+def _offers(spec: SubjectSpec, callee: Callee, known: Declared, seen: Seen) -> Iterator[str]:
     if not seen.manner.random:
         yield KEEPS_TO_VALUES
     if known.reference is not None:
         yield REFERENCE
+    if callee.operator is not None:
+        yield OPERATOR
     if Surroundings.of(spec.adapter).batch is not None:
         yield SAMPLES
 

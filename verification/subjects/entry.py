@@ -32,6 +32,9 @@ REFERENCE = "reference"
 SAMPLES = "samples"
 """Its user said which extent of a described function counts samples that do not see each other."""
 
+OPERATOR = "custom operator"
+"""A described function that is registered with torch.library."""
+
 DECLARED_REFUSALS = "declared refusals"
 """A row may list uses that must be refused; a property that needs the list says so by this name."""
 

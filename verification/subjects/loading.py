@@ -23,8 +23,27 @@ Source = tuple[str, int]
 """A file, and a line in it."""
 
 
+AT_HAND: dict[str, Factory] = {}
+"""Functions of this process that no other one finds by their names: closures, notebook cells."""
+
+
 class SubjectError(ValueError):
     """A subject that cannot be found, built or judged; the message says what to do."""
+
+
+def named(function: Factory | str | None) -> str | None:
+    """The name by which a function that a user told of is found again, here at least."""
+    if function is None or isinstance(function, str):
+        return function
+    name = importable_name(function)
+    if why_not_importable(function, name):
+        AT_HAND[name] = function
+    return name
+
+
+def at_hand(name: str) -> Loaded:
+    """What a name stands for, in this process; raises as `load` does."""
+    return AT_HAND[name] if name in AT_HAND else load(name)
 
 
 def load(name: str) -> Loaded:
@@ -91,8 +110,10 @@ def importable_name(loaded: Loaded) -> str:
     if isinstance(loaded, tuple):
         forward, backward = map(importable_name, loaded)
         return f"{forward},{backward.partition(':')[2]}"
+    loaded = getattr(loaded, "_init_fn", loaded)  # a custom operator has its function's name
     place = getattr(loaded, "__module__", None) or ""
-    qualname = getattr(loaded, "__qualname__", None) or repr(loaded)
+    # Of an object without a name its own words, of a module those before its layers.
+    qualname = getattr(loaded, "__qualname__", None) or repr(loaded).partition("(\n")[0]
     if place.endswith(".py") or _can_be_found(place):
         return f"{place}:{qualname}"
     file = getattr(sys.modules.get(place), "__file__", None)
@@ -111,12 +132,13 @@ def why_not_importable(loaded: Loaded, name: str) -> str:
     """Why no other process can find it by its name; empty if one can."""
     if isinstance(loaded, tuple):
         return next(filter(None, (why_not_importable(part, name) for part in loaded)), "")
-    place = getattr(loaded, "__module__", None) or ""
+    written = getattr(loaded, "_init_fn", loaded)
+    place = getattr(written, "__module__", None) or ""
     if place == "__main__":
         # Importing a script's file would run the script.
         return f"{name} is defined in the script that runs"
     found: Any = sys.modules.get(place)
-    for attribute in getattr(loaded, "__qualname__", "").split("."):
+    for attribute in getattr(written, "__qualname__", "").split("."):
         found = getattr(found, attribute, None)
     return "" if found is loaded else f"{name} cannot be imported by its name"
 
