@@ -71,6 +71,9 @@ GRID = (Fraction(0), *(sign * level for level in _LEVELS for sign in (1, -1)))
 OFFSETS = torch.tensor([float(offset) for offset in GRID], dtype=torch.float64)
 """The same as numbers."""
 
+ROOM = 2 * len(GRID)
+"""Numbers to reckon with for every output on a line: its values, and what is made of them."""
+
 
 def _row(rule: Stencil, scale: Fraction = Fraction(1)) -> list[Fraction]:
     """The weights of a stencil on GRID, times ``scale``."""

@@ -5,14 +5,14 @@ The bound has four parts: the numerical entries' own bounds weighted by |c|; the
 analytic side, given or estimated; and the rounding of both sums here.
 """
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from gradcheck.classes import GRID, Basis, Estimate, Kind
+from gradcheck.classes import ROOM, Basis, Estimate, Kind
 from gradcheck.colouring import Colouring, coloured
 from gradcheck.errors import (
     ErrorBound,
@@ -22,10 +22,11 @@ from gradcheck.errors import (
     error_at_base,
     estimated_error,
 )
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, as_double, flatten
+from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, Shared, as_double, flatten
 from gradcheck.jacobians import jacobian_along, step_sizes
 from gradcheck.lines import Lines, random_lines
 from gradcheck.progress import Progress
+from gradcheck.report import Where
 from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff
 from gradcheck.subjects import Subject
 
@@ -54,6 +55,16 @@ class Comparison:
         within = (self.got - self.expected).abs() <= self.bound
         return ~within & ~self.undecided
 
+    def part(self, lines: slice) -> "Comparison":
+        """The same along some of the lines."""
+        return Comparison(
+            self.expected[:, lines],
+            self.got[:, lines],
+            self.bound[:, lines],
+            self.kinked[:, lines],
+            self.basis,
+        )
+
     def replaced(self, lines: Tensor, better: "Comparison") -> "Comparison":
         """The same with those lines for which ``lines`` [L] holds taken from ``better``."""
 
@@ -77,7 +88,7 @@ class Agreement:
     name: str
     lines: Lines
     comparison: Comparison
-    where: Literal["beside", "integers"]
+    where: Where
 
 
 @dataclass(frozen=True)
@@ -94,12 +105,24 @@ class Question:
     progress: Progress
 
 
+@dataclass
+class Seen:
+    """What is known of a subject around a point: its noise, and how points share a call.
+
+    It is ``curved`` where no long step in a random direction fits the gradient.
+    """
+
+    noise: ErrorBound | None = None
+    curved: bool = False
+    sharing: dict[str, Shared | None] = field(default_factory=dict)
+
+
 class Point:
     """A subject at one point with its gradients for some cotangents.
 
     The gradients are of the tensors as they are given, whatever their memory layout, each from a
     backward right after a forward of its own. ``latest`` are the outputs of such a forward, if it
-    was the subject's latest call.
+    was the subject's latest call. ``seen`` is what is known from a point close by.
     """
 
     def __init__(
@@ -108,8 +131,10 @@ class Point:
         inputs: Tensors,
         parameters: Tensors,
         latest: Tensors | None = None,
+        seen: Seen | None = None,
     ) -> None:
         self.question, self.inputs, self.parameters = question, inputs, parameters
+        self.seen = Seen() if seen is None else seen
         self.outputs: list[dict[str, Tensor]] = []
         self.gradients: list[dict[str, Tensor]] = []
         for cotangent in question.cotangents:
@@ -121,15 +146,21 @@ class Point:
         self.weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
-        self._estimated: ErrorBound | None = None
 
-    def at(self, tensors: Tensors) -> "Point":
+    def at(self, tensors: Tensors, seen: Seen | None = None) -> "Point":
         """The same question at another point."""
-        return Point(
-            self.question,
-            {name: tensors[name] for name in self.inputs},
-            {name: tensors[name] for name in self.parameters},
-        )
+        inputs = {name: tensors[name] for name in self.inputs}
+        parameters = {name: tensors[name] for name in self.parameters}
+        return type(self)(self.question, inputs, parameters, seen=seen)
+
+    def through(self, subject: Subject, inputs: Tensors, gradients: list[Tensors]) -> "Point":
+        """The same values and gradients, seen as those of a ``subject`` with other inputs."""
+        same = copy.copy(self)
+        same.question = replace(self.question, subject=subject)
+        same.inputs, same.parameters = inputs, {}
+        same.gradients = [dict(gradient) for gradient in gradients]
+        same._evaluator, same._errors = None, {}
+        return same
 
     @property
     def basis(self) -> Basis:
@@ -163,6 +194,7 @@ class Point:
             self.parameters,
             asked.told_stacked,
             known,
+            self.seen.sharing,
             asked.progress.called,
         )
 
@@ -205,13 +237,15 @@ class Point:
         if colouring is not None:
             directions, owners = colouring.directions(lines.shape), colouring.owners()
             found = jacobian_along(evaluator, name, directions, error, basis, owners=owners)
-        rows = max(1, CHUNK_ELEMENTS // (len(GRID) * (lines.shape.numel() + self.weights.shape[1])))
+        rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + ROOM * self.weights.shape[1]))
+        # the longest step is for what is straight, and random directions of a curved map are not
+        first = int(self.seen.curved and lines.dense is not None and not thorough)
         parts = []
         for start, directions in lines.chunks(rows):
             self.question.progress.at(name, start, len(lines))
             end = start + len(directions)
             if colouring is None or found is None:
-                part = jacobian_along(evaluator, name, directions, error, basis, thorough)
+                part = jacobian_along(evaluator, name, directions, error, basis, thorough, first)
             else:
                 part = colouring.apart(found, slice(start, end))
             parts.append(self._compared(name, part, directions, got[:, start:end]))
@@ -277,6 +311,6 @@ class Point:
         analysis = self.question.evaluation_error
         if analysis is not None:
             return derived_error(analysis, evaluator, name)
-        if self._estimated is None:  # one for all tensors: the noise is the outputs'
-            self._estimated = estimated_error(evaluator, self.question.generator)
-        return self._estimated
+        if self.seen.noise is None:  # one for all tensors: the noise is the outputs'
+            self.seen.noise = estimated_error(evaluator, self.question.generator)
+        return self.seen.noise

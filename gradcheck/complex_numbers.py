@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import Subject
-from gradcheck.transformable import Transformable
+from gradcheck.transformable import transformable
 
 Tensors = Mapping[str, Tensor]
 
@@ -42,13 +42,13 @@ class RealViews:
 
     def evaluate(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
         """Outputs by name without a graph, complex ones as [..., 2]."""
-        return as_real(self._transformable().evaluate(*self._placed(inputs, parameters)))
+        return as_real(transformable(self.subject).evaluate(*self._placed(inputs, parameters)))
 
     def jvp(self, inputs: Tensors, parameters: Tensors, tangents: Tensors) -> dict[str, Tensor]:
         """Derivatives of the outputs, complex ones as [..., 2]."""
         moving = _as_complex(tangents, self._complex_inputs)
         placed = self._placed(inputs, parameters)
-        return as_real(self._transformable().jvp(*placed, moving))
+        return as_real(transformable(self.subject).jvp(*placed, moving))
 
     def batched_vjp(
         self, inputs: Tensors, parameters: Tensors, cotangents: Tensors
@@ -56,13 +56,7 @@ class RealViews:
         """Gradients [B, *shape] for cotangents [B, *shape], complex ones as [..., 2]."""
         arriving = _as_complex(cotangents, self._complex_outputs)
         placed = self._placed(inputs, parameters)
-        return as_real(self._transformable().batched_vjp(*placed, arriving))
-
-    def _transformable(self) -> Transformable:
-        """The subject; TypeError where it has no such calls."""
-        if not isinstance(self.subject, Transformable):
-            raise TypeError(f"{self.name} has forward and vjp only")
-        return self.subject
+        return as_real(transformable(self.subject).batched_vjp(*placed, arriving))
 
     def _placed(self, inputs: Tensors, parameters: Tensors) -> tuple[Tensors, Tensors]:
         names = self._complex_inputs

@@ -58,8 +58,9 @@ def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBo
     floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
     dtypes = [*(t.dtype for t in floating.values()), *evaluator.output_dtypes]
     coarsest = min(dtypes, key=significand_bits)
-    points = {n: _close_together(t, coarsest, generator) for n, t in floating.items()}
-    level = NOISE_SAFETY * noise_level(evaluator.values_along(points))
+    # from x on to one side: a kink at x itself is no noise
+    steps = {name: _short_step(tensor, coarsest, generator) for name, tensor in floating.items()}
+    level = NOISE_SAFETY * noise_level(evaluator.values_along(steps, POINTS))
     u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
 
     def error(steps: Sequence[float], values: Tensor) -> Tensor:
@@ -73,11 +74,9 @@ def error_at_base(evaluator: Evaluator, error: ErrorBound) -> Tensor:
     return error((0.0,), evaluator.base.reshape(1, 1, 1, -1)).reshape(-1)
 
 
-def _close_together(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) -> Tensor:
-    """Points on a short line for the difference table, [POINTS, *shape]."""
+def _short_step(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) -> Tensor:
+    """From one point of the difference table to the next, in a random direction."""
     sizes = torch.where(tensor == 0, power_of_two_near(tensor), tensor.abs())
     spacing = sizes * 2.0 ** -(2 * significand_bits(coarsest) // 3)
     signs = 2 * torch.randint(0, 2, tensor.shape, generator=generator) - 1
-    # from x on to one side: a kink at x itself is no noise
-    places = torch.arange(1, POINTS + 1).to(tensor).reshape(-1, *[1] * tensor.dim())
-    return tensor + places * (signs.to(tensor) * spacing)
+    return signs.to(tensor) * spacing

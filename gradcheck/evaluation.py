@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import Subject
-from gradcheck.transformable import Transformable
+from gradcheck.transformable import transformable
 
 CHUNK_ELEMENTS = 1 << 19
 """float64 elements in one call or one table: 4 MiB, which stay within the caches."""
+
+_WORTH_SHARING = 8  # points: fewer large ones are as fast one by one
 
 Shared = Literal["mapped"] | frozenset[str]
 """How points share a call: under vmap, or stacked along axis 0 of these inputs."""
@@ -57,8 +59,9 @@ class Evaluator:
 
     ``inputs`` and ``parameters`` are the base point; they are never written to. ``told_stacked``
     is the caller's word that every input and output has the samples along axis 0. ``outputs`` are
-    those at the base, if they are known from tensors that lie contiguous in memory. ``called`` is
-    told of every call.
+    those at the base, if they are known from tensors that lie contiguous in memory. ``sharing``
+    keeps how points of a tensor share calls, None where they do not, once that is known. ``called``
+    is told of every call.
     """
 
     def __init__(
@@ -68,15 +71,16 @@ class Evaluator:
         parameters: Mapping[str, Tensor],
         told_stacked: bool,
         outputs: Mapping[str, Tensor] | None = None,
+        sharing: dict[str, Shared | None] | None = None,
         called: Callable[[], None] = lambda: None,
     ) -> None:
         self.subject = subject
         self._called = called
+        self._shared = {} if sharing is None else sharing
         # plain tensors: how the given ones lie in memory is a matter between forward and vjp
         self.inputs = {name: _plain_copy(t) for name, t in inputs.items()}
         self.parameters = {name: _plain_copy(t) for name, t in parameters.items()}
         self._told_stacked = told_stacked
-        self._shared: dict[str, Shared] = {}
         outputs = judged_outputs(self._forward({}) if outputs is None else outputs)
         self.output_names = tuple(outputs)
         self.output_dtypes = tuple(output.dtype for output in outputs.values())
@@ -86,32 +90,60 @@ class Evaluator:
         """The base value of an input or parameter."""
         return self.inputs[name] if name in self.inputs else self.parameters[name]
 
-    def values_along(self, points: Mapping[str, Tensor]) -> Tensor:
-        """Outputs where several tensors move together, each through its points [P, *shape]."""
-        together = zip(*points.values(), strict=True)
-        rows = [self._flat(dict(zip(points, place, strict=True))) for place in together]
+    def values_along(self, steps: Mapping[str, Tensor], count: int) -> Tensor:
+        """Outputs where tensors move together, by 1, ..., ``count`` times their ``steps``."""
+        rows = [
+            self._flat({name: self.tensor(name) + times * step for name, step in steps.items()})
+            for times in range(1, count + 1)
+        ]
         return torch.stack(rows)
 
     def shares_calls(self, name: str) -> bool:
-        """Whether points of ``name`` share a call."""
-        return name in self._shared
+        """Whether points of ``name`` share a call, and it is worth it."""
+        shared, together = self._points_together(name)
+        return shared is not None and together >= _WORTH_SHARING
 
     def values(self, name: str, points: Tensor) -> Tensor:
         """Outputs where ``name`` takes each of ``points`` [P, *shape]: [P, M] float64."""
-        shared = self._shared.get(name)
+        shared, together = self._points_together(name)
         if shared is None:
             return self._one_by_one(name, points)
-        size = self.tensor(name).numel() + self.base.numel()
-        if shared != "mapped":
-            size += sum(self.inputs[n].numel() for n in shared - {name})
-        parts = torch.split(points, max(1, CHUNK_ELEMENTS // max(1, size)))
+        parts = torch.split(points, together)
         return torch.cat([self._in_one_call(name, part, shared) for part in parts])
+
+    def values_on(self, name: str, directions: Tensor, offsets: Tensor) -> Tensor:
+        """Outputs at the base plus ``offsets`` [P] float64 times ``directions`` [L, *shape].
+
+        [P, L, M] float64. No more points are kept than share a call.
+        """
+        base = self.tensor(name)
+        places = offsets.to(base)
+        _, together = self._points_together(name)
+        if not self.shares_calls(name):
+            rows = [self._flat({name: base + t * d}) for t in places for d in directions]
+            return torch.stack(rows).reshape(len(offsets), len(directions), -1)
+        parts = []
+        for some in torch.split(places, max(1, together // max(1, len(directions)))):
+            points = base + some.reshape(-1, 1, *[1] * base.dim()) * directions
+            parts.append(self.values(name, points.flatten(0, 1)))
+        return torch.cat(parts).reshape(len(offsets), len(directions), -1)
+
+    def _points_together(self, name: str) -> tuple[Shared | None, int]:
+        """How points of ``name`` share a call, and how many at most."""
+        shared = self._shared.get(name)
+        size = self.tensor(name).numel() + self.base.numel()
+        if shared is not None and shared != "mapped":
+            size += sum(self.inputs[n].numel() for n in shared - {name})
+        return shared, max(1, CHUNK_ELEMENTS // max(1, size))
 
     def probe_sharing(self, name: str, error: Tensor) -> None:
         """Find out whether points of ``name`` may share a call; a value errs by ``error`` [M].
 
-        Three different points are tried in every way that there is.
+        Three different points are tried in every way that there is, unless that was done before.
         """
+        if name in self._shared:
+            return
+        self._shared[name] = None
         ways = self._ways_to_share(name)
         if self._told_stacked and ways:
             self._shared[name] = frozenset(self.inputs)
@@ -133,7 +165,7 @@ class Evaluator:
         if not self.base.numel() or not self.tensor(name).numel():
             return []
         ways: list[Shared] = []
-        if isinstance(self.subject, Transformable) and "vmap" in self.subject.offers:
+        if "vmap" in self.subject.offers:
             ways.append("mapped")
         if name in self.inputs and self.inputs[name].dim():
             ways += [
@@ -160,9 +192,7 @@ class Evaluator:
         return self._in_one_stack(name, points, shared)
 
     def _mapped(self, name: str, points: Tensor) -> Tensor:
-        subject = self.subject
-        if not isinstance(subject, Transformable):
-            raise TypeError(f"{subject.name} is evaluated by forward only")
+        subject = transformable(self.subject)
 
         def outputs(point: Tensor) -> dict[str, Tensor]:
             inputs, parameters = self._with({name: point})

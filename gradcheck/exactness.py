@@ -165,7 +165,7 @@ def exact_point(
         return None
     try:
         for name in names:  # first: one call shows that most maps are not affine
-            _require_the_same_map(point, [name], generator)
+            _require_the_same_map(point, [name], generator, both_ways=False)
         return ExactPoint(point.question, point.inputs, point.parameters, with_units)
     except Exception:  # at a point that nobody asked about a subject may raise what it likes
         return None
@@ -184,7 +184,7 @@ def agrees_exactly(
         return None
     scales = dict.fromkeys(names, 1.0)
     try:
-        _require_the_same_map(point, names, generator)
+        _require_the_same_map(point, names, generator, both_ways=True)
         question, inputs, parameters, name = joined(
             point.question, point.inputs, point.parameters, scales
         )
@@ -249,17 +249,20 @@ def _odd_quarters(tensor: Tensor, generator: torch.Generator) -> Tensor:
     return (odd * sign / 4).to(tensor)
 
 
-def _require_the_same_map(point: Point, names: Sequence[str], generator: torch.Generator) -> None:
+def _require_the_same_map(
+    point: Point, names: Sequence[str], generator: torch.Generator, both_ways: bool
+) -> None:
     """Where the user asked, the gradients must fit one long random step of all ``names`` together.
 
     It is no multiple of anything, so that what only looks affine on integers (rounding) shows. A
-    step of several tensors goes both ways, which is exact for maps of degree two.
+    step ``both_ways`` is exact for maps of degree two; the point is known as ``curved`` where that
+    does not fit either.
     """
     directions = {name: random_direction(point.tensor(name), generator) for name in names}
     sizes = {name: power_of_two_near(point.tensor(name)) for name in names}
     steps = {name: sizes[name] * direction for name, direction in directions.items()}
     ahead = _moved_outputs(point, steps)
-    if len(names) > 1:
+    if both_ways:
         back, length = _moved_outputs(point, {name: -step for name, step in steps.items()}), 2.0
     else:
         back, length = flatten(point.outputs[0]), 1.0
@@ -271,6 +274,7 @@ def _require_the_same_map(point: Point, names: Sequence[str], generator: torch.G
     reach = weights.abs() @ (ahead.abs() + back.abs()) / length + slopes.abs().sum(0)
     u = max(unit_roundoff(point.tensor(name).dtype) for name in names)
     if not bool(((differences - slopes.sum(0)).abs() <= PLAUSIBLE_NOISE * u * reach).all()):
+        point.seen.curved |= both_ways
         raise NotExact(f"{names}: a long step does not fit the gradient")
 
 

@@ -1,24 +1,56 @@
 """From comparisons to what a report shows of them: mismatches, and whole gradients."""
 
 import torch
-from torch import Tensor
 
 from gradcheck.comparison import Comparison
 from gradcheck.lines import Lines
 from gradcheck.patterns import Entries
-from gradcheck.report import Mismatch
+from gradcheck.report import Method, Mismatch, Mode, TensorReport, Where
+from gradcheck.rounding import HIDING
 
 
-def entries_along(tensor: Tensor, lines: Lines, comparison: Comparison) -> Entries | None:
+def tensor_report(
+    name: str,
+    size: int,
+    lines: Lines,
+    comparison: Comparison,
+    method: Method,
+    may_miss: float,
+    where: Where = "given",
+    mode: Mode = "backward",
+    unit: float = 1.0,
+) -> TensorReport:
+    """What a ``comparison`` along ``lines`` says of a tensor of that ``size``.
+
+    ``unit`` is the length, in the tensor, of a step by 1 along the lines.
+    """
+    bounds = comparison.bound[~comparison.undecided]
+    return TensorReport(
+        tensor=name,
+        size=size,
+        method=method,
+        comparisons=comparison.bound.numel(),
+        undecided=comparison.bound.numel() - len(bounds),
+        mismatches=_mismatches(name, lines, comparison),
+        entries=_entries(lines, comparison),
+        may_miss=may_miss,
+        resolution=HIDING * bounds.max().item() / unit if len(bounds) else 0.0,
+        where=where,
+        mode=mode,
+    )
+
+
+def _entries(lines: Lines, comparison: Comparison) -> Entries | None:
     """The whole gradient of the cotangent for which most entries are wrong, if all are known."""
-    if lines.dense is not None or len(lines) < tensor.numel() or not bool(comparison.wrong.any()):
+    every = lines.dense is None and len(lines) == lines.shape.numel()
+    if not every or not bool(comparison.wrong.any()):
         return None
     row = int(comparison.wrong.sum(1).argmax())
     parts = (comparison.expected, comparison.got, comparison.bound)
-    return Entries(*(part[row].reshape(tensor.shape) for part in parts))
+    return Entries(*(part[row].reshape(lines.shape) for part in parts))
 
 
-def mismatches_along(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:
+def _mismatches(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:
     """One mismatch for every wrong line, that of the cotangent with the largest difference."""
     if not bool(comparison.wrong.any()):
         return ()

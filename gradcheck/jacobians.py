@@ -6,18 +6,19 @@ that is never resolved has an infinite bound.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gradcheck.classes import GRID, OFFSETS, SMOOTH_NOISE, Basis, Estimate, Kind, classify
+from gradcheck.classes import OFFSETS, ROOM, SMOOTH_NOISE, Basis, Estimate, Kind, classify
 from gradcheck.errors import ErrorBound
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, power_of_two_near
+from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, as_double, power_of_two_near
 from gradcheck.rounding import NATURAL_LENGTH, PLAUSIBLE_NOISE, significand_bits, unit_roundoff
 
 _ODD_STEP = 2897 / 4096  # near sqrt(1/2): a step function with steps of 2^-q must not look straight
-_STEPS_TOGETHER = 6  # what a smooth function needs after the first
-_LITTLE = 16  # of all bounds: a smaller step that gains less is not worth its calls
+_STEPS_TOGETHER = 2  # what a smooth function needs after the first
+_LITTLE = 8  # of all bounds: a smaller step that gains less is not worth its calls
 _SHRINK = 8.0  # from one round to the next, so that their levels follow each other by halves
 
 
@@ -28,6 +29,7 @@ def jacobian_along(
     error: ErrorBound,
     basis: Basis,
     thorough: bool = False,
+    first: int = 0,
     owners: Tensor | None = None,
 ) -> Estimate:
     """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
@@ -36,28 +38,28 @@ def jacobian_along(
     few bits, which keeps t d exact; lines whose outputs are not all settled are probed again
     with steps 8 times smaller, a few of them in one call. A larger step's entry is kept only if it
     agrees with every smaller one's. ``thorough`` takes all steps, whether they settle or not, and
-    drops what may be an alias. ``owners`` [L, M], if given, are the only entries that the outputs
-    depend on along each line of unit entries.
+    drops what may be an alias; else it begins with the ``first``, counted from 0. ``owners``
+    [L, M], if given, are the only entries that the outputs depend on along each line of unit
+    entries.
     """
     base = evaluator.tensor(name)
-    steps = step_sizes(base)
+    steps = step_sizes(base)[first:]
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
+    landing = _Landing.along(base, directions) if owners is None else None
     best = torch.full((len(directions), len(evaluator.base)), torch.inf, dtype=torch.float64)
     while steps and len(lines):
-        table = (len(GRID) - 1) * len(lines) * (base.numel() + len(evaluator.base))
+        table = ROOM * len(lines) * len(evaluator.base)
         # the first step alone settles what is affine or quadratic; and where every point takes a
         # call of its own, a step that turns out not to be needed is not taken
-        several = bool(rounds) and evaluator.shares_calls(name)
+        several = (first or rounds) and evaluator.shares_calls(name)
         count = min(_STEPS_TOGETHER, CHUNK_ELEMENTS // max(1, table)) if several else 1
         now, steps = steps[: max(1, count)], steps[max(1, count) :]
-        moved = directions[lines].to(base)
-        values = _probed(evaluator, name, moved, now)
-        if owners is None:
-            landing = _step_rounding(values, base, moved, now)
-        else:
-            landing = _owned_rounding(values, base, owners[lines], now)
-        deviation = error(now, values) + landing
+        values = _probed(evaluator, name, directions[lines].to(base), now)
+        if landing is not None:
+            deviation = error(now, values) + landing.rounding(values, lines, now)
+        elif owners is not None:
+            deviation = error(now, values) + _owned_rounding(values, base, owners[lines], now)
         found = _classified(values, deviation, now, basis)
         counts = torch.ones(len(now) + 1, len(lines), dtype=torch.bool)
         if thorough:
@@ -76,12 +78,10 @@ def jacobian_along(
 
 def _probed(evaluator: Evaluator, name: str, moved: Tensor, steps: Sequence[float]) -> Tensor:
     """Values on GRID times every one of ``steps`` along ``moved`` [L, *shape]: [S, 7, L, M]."""
-    base = evaluator.tensor(name)
     sizes = torch.tensor(steps, dtype=torch.float64)
-    offsets = (sizes[:, None] * OFFSETS[1:]).to(base)
-    points = base + offsets.reshape(*offsets.shape, 1, *[1] * base.dim()) * moved
-    around = evaluator.values(name, points.flatten(0, 2))
-    around = around.reshape(*offsets.shape, len(moved), -1)
+    offsets = sizes[:, None] * OFFSETS[1:]
+    around = evaluator.values_on(name, moved, offsets.flatten())
+    around = around.reshape(*offsets.shape, *around.shape[1:])
     middle = evaluator.base.expand(len(steps), 1, *around.shape[2:])
     return torch.cat([middle, around], 1)
 
@@ -110,16 +110,18 @@ def _at_step(found: Estimate, step: int) -> Estimate:
 
 
 def step_sizes(base: Tensor) -> list[float]:
-    """Steps from large to small: 9 in float64 (down to h / 2^24), 4 in float32 (h / 2^9).
+    """Steps from large to small: 8 in float64 (down to h / 2^24), 4 in float32 (h / 2^9).
 
-    They start near the largest entry, and again at 1 where that is larger.
+    They start near the largest entry, and where that is larger than 1 they go on from 1.
     """
     count = (significand_bits(base.dtype) + 1) // 6
     first = power_of_two_near(base)
-    steps = {_ODD_STEP * first / _SHRINK**number for number in range(count)}
-    if first > NATURAL_LENGTH:
-        steps |= {_ODD_STEP * NATURAL_LENGTH / _SHRINK**number for number in range(count)}
-    return sorted(steps, reverse=True)
+    natural = min(first, NATURAL_LENGTH)
+    longer = (_ODD_STEP * first / _SHRINK**number for number in range(count))
+    small = [_ODD_STEP * natural / _SHRINK**number for number in range(count)]
+    if significand_bits(base.dtype) > significand_bits(torch.float32):
+        del small[1]  # an error that falls as h^6 is not down to the noise of float64 there
+    return [step for step in longer if step > small[0]] + small
 
 
 def _natural_length(base: Tensor) -> float:
@@ -161,28 +163,56 @@ def _only_trusted(
     )
 
 
-def _step_rounding(values: Tensor, base: Tensor, moved: Tensor, steps: Sequence[float]) -> Tensor:
-    """What rounding x + t d to a floating-point number does to the values, [S, L, M].
+@dataclass(frozen=True)
+class _Landing:
+    """How rounding x + t d to floating-point numbers moves points on lines; all fields are [L].
 
-    Entry i lands at most u (|x_i| + t) away, so an output moves by at most the norm of its gradient
-    times the norm of that (Cauchy and Schwarz). Along one coordinate the difference quotient is the
-    gradient. Along a random direction it is the gradient's norm times the direction's root mean
-    square, by luck smaller; the largest over all lines is taken. A point may land so far away that
-    it hardly moves: then the quotient is too small by that share, and says nothing where it is all.
+    Of the entries that move: how many, the sums of |x| and of x^2, and the direction's root mean
+    square and its smallest entry.
     """
-    moved = moved.reshape(len(moved), -1).to("cpu", torch.float64)
-    is_moved = (moved != 0).to(torch.float64)
-    sizes = torch.tensor(steps, dtype=torch.float64)
-    reach = base.abs().to("cpu", torch.float64).flatten() + sizes[:, None]
-    landing = unit_roundoff(base.dtype) * (reach.square() @ is_moved.T).sqrt()
-    slopes = _largest_slopes(values, sizes)
-    count = is_moved.sum(1)
-    mean_square = moved.square().sum(1) / count.clamp(min=1)
-    norms = slopes / mean_square.sqrt()[:, None]
-    if len(count) and count.max() > 1:
-        norms = norms.amax(1, keepdim=True)
-    shortest = moved.abs().where(moved != 0, torch.inf).amin(1)
-    return _landed(landing[:, :, None], (sizes[:, None] * shortest)[:, :, None], norms)
+
+    dtype: torch.dtype
+    count: Tensor
+    reach: Tensor
+    squares: Tensor
+    mean_size: Tensor
+    shortest: Tensor
+
+    @classmethod
+    def along(cls, base: Tensor, directions: Tensor) -> "_Landing":
+        """That of ``directions`` [L, *shape] at ``base``."""
+        sizes = as_double(directions.reshape(len(directions), -1)).abs()
+        is_moved = (sizes != 0).to(torch.float64)
+        count = is_moved.sum(1)
+        reach = as_double(base).flatten().abs()
+        return cls(
+            base.dtype,
+            count,
+            is_moved @ reach,
+            is_moved @ reach.square(),
+            (sizes.square().sum(1) / count.clamp(min=1)).sqrt(),
+            torch.where(sizes > 0, sizes, torch.inf).amin(1),
+        )
+
+    def rounding(self, values: Tensor, lines: Tensor, steps: Sequence[float]) -> Tensor:
+        """What it does to the values [S, 7, L, M] on ``lines``: [S, L, M].
+
+        Entry i lands at most u (|x_i| + t) away, so an output moves by at most the norm of its
+        gradient times the norm of that (Cauchy and Schwarz). Along one coordinate the difference
+        quotient is the gradient. Along a random direction it is the gradient's norm times the
+        direction's root mean square, by luck smaller; the largest over all lines is taken. A point
+        may land so far away that it hardly moves: then the quotient is too small by that share, and
+        says nothing where it is all.
+        """
+        sizes = torch.tensor(steps, dtype=torch.float64)
+        count, t = self.count[lines], sizes[:, None]
+        away = self.squares[lines] + 2 * t * self.reach[lines] + t.square() * count
+        norms = _largest_slopes(values, sizes) / self.mean_size[lines, None]
+        if len(count) and count.max() > 1:
+            norms = norms.amax(1, keepdim=True)
+        shortest = t * self.shortest[lines]
+        landing = unit_roundoff(self.dtype) * away.sqrt()
+        return _landed(landing[:, :, None], shortest[:, :, None], norms)
 
 
 def _owned_rounding(values: Tensor, base: Tensor, owners: Tensor, steps: Sequence[float]) -> Tensor:

@@ -3,17 +3,18 @@
 What is wrong in any of them shows along it, at the cost of one tensor.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Question
+from gradcheck.comparison import Point, Question
 from gradcheck.errors import Tensors
+from gradcheck.evaluation import power_of_two_near
 from gradcheck.rounding import significand_bits
 from gradcheck.subjects import Subject
-from gradcheck.transformable import Transformable
+from gradcheck.transformable import transformable
 
 JOINED = "all tensors"
 
@@ -35,47 +36,43 @@ class Joined:
         self._tensors = {**inputs, **parameters}
         self._scales = scales
         self._dtype = min((self._tensors[name].dtype for name in scales), key=significand_bits)
+        self._given = self._dtype
 
     def vector(self) -> Tensor:
         """The tensors as one."""
-        return self._together({n: self._tensors[n] / scale for n, scale in self._scales.items()})
+        parts = [(self._tensors[n] / scale).flatten() for n, scale in self._scales.items()]
+        return torch.cat(parts).to(self._dtype)
 
     def forward(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
         """The subject's outputs."""
+        self._given = inputs[JOINED].dtype
         return self._subject.forward(*self._apart(inputs[JOINED]))
 
     def evaluate(self, inputs: Tensors, parameters: Tensors) -> dict[str, Tensor]:
         """The subject's outputs, without a graph."""
-        return self._transformable().evaluate(*self._apart(inputs[JOINED]))
+        return transformable(self._subject).evaluate(*self._apart(inputs[JOINED]))
 
     def jvp(self, inputs: Tensors, parameters: Tensors, tangents: Tensors) -> dict[str, Tensor]:
         """Derivatives of the outputs along a vector, by forward mode."""
         tangent = self._split(tangents[JOINED])
-        return self._transformable().jvp(*self._apart(inputs[JOINED]), tangent)
+        return transformable(self._subject).jvp(*self._apart(inputs[JOINED]), tangent)
 
     def batched_vjp(
         self, inputs: Tensors, parameters: Tensors, cotangents: Tensors
     ) -> dict[str, Tensor]:
         """The gradients [B, N] of all tensors as one, for cotangents [B, *shape]."""
-        found = self._transformable().batched_vjp(*self._apart(inputs[JOINED]), cotangents)
+        found = transformable(self._subject).batched_vjp(*self._apart(inputs[JOINED]), cotangents)
         parts = [found[n].flatten(1).to(self._dtype) * s for n, s in self._scales.items()]
         return {JOINED: torch.cat(parts, 1)}
 
     def vjp(self, cotangents: Tensors) -> dict[str, Tensor]:
         """The gradients of all tensors as one."""
-        gradients = self._subject.vjp(cotangents)
-        parts = {name: gradients[name] * scale for name, scale in self._scales.items()}
-        return {JOINED: self._together(parts)}
+        return self.gathered(self._subject.vjp(cotangents))
 
-    def _transformable(self) -> Transformable:
-        """The subject; TypeError where it has no such calls."""
-        if not isinstance(self._subject, Transformable):
-            raise TypeError(f"{self.name} has forward and vjp only")
-        return self._subject
-
-    def _together(self, parts: Tensors) -> Tensor:
-        together = torch.cat([part.flatten() for part in parts.values()])
-        return together if together.dtype == self._dtype else together.to(self._dtype)
+    def gathered(self, gradients: Tensors) -> dict[str, Tensor]:
+        """The gradient by the vector, of the ``gradients`` by its tensors."""
+        parts = [(gradients[name] * scale).flatten() for name, scale in self._scales.items()]
+        return {JOINED: torch.cat(parts).to(self._given)}
 
     def _apart(self, vector: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         moved = self._split(vector)
@@ -107,3 +104,16 @@ def joined(
         return question, inputs, parameters, next(iter(scales))
     subject = Joined(question.subject, inputs, parameters, scales)
     return replace(question, subject=subject), {JOINED: subject.vector()}, {}, JOINED
+
+
+def joined_point(point: Point, names: Sequence[str]) -> tuple[Point, str, dict[str, float]]:
+    """The point with all tensors of ``names``, of one dtype, as one; its name, and their units.
+
+    Nothing is evaluated anew. A single tensor stays as it is.
+    """
+    if len(names) == 1:
+        return point, names[0], {names[0]: 1.0}
+    units = {name: power_of_two_near(point.tensor(name)) for name in names}
+    subject = Joined(point.question.subject, point.inputs, point.parameters, units)
+    gradients: list[Tensors] = [subject.gathered(gradient) for gradient in point.gradients]
+    return point.through(subject, {JOINED: subject.vector()}, gradients), JOINED, units

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gradcheck.classes import GRID, Basis
 from gradcheck.comparison import Agreement, Comparison, Point
-from gradcheck.evaluation import CHUNK_ELEMENTS, PointError, power_of_two_near
+from gradcheck.evaluation import CHUNK_ELEMENTS, PointError
 from gradcheck.exactness import (
     ExactPoint,
     NotExact,
@@ -19,8 +19,8 @@ from gradcheck.exactness import (
     exact_point,
     packed_lines,
 )
-from gradcheck.findings import entries_along, mismatches_along
-from gradcheck.joined import joined
+from gradcheck.findings import tensor_report
+from gradcheck.joined import joined_point
 from gradcheck.lines import (
     Lines,
     along,
@@ -33,10 +33,9 @@ from gradcheck.modes import Judged, judge_modes
 from gradcheck.nearby import confirmed, neighbour, neighbourhood
 from gradcheck.projections import locate
 from gradcheck.report import Method, TensorReport
-from gradcheck.rounding import HIDING
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
-_SMALL_TABLE = CHUNK_ELEMENTS // 4  # up to here all entries share one quick call
+_SMALL_TABLE = CHUNK_ELEMENTS // 3  # up to here all entries share one quick call
 _LOOK_AGAIN = 4  # entries that decide whether the others are looked at again
 _ENTRIES_OF_FLOAT32 = 512
 _ENTRIES_TO_LIST = 4096  # beyond, one wrong entry is found by bisection
@@ -63,7 +62,7 @@ def judge_all(
         _judge_exactly(point, names, method, generator) if exactly else (None, [])
     )
     if verdicts is None:
-        verdicts = [_judge(point, name, method, generator) for name in names]
+        verdicts = _judge_within_bounds(point, names, method, generator)
         if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
             agreements = _look_elsewhere(point, verdicts, generator)
     elif any(report.mismatches for report, _ in verdicts):
@@ -81,7 +80,9 @@ def _shown_here(
     """A verdict at integers, or that at the point that was asked about if it shows the same."""
     if not verdict[0].mismatches:
         return verdict
-    here = _judge(point, verdict[0].tensor, method, generator)
+    name = verdict[0].tensor
+    used = _ways(point, [name])[name] if method == "auto" else method
+    here = _judge(point, name, used, generator)
     return here if here[0].mismatches else verdict
 
 
@@ -91,13 +92,13 @@ def _look_elsewhere(
     """Replace verdicts by those at another point, where gradients are wrong there.
 
     A backward that kept something of its first call is right at that call's point for ever. All
-    tensors are looked at together, and one by one only if something is wrong.
+    tensors are looked at together, with what is known of the first point, and one by one and anew
+    only if something is wrong.
     """
     inputs, parameters = neighbourhood(point, generator)
     beside = {**inputs, **parameters}
-    scales = {r.tensor: power_of_two_near(beside[r.tensor]) for r, _ in verdicts}
-    question, *tensors, name = joined(point.question, inputs, parameters, scales)
-    together = type(point)(question, *tensors)
+    names = [report.tensor for report, _ in verdicts]
+    together, name, _ = joined_point(point.at(beside, point.seen), names)
     report, lines, comparison = _judge_at(together, name, "projection", generator)
     if not report.mismatches:
         return [Agreement(together, name, lines, comparison, "beside")]
@@ -120,7 +121,7 @@ def _judge_exactly(
     if not by_entry:
         agreed = agrees_exactly(point, names, generator)
         if agreed is not None:
-            return [_exactly_right(point, name, agreed.comparison) for name in names], [agreed]
+            return [_exactly_right(point, name, agreed) for name in names], [agreed]
     exact = exact_point(point, names, generator, with_units=by_entry)
     if exact is None:
         return None, []
@@ -160,16 +161,13 @@ def _judge_tensor_exactly(
     elif agreed is None:
         lines, comparison = _by_entry(exact, name, lines, comparison)
     hidden = miss_probability(*exact_bits_and_count(exact.dtype))  # from the cotangents
-    report = TensorReport(
-        tensor=name,
-        size=tensor.numel(),
-        method="full" if entries or len(lines) == tensor.numel() else "projection",
-        comparisons=comparison.bound.numel(),
-        undecided=0,
-        mismatches=mismatches_along(name, lines, comparison),
-        entries=entries_along(tensor, lines, comparison),
+    report = tensor_report(
+        name,
+        tensor.numel(),
+        lines,
+        comparison,
+        "full" if entries or len(lines) == tensor.numel() else "projection",
         may_miss=hidden if entries else 2 * hidden,
-        resolution=HIDING * comparison.bound.max().item(),
         where="integers",
     )
     return (report, comparison.basis), agreed
@@ -187,28 +185,75 @@ def _packed(exact: ExactPoint, name: str) -> tuple[Lines, Comparison] | None:
     return None if bool(comparison.wrong.any()) else (lines, comparison)
 
 
-def _exactly_right(point: Point, name: str, agreed: Comparison) -> Verdict:
+def _exactly_right(point: Point, name: str, agreed: Agreement) -> Verdict:
     """The verdict on one of several tensors whose directions were compared together."""
-    tensor = point.tensor(name)
-    hidden = miss_probability(*exact_bits_and_count(tensor.dtype))
-    report = TensorReport(
-        tensor=name,
-        size=tensor.numel(),
-        method="projection",
-        comparisons=agreed.bound.numel(),
-        undecided=0,
-        mismatches=(),
-        entries=None,
-        may_miss=2 * hidden,
-        resolution=0.0,
-        where="integers",
+    tensor, comparison = point.tensor(name), agreed.comparison
+    missed = 2 * miss_probability(*exact_bits_and_count(tensor.dtype))
+    report = tensor_report(
+        name, tensor.numel(), agreed.lines, comparison, "projection", missed, "integers"
     )
-    return report, agreed.basis
+    return report, comparison.basis
 
 
-def _judge(
-    point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
-) -> Verdict:
+def _judge_within_bounds(
+    point: Point,
+    names: Sequence[str],
+    method: Literal["auto", Method],
+    generator: torch.Generator,
+) -> list[Verdict]:
+    """Verdicts on all ``names``: together as long as all is right, else one by one."""
+    used = _ways(point, names) if method == "auto" else dict.fromkeys(names, method)
+    right: dict[str, Verdict] = {}
+    ways: tuple[Method, ...] = ("full", "projection")
+    for way in ways:
+        right |= _right_together(point, [n for n in names if used[n] == way], way, generator)
+    return [right.get(name) or _judge(point, name, used[name], generator) for name in names]
+
+
+def _right_together(
+    point: Point, names: Sequence[str], method: Method, generator: torch.Generator
+) -> dict[str, Verdict]:
+    """Verdicts on all ``names`` from lines through all of them, if nothing along these is wrong.
+
+    None at all where something is, or is undecided, or is a kink: whose is to be found out then.
+    """
+    if len(names) < 2 or not _can_join(point, names):
+        return {}
+    together, joint, units = joined_point(point, names)
+    if method == "full" and not together.prepare(joint).shares_calls(joint):
+        return {}
+    vector = together.tensor(joint)
+    full = method == "full" or vector.numel() <= bits_and_count(vector.dtype)[1]
+    lines = along_entries(vector) if full else random_lines(vector, generator)
+    comparison = together.compare(joint, lines)
+    if bool((comparison.wrong | comparison.undecided | comparison.kinked).any()):
+        return {}
+    verdicts, start = {}, 0
+    for name in names:
+        size = point.tensor(name).numel()
+        part = comparison.part(slice(start, start + size) if full else slice(None))
+        start += size
+        report = tensor_report(
+            name, size, lines, part, method, _may_miss(point, name, method), unit=units[name]
+        )
+        verdicts[name] = report, comparison.basis
+    return verdicts
+
+
+def _may_miss(point: Point, name: str, method: Method) -> float:
+    """How often, at most, a wrong gradient hides from the cotangents and from random directions."""
+    directions = miss_probability(*bits_and_count(point.tensor(name).dtype))
+    return point.question.may_miss + (directions if method == "projection" else 0.0)
+
+
+def _can_join(point: Point, names: Sequence[str]) -> bool:
+    """Whether tensors can be one: of one dtype, and without an error analysis of each."""
+    asked = point.question
+    analysed = asked.evaluation_error is not None or asked.analytic_error is not None
+    return not analysed and len({point.tensor(name).dtype for name in names}) == 1
+
+
+def _judge(point: Point, name: str, method: Method, generator: torch.Generator) -> Verdict:
     """Judge one tensor's gradient at ``point``; also says what the bounds rest on.
 
     Where kinks left room between their slopes, or a comparison is undecided, a point beside it
@@ -223,34 +268,19 @@ def _judge(
 
 
 def _judge_at(
-    point: Point, name: str, method: Literal["auto", Method], generator: torch.Generator
+    point: Point, name: str, method: Method, generator: torch.Generator
 ) -> tuple[TensorReport, Lines, Comparison]:
     tensor = point.tensor(name)
-    used: Method = _cheaper(point, name) if method == "auto" else method
     lines = random_lines(tensor, generator)
-    if used == "full" or tensor.numel() <= len(lines):
-        used, lines = "full", along_entries(tensor)
+    if method == "full" or tensor.numel() <= len(lines):
+        method, lines = "full", along_entries(tensor)
     comparison = point.compare(name, lines)
-    may_miss = point.question.may_miss
-    if used == "projection":
-        may_miss += miss_probability(*bits_and_count(tensor.dtype))
-    if used == "projection" and bool(comparison.wrong.any()):
+    missed = _may_miss(point, name, method)
+    if method == "projection" and bool(comparison.wrong.any()):
         lines, comparison = _by_entry(point, name, lines, comparison)
-        used = "full" if len(lines) == tensor.numel() else used
+        method = "full" if len(lines) == tensor.numel() else method
     comparison = _confirm(point, name, lines, comparison, generator)
-    bounds = comparison.bound[~comparison.undecided]
-    report = TensorReport(
-        tensor=name,
-        size=tensor.numel(),
-        method=used,
-        comparisons=comparison.bound.numel(),
-        undecided=int(comparison.undecided.sum()),
-        mismatches=mismatches_along(name, lines, comparison),
-        entries=entries_along(tensor, lines, comparison),
-        may_miss=may_miss,
-        resolution=HIDING * bounds.max().item() if len(bounds) else 0.0,
-        where="given",
-    )
+    report = tensor_report(name, tensor.numel(), lines, comparison, method, missed)
     return report, lines, comparison
 
 
@@ -278,13 +308,23 @@ def _confirm(
     return comparison
 
 
+def _ways(point: Point, names: Sequence[str]) -> dict[str, Method]:
+    """Entries where they are few, or where one shared call of moderate size does.
+
+    Where all tensors can share one, they are judged in the same way.
+    """
+    if "vmap" in point.question.subject.offers and _can_join(point, names):
+        together, joint, _ = joined_point(point, names)
+        return dict.fromkeys(names, _cheaper(together, joint))
+    return {name: _cheaper(point, name) for name in names}
+
+
 def _cheaper(point: Point, name: str) -> Method:
-    """Entries where they are few, or where one stacked call of moderate size does."""
-    tensor = point.tensor(name)
-    evaluator = point.prepare(name)
-    table = len(GRID) * tensor.numel() * (tensor.numel() + evaluator.base.numel())
-    one_call = evaluator.shares_calls(name) and table <= _SMALL_TABLE
-    return "full" if tensor.numel() <= _FEW_ENTRIES or one_call else "projection"
+    entries, outputs = point.tensor(name).numel(), point.weights.shape[1]
+    if entries <= _FEW_ENTRIES:
+        return "full"
+    small = len(GRID) * entries * (entries + outputs) <= _SMALL_TABLE
+    return "full" if small and point.prepare(name).shares_calls(name) else "projection"
 
 
 def _by_entry(

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from gradcheck.comparison import Agreement, Comparison, Point
 from gradcheck.evaluation import flatten
-from gradcheck.findings import mismatches_along
+from gradcheck.findings import tensor_report
 from gradcheck.joined import JOINED
 from gradcheck.lines import Lines, random_lines
 from gradcheck.report import Mode, TensorReport
-from gradcheck.transformable import Transformable
+from gradcheck.transformable import transformable
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class Judged:
 
 def offers_modes(point: Point) -> bool:
     """Whether there is another way than backward at all."""
-    subject = point.question.subject
-    return isinstance(subject, Transformable) and bool(subject.offers & {"jvp", "vmap"})
+    return bool(point.question.subject.offers & {"jvp", "vmap"})
 
 
 def judge_modes(agreements: Sequence[Agreement], beside: Callable[[], Point]) -> Judged:
@@ -89,26 +88,21 @@ def _apart(mode: Mode, point: Point) -> list[TensorReport]:
 
 
 def _report(mode: Mode, wrong: Agreement) -> TensorReport:
-    return TensorReport(
-        tensor=wrong.name,
-        size=wrong.point.tensor(wrong.name).numel(),
-        method="projection",
-        comparisons=wrong.comparison.bound.numel(),
-        undecided=int(wrong.comparison.undecided.sum()),
-        mismatches=mismatches_along(wrong.name, wrong.lines, wrong.comparison),
-        entries=None,
-        may_miss=wrong.point.question.may_miss,
-        resolution=0.0,
-        where=wrong.where,
-        mode=mode,
+    return tensor_report(
+        wrong.name,
+        wrong.point.tensor(wrong.name).numel(),
+        wrong.lines,
+        wrong.comparison,
+        "projection",
+        wrong.point.question.may_miss,
+        wrong.where,
+        mode,
     )
 
 
 def _forward_mode(point: Point, name: str, lines: Lines) -> Tensor:
     """<c, J d> from the outputs' derivatives along every line, [cotangents, lines]."""
-    subject = point.question.subject
-    if not isinstance(subject, Transformable):
-        raise TypeError(f"{subject.name} has no forward mode")
+    subject = transformable(point.question.subject)
     columns = [
         flatten(subject.jvp(point.inputs, point.parameters, {name: direction[0]}))
         for _, direction in lines.chunks(1)
@@ -118,9 +112,7 @@ def _forward_mode(point: Point, name: str, lines: Lines) -> Tensor:
 
 def _under_vmap(point: Point, name: str, lines: Lines) -> Tensor:
     """<g, d> from the gradients for all cotangents at once, [cotangents, lines]."""
-    subject = point.question.subject
-    if not isinstance(subject, Transformable):
-        raise TypeError(f"{subject.name} has no gradients under vmap")
+    subject = transformable(point.question.subject)
     cotangents = point.question.cotangents
     stacked = {n: torch.stack([c[n] for c in cotangents]) for n in cotangents[0]}
     gradients = subject.batched_vjp(point.inputs, point.parameters, stacked)[name]

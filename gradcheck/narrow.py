@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.classes import Estimate
-from gradcheck.comparison import Point, Question
+from gradcheck.comparison import Point, Question, Seen
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import Evaluator
 from gradcheck.rounding import (
@@ -20,6 +20,7 @@ from gradcheck.rounding import (
     underflow,
     unit_roundoff,
 )
+from gradcheck.subjects import Subject
 
 _SPREAD_POINTS = 8
 
@@ -39,22 +40,25 @@ class NarrowPoint(Point):
         inputs: Tensors,
         parameters: Tensors,
         latest: Tensors | None = None,
+        seen: Seen | None = None,
     ) -> None:
-        super().__init__(question, inputs, parameters, latest)
-        tensors = {**inputs, **parameters}
+        super().__init__(question, inputs, parameters, latest, seen)
+        self._widen()
+
+    def _widen(self) -> None:
+        tensors = {**self.inputs, **self.parameters}
         self.dtype = min(
             (t.dtype for t in tensors.values() if t.is_floating_point()), key=significand_bits
         )
         self._wide = {n: _widened(t) for n, t in tensors.items()}
         self._spread: dict[str, Tensor] | None = None
 
-    def at(self, tensors: Tensors) -> "NarrowPoint":
-        """The same question at another point."""
-        return NarrowPoint(
-            self.question,
-            {name: tensors[name] for name in self.inputs},
-            {name: tensors[name] for name in self.parameters},
-        )
+    def through(self, subject: Subject, inputs: Tensors, gradients: list[Tensors]) -> "Point":
+        """The same values and gradients, seen as those of a ``subject`` with other inputs."""
+        same = super().through(subject, inputs, gradients)
+        assert isinstance(same, NarrowPoint)
+        same._widen()
+        return same
 
     def tensor(self, name: str) -> Tensor:
         """The value of an input or parameter, in float64."""
@@ -76,6 +80,7 @@ class NarrowPoint(Point):
                 inputs,
                 parameters,
                 asked.told_stacked,
+                sharing=self.seen.sharing,
                 called=asked.progress.called,
             )
         except Exception as error:

@@ -13,6 +13,7 @@ from gradcheck.comparison import Comparison, Point
 from gradcheck.errors import Tensors
 from gradcheck.lines import Lines, signed_integers
 from gradcheck.memory import stored
+from gradcheck.rounding import significand_bits
 
 _JUDGED = 2
 _SAMPLED = 8  # gradients that show which branches meet at the point
@@ -49,15 +50,24 @@ def neighbour(point: Point, generator: torch.Generator) -> Point:
 def neighbourhood(
     point: Point, generator: torch.Generator
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Inputs and parameters moved by up to 1/64 of themselves, zeros by that of the largest."""
+    """Inputs and parameters moved by up to 1/64 of themselves, zeros by that of the largest.
+
+    The numbers fit into the dtype with the fewest bits, so that all may be one vector.
+    """
+    tensors = {**point.inputs, **point.parameters}
+    dtypes = [tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()]
+    coarsest = min(dtypes, key=significand_bits)
 
     def moved(tensors: Tensors) -> dict[str, Tensor]:
-        return {n: _moved(t, generator) if t.is_floating_point() else t for n, t in tensors.items()}
+        return {
+            name: _moved(tensor, coarsest, generator) if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
 
     return moved(point.inputs), moved(point.parameters)
 
 
-def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
+def _moved(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) -> Tensor:
     """A tensor near the given one that lies in memory in the same way."""
     single = stored(tensor)
     if not single.numel():
@@ -68,5 +78,5 @@ def _moved(tensor: Tensor, generator: torch.Generator) -> Tensor:
     extent = 1 + sum((n - 1) * s for n, s in zip(single.shape, single.stride(), strict=True))
     memory = tensor.new_zeros(single.storage_offset() + extent)
     moved = memory.as_strided(single.shape, single.stride(), single.storage_offset())
-    moved.copy_(single + share.to(tensor) * scale)
+    moved.copy_((single + share.to(tensor) * scale).to(coarsest))
     return moved.expand(tensor.shape) if single.shape != tensor.shape else moved

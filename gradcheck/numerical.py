@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gradcheck.classes import GRID, Basis, Estimate
+from gradcheck.classes import ROOM, Basis, Estimate
 from gradcheck.errors import EvaluationError, derived_error, error_at_base, estimated_error
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator
 from gradcheck.jacobians import jacobian_along
@@ -51,7 +51,7 @@ def jacobian(
         error = derived_error(evaluation_error, evaluator, "input")
     evaluator.probe_sharing("input", error_at_base(evaluator, error))
     lines, lengths = _lines(x, directions)
-    rows = max(1, CHUNK_ELEMENTS // (len(GRID) * max(1, x.numel() + evaluator.base.numel())))
+    rows = max(1, CHUNK_ELEMENTS // max(1, x.numel() + ROOM * evaluator.base.numel()))
     basis: Basis = "estimated" if evaluation_error is None else "derived"
     parts = [
         jacobian_along(evaluator, "input", part, error, basis, thorough=True)

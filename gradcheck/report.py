@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Method = Literal["full", "projection"]
 Mode = Literal["backward", "forward mode", "vmap"]
 """How a derivative is taken: by backward, by forward mode, or for many cotangents at once."""
+Where = Literal["given", "beside", "integers"]
+"""At which point: the given one, one beside it, or one of odd quarters, without rounding."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class TensorReport:
     first. ``entries`` holds the whole gradient where one is wrong and every entry was compared.
     ``may_miss`` is the probability that a wrong gradient hides from the directions and
     cotangents, for errors that are larger than ``resolution`` in units of one comparison.
-    ``where`` says at which point: the given one, one "beside" it, or, for a map that is
-    affine in every tensor, at one of "integers" (odd quarters), where nothing is rounded. ``mode``
+    ``where`` says at which point, that of "integers" for a map that is affine in every tensor.
+    ``mode``
     is another than "backward" only where backward is right and that mode is wrong.
     """
 
@@ -53,7 +55,7 @@ class TensorReport:
     entries: Entries | None = field(compare=False, repr=False)
     may_miss: float
     resolution: float
-    where: Literal["given", "beside", "integers"]
+    where: Where
     mode: Mode = "backward"
 
 

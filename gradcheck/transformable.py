@@ -1,12 +1,13 @@
 """What a subject has beside forward and vjp where torch's transforms apply to it."""
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 from torch import Tensor
 
+from gradcheck.subjects import Subject
 
-@runtime_checkable
+
 class Transformable(Protocol):
     """A subject that offers "jvp" or "vmap". Unlike ``vjp`` these depend on no earlier call."""
 
@@ -33,3 +34,13 @@ class Transformable(Protocol):
     ) -> dict[str, Tensor]:
         """Gradients [B, *shape] for cotangents [B, *shape] under ``torch.func.vmap``."""
         ...
+
+
+def transformable(subject: Subject) -> Transformable:
+    """The subject, if it has these calls; TypeError where it has forward and vjp only."""
+    if not hasattr(subject, "batched_vjp"):
+        raise TypeError(
+            f"{subject.name} offers {sorted(subject.offers)} without evaluate, jvp, batched_vjp:"
+            " define them, or offer neither jvp nor vmap"
+        )
+    return cast(Transformable, subject)
