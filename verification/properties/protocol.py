@@ -1,6 +1,7 @@
 """Protocol: what holds over a sequence of calls on one instance, judged against a model of it."""
 
 import torch
+from torch import Tensor
 
 from verification.properties.registry import Decides, Family, property_of
 from verification.references.enclosure import Enclosure
@@ -13,7 +14,7 @@ from verification.strategies.tensors import DISTINCT
 from verification.subjects.entry import TRUTH
 from verification.subjects.raw import RawLayer
 from verification.trials.model import Model
-from verification.trials.refused import require_refusal
+from verification.trials.refused import other_dtype, require_refusal
 from verification.trials.results import gradients_of
 from verification.trials.trial import Trial
 
@@ -77,6 +78,44 @@ def _require_held(trial: Trial, raw: RawLayer, model: Model) -> None:
             trial.fail("missing", f"{name} gradient", f"{name}.grad is None, not a tensor")
         nothing = Enclosure.of(torch.zeros(held.value.shape), exact=True)
         trial.require_close(f"{name} gradient", gradient, model.sums.get(name, nothing))
+
+
+@property_of(
+    Family.PROTOCOL,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.STATE, "zero", "state"},
+    cases=ordinary(limits=SMALL),
+    decides=Decides.CONTRACT,
+)
+def check_zero_grad_fits_the_data(trial: Trial) -> None:
+    """zero_grad zeroes a gradient in its place, and replaces one that no longer fits because the
+    parameter was rebound; param, where there is one, gives the very values and gradients.
+    """
+    if not trial.parameters:
+        trial.unjudged("no parameters")
+    raw, given = RawLayer(trial.subject), trial.parameters
+    for elsewhere in ({"device": "meta"}, {"dtype": other_dtype(trial.dtype)}, {}):
+        raw.set_parameters({name: value.to(**elsewhere) for name, value in given.items()})
+        trial.attempt("zero_grad raises", raw.layer.zero_grad)
+        for name, parameter in raw.held.items():
+            gradient = parameter.gradient
+            fits = gradient is not None and _kind(gradient) == _kind(parameter.value)
+            sentence = f"zero_grad leaves a {name}.grad that is not like a rebound {name}"
+            trial.require(fits, "does not fit", f"{name} gradient", sentence)
+    pairs = raw.layer.param() if hasattr(raw.layer, "param") else []
+    trial.attempt("forward raises", raw.forward, trial.inputs)
+    trial.attempt("backward raises", raw.backward, trial.cotangents)
+    held = raw.tensors()
+    for (name, value), (shown, gradient) in zip(given.items(), pairs, strict=bool(pairs)):
+        trial.require_same(name, shown, value, "param shows it beside its gradient")
+        trial.require_same(f"{name} gradient", gradient, held[f"{name} gradient"], "param shows it")
+    trial.attempt("zero_grad raises", raw.layer.zero_grad)
+    for name, (_, gradient) in zip(given, pairs, strict=bool(pairs)):
+        zeros = torch.zeros_like(given[name])
+        trial.require_same(f"{name} gradient", gradient, zeros, "param showed it, then zero_grad")
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return tensor.shape, tensor.dtype, tensor.device
 
 
 def _one_tensor(geometry: Geometry) -> SearchStrategy[dict[str, str]]:

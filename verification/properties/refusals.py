@@ -16,7 +16,7 @@ from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 from verification.subjects.optimizers import OptimizerSubject
 from verification.subjects.raw import RawLayer
-from verification.trials.refused import require_refusal, untouched
+from verification.trials.refused import other_dtype, require_refusal, untouched
 from verification.trials.results import gradients_of
 from verification.trials.trial import Trial
 
@@ -58,10 +58,6 @@ class Mistake:
     says: Callable[[Tensor], tuple[str, ...]]
 
 
-def _other_dtype(right: Tensor) -> torch.dtype:
-    return torch.float32 if right.dtype == torch.float64 else torch.float64
-
-
 def _longer(right: Tensor) -> Tensor:
     return right.new_ones(*right.shape[:-1], right.shape[-1] + 1)
 
@@ -76,14 +72,15 @@ def _shapes(spoil: Callable[[Tensor], Tensor]) -> Mistake:
 ALONE = {
     "a list": Mistake(lambda right: [right], "TypeError", lambda right: ("list",)),
     "integers": Mistake(lambda right: right.long(), "ValueError", lambda right: ("int64",)),
+    "a sparse tensor": Mistake(Tensor.to_sparse, "ValueError", lambda right: ("sparse",)),
 }
 """Mistakes that any tensor may make."""
 
 AMONG_OTHERS = {
     "another dtype": Mistake(
-        lambda right: right.to(_other_dtype(right)),
+        lambda right: right.to(other_dtype(right.dtype)),
         "ValueError",
-        lambda right: (str(_other_dtype(right)), str(right.dtype)),
+        lambda right: (str(other_dtype(right.dtype)), str(right.dtype)),
     ),
     "another device": Mistake(
         lambda right: right.to("meta"),

@@ -3,6 +3,7 @@
 The twin in torch.nn belongs to the reference side: its weights and ours must mean the same.
 """
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -67,7 +68,7 @@ def _mistake(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
     extra = st.fixed_dictionaries({"mistake": st.just("extra"), "entry": st.just("absent")})
     if not names:
         return extra
-    mistakes = st.sampled_from(["missing", "longer", "integers", "a list"])
+    mistakes = st.sampled_from(["missing", "longer", "integers", "a list", "where one is expanded"])
     spoilt = st.fixed_dictionaries({"mistake": mistakes, "entry": st.sampled_from(names)})
     return st.one_of(spoilt, extra)
 
@@ -79,14 +80,23 @@ def _mistake(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
     decides=Decides.CONTRACT,
 )
 def check_bad_states_are_refused(trial: Trial) -> None:
-    """A state with an entry missing, extra, mis-shaped or no floating tensor changes nothing."""
+    """A state with an entry missing, extra, mis-shaped or no floating tensor changes nothing, nor
+    does one for a parameter whose entries share memory.
+    """
     mistake, entry = trial.case.option("mistake"), trial.case.option("entry")
     raw = RawLayer(trial.subject)
     raw.set_parameters(trial.parameters)
     # Other numbers, so that a state loaded in part would show.
     state: dict[str, Any] = {name: value + 1 for name, value in trial.parameters.items()}
     right = state.pop(entry, torch.zeros(1, dtype=trial.dtype))
-    if mistake != "missing":
+    if mistake == "where one is expanded":
+        if right.numel() < 2:
+            trial.unjudged("one entry shares memory with no other")
+        # No other one may be expanded too.
+        raw.set_parameters({name: value.clone() for name, value in trial.parameters.items()})
+        raw.held[entry].rebind(right.flatten()[0].expand(right.shape))
+        state[entry] = right
+    elif mistake != "missing":
         state[entry] = _SPOILT[mistake](right)
     error = "TypeError" if mistake == "a list" else "ValueError"
     with untouched(trial, raw.tensors, "a refused load_state_dict"):
@@ -138,7 +148,9 @@ def check_weights_travel_to_torch_and_back(trial: Trial) -> None:
 
 @property_of(Family.STATE, needs=NEEDS, cases=ordinary(limits=SMALL), decides=Decides.CONTRACT)
 def check_moving_keeps_the_numbers(trial: Trial) -> None:
-    """The method to converts every parameter and gradient and returns the layer, which goes on."""
+    """The method to converts every parameter and gradient and returns the layer, which goes on; of
+    integers it makes nothing.
+    """
     raw, host, wide = RawLayer(trial.subject), torch.device("cpu"), torch.float64
     trial.results()
     before = {name: tensor.to(host, wide, copy=True) for name, tensor in raw.tensors().items()}
@@ -150,6 +162,9 @@ def check_moving_keeps_the_numbers(trial: Trial) -> None:
             there = tensor.dtype == dtype and tensor.device.type == device.type
             kept = there and torch.equal(tensor.to(host, wide), before[name])
             trial.require(kept, "moved", name, f"{name} is not what it was before {what}")
+    with untouched(trial, raw.tensors, "a refused move"):
+        move = functools.partial(raw.layer.to, dtype=torch.int64)
+        require_refusal(trial, move, "ValueError", "to(dtype=torch.int64)", says=["int64"])
     trial.require_results(trial.results(), trial.true_results)
 
 

@@ -28,6 +28,11 @@ def require_refusal(
         trial.fail("not raised", "", f"{what} is accepted; expected {error}")
 
 
+def other_dtype(dtype: torch.dtype) -> torch.dtype:
+    """A floating dtype that is not this one."""
+    return torch.float32 if dtype == torch.float64 else torch.float64
+
+
 @contextmanager
 def untouched(
     trial: Trial, tensors: Callable[[], Mapping[str, Tensor]], during: str

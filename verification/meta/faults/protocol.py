@@ -1,5 +1,7 @@
 """Faults in what a layer keeps from one call to the next, and in the order of calls it allows."""
 
+import torch
+
 from scratch_layers import (
     Conv2d,
     ConvTranspose2d,
@@ -71,6 +73,32 @@ class ZeroGradZeroesTheWeight(ConvTranspose2d):
     def zero_grad(self):
         super().zero_grad()
         self.weight.data.zero_()
+
+
+@fault("Conv2d", "zero_grad_fits_the_data", shown="zero_grad, by who holds the gradient")
+class ZeroGradMakesAnother(Conv2d):
+    """Gives every parameter a new gradient; whoever holds the old one sees it grow stale."""
+
+    def zero_grad(self):
+        for parameter in self.parameters():
+            parameter.grad = torch.zeros_like(parameter.data)
+
+
+@fault("ConvTranspose2d", "zero_grad_fits_the_data", shown="a parameter rebound to another dtype")
+class ZeroGradKeepsTheDtype(ConvTranspose2d):
+    """Zeroes the gradient that is there, whether or not it fits."""
+
+    def zero_grad(self):
+        for parameter in self.parameters():
+            parameter.grad.zero_()
+
+
+@fault("Upsampling", "zero_grad_fits_the_data", shown="param")
+class ShowsGradientsFirst(Upsampling):
+    """Has its pairs the other way round."""
+
+    def param(self):
+        return [(gradient, value) for value, gradient in super().param()]
 
 
 @fault("Upsampling", "gradients_accumulate", shown="zero_grad between two backwards, and a bias")

@@ -68,6 +68,14 @@ class TakesIntegers(Sigmoid):
         return super().forward(input.float() if exact else input)
 
 
+@fault("ReLU", "bad_inputs_are_refused", shown="a sparse input")
+class MakesItDense(ReLU):
+    """Computes on a tensor of another layout, whose gradient would be dense."""
+
+    def forward(self, input):
+        return super().forward(input.to_dense() if input.is_sparse else input)
+
+
 @fault("ReLU", "bad_cotangents_are_refused", shown="a cotangent of no axes")
 class BroadcastsTheCotangent(ReLU):
     """Spreads a smaller cotangent over the output."""

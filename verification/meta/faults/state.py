@@ -13,6 +13,7 @@ from scratch_layers import (
     Sequential,
     Upsampling,
 )
+from scratch_layers.checks import floating_tensor, same_shape
 from verification.meta.faults.fault import fault
 
 
@@ -113,6 +114,31 @@ class LeavesTheBiasBehind(ConvTranspose2d):
         super().to(device, dtype)
         self.bias = bias
         return self
+
+
+@fault("Conv2d", "moving_keeps_the_numbers", shown="a move to integers")
+class MovesToIntegers(Conv2d):
+    """Takes any dtype."""
+
+    def to(self, device=None, dtype=None):
+        for parameter in self.parameters():
+            parameter.data = parameter.data.to(device, dtype)
+            parameter.grad = parameter.grad.to(device, dtype)
+        self._record = None
+        return self
+
+
+@fault("ConvTranspose2d", "bad_states_are_refused", shown="a parameter that is expanded")
+class LeavesTheRefusalToTorch(ConvTranspose2d):
+    """Copies without a look; torch's error names no parameter."""
+
+    def load_state_dict(self, state):
+        if state.keys() != dict(self.named_parameters()).keys():
+            super().load_state_dict(state)
+        for name, parameter in self.named_parameters():
+            value = floating_tensor(name, state[name])
+            same_shape(name, value, parameter.data.shape, "the parameter's shape")
+            parameter.data.copy_(value)
 
 
 @fault("Upsampling", "text_shows_the_architecture", shown="dilation > 1")
