@@ -5,6 +5,7 @@ interpreter takes only its child along.
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 import time
@@ -23,6 +24,9 @@ LONGEST = 10
 green.
 """
 
+
+FIRST = 5
+"""Seconds of processor time that the first questions may take together, as they took before."""
 
 LEFT = "left"
 """What became of a mutant that outlived the first questions, and whose last ones are to come."""
@@ -69,8 +73,8 @@ def run(
     has outlived the first questions.
 
     Only questions that run the mutated line are asked, the fastest first; what killed a mutant is
-    asked first of the next one, which is most often its neighbour. At the end those with many
-    examples are asked of what is left.
+    asked first of the next one, which is most often its neighbour. At the end all are asked of what
+    is left, those with many examples among them.
     """
     waiting, running, killers = list(mutants), list[_Child](), list[str]()
     while waiting or running:
@@ -98,6 +102,9 @@ def _start(
         asked, key=lambda n: (killers.index(n) if n in killers else late, asked[n].seconds)
     )
     receiver, sender = FORK.Pipe(duplex=False)
+    if not again:
+        spent = itertools.accumulate(asked[name].seconds for name in order)
+        order = [name for name, seconds in zip(order, spent, strict=True) if seconds <= FIRST]
     ordered = {name: asked[name] for name in order}
     process = FORK.Process(target=_judge, args=(mutant, place, ordered, sender))
     process.start()

@@ -51,7 +51,7 @@ class Store:
                 self._known[row["question"]] = Reach(*row["reach"])
 
     def reaching(self, mutant: Mutant, everywhere: bool, again: bool) -> dict[str, Reach]:
-        """The questions that could show a mutant: with few examples, or `again` with many.
+        """The questions that could show a mutant; `again`, those with many examples among them.
 
         Raises:
             DoesNotPass: one of them speaks against the files as they are.
@@ -60,8 +60,10 @@ class Store:
         asked = [q for q in sys.modules[JUDGES].questions().values() if room in q.rooms]
         first = self._of([question.name for question in asked if not question.after])
         touching = {n for n, reach in first.items() if everywhere or mutant.file in reach.lines}
-        found = self._of([q.name for q in asked if q.after in touching]) if again else first
-        return {n: reach for n, reach in found.items() if everywhere or reach.meets(mutant)}
+        many = self._of([q.name for q in asked if q.after in touching]) if again else {}
+        return {
+            n: reach for n, reach in (first | many).items() if everywhere or reach.meets(mutant)
+        }
 
     def _of(self, names: Collection[str]) -> dict[str, Reach]:
         missing = [name for name in names if name not in self._known]
