@@ -37,6 +37,7 @@ import torch
 from torch import Tensor
 
 from scratch_layers.checks import Pair, working_dtype
+from scratch_layers.products import product
 from scratch_layers.windows import Along, Area, Windows, write
 
 
@@ -109,7 +110,7 @@ def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> T
         responses = y[first : first + count]
         for block in windows.blocks[0]:
             _weigh(taps, responses[:, :, block.lines], write(block, count))
-    return taps.view(windows.samples, y.shape[1], -1, *kernel).sum(0)
+    return taps.view(y.shape[1], -1, *kernel)
 
 
 def spread_gradients(
@@ -121,14 +122,14 @@ def spread_gradients(
     """
     kernel, dy = _size(weight), torch.empty_like(y, memory_format=torch.contiguous_format)
     windows = Windows.of(dx, (_positions(geometry, kernel, _size(y)),), geometry.groups)
-    left, taps = _stack(_by_group(weight, geometry.groups), windows), _no_taps(windows, y)
+    left, taps = _wide(_by_group(weight, geometry.groups)), _no_taps(windows, y)
     for first, count in windows.lay(dx):
         responses, result = y[first : first + count], dy[first : first + count]
         for block in windows.blocks[0]:
             right = write(block, count)
             _multiply(left, right, None, result[:, :, block.lines])
             _weigh(taps, responses[:, :, block.lines], right)
-    return dy, taps.view(windows.samples, y.shape[1], -1, *kernel).sum(0)
+    return dy, taps.view(y.shape[1], -1, *kernel)
 
 
 def _correlate(
@@ -142,12 +143,9 @@ def _correlate(
     """
     if not areas:
         return
-    groups = products[0][0].shape[0]
-    windows = Windows.of(source, areas, groups)
-    shift = None
-    if bias is not None:
-        shift = _for_each_sample(bias.view(groups, -1, 1), windows)
-    lefts = [_stack(taps, windows) for taps, _ in products]
+    windows = Windows.of(source, areas, products[0][0].shape[0])
+    lefts = [_wide(taps) for taps, _ in products]
+    shift = None if bias is None else bias.view(-1, 1, 1)
     for first, count in windows.lay(source):
         for left, blocks, (_, result) in zip(lefts, windows.blocks, products, strict=True):
             part = result[first : first + count]
@@ -155,37 +153,36 @@ def _correlate(
                 _multiply(left, write(block, count), shift, part[:, :, block.lines])
 
 
-def _stack(taps: Tensor, windows: Windows) -> Tensor:
-    """The taps (G, M/G, C/G, th, tw) as one wide matrix for each sample and group."""
-    return _for_each_sample(taps.reshape(*taps.shape[:2], -1), windows)
-
-
-def _for_each_sample(matrices: Tensor, windows: Windows) -> Tensor:
-    """One wide matrix a group (G, ...) as one for each sample and group, a view where G is 1."""
-    wide = matrices.to(working_dtype(matrices.dtype))
-    return wide.expand(windows.samples, -1, -1, -1).flatten(0, 1)
+def _wide(taps: Tensor) -> Tensor:
+    """The taps (G, M/G, C/G, th, tw) as one matrix for each group, in the working dtype."""
+    return taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
 
 
 def _multiply(left: Tensor, right: Tensor, shift: Tensor | None, result: Tensor) -> None:
     """Write left times right, plus shift, to the result, whose pixels may lie a stride apart."""
-    n = right.shape[0]
+    n, m, *positions = result.shape
+    values = product(left, right).view(m, -1)[:, : n * math.prod(positions)]
+    values = values.view(m, n, *positions).transpose(0, 1)
     if shift is None:
-        values = torch.bmm(left[:n], right)
+        result.copy_(values)
     else:
-        values = torch.baddbmm(shift[:n], left[:n], right)
-    result.copy_(values.view(result.shape))
+        torch.add(values, shift, out=result)
 
 
 def _no_taps(windows: Windows, y: Tensor) -> Tensor:
-    """Zeros for the weight gradient, one wide matrix for each sample and group."""
-    matrices = windows.blocks[0][0].matrices
-    return matrices.new_zeros(matrices.shape[0], y.shape[1] // windows.groups, matrices.shape[1])
+    """Zeros for the weight gradient, one matrix for each group."""
+    matrix = windows.blocks[0][0].matrix
+    return matrix.new_zeros(matrix.shape[0], y.shape[1] // windows.groups, matrix.shape[1])
 
 
 def _weigh(taps: Tensor, responses: Tensor, right: Tensor) -> None:
-    """Add the product of the responses and the windows to the taps."""
-    left = responses.to(taps.dtype).reshape(right.shape[0], taps.shape[1], right.shape[2])
-    taps[: right.shape[0]].baddbmm_(left, right.transpose(1, 2))
+    """Add the product of the responses and the windows to the taps, zeros in spare columns."""
+    n, m, *positions = responses.shape
+    used = n * math.prod(positions)
+    left = right.new_zeros(m, right.shape[2])
+    left[:, :used].view(m, n, *positions).copy_(responses.transpose(0, 1))
+    right[..., used:] = 0
+    taps += product(left.view(taps.shape[0], -1, right.shape[2]), right.transpose(1, 2))
 
 
 def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Area:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from verification.trials.audit import Audit, GraphAudit
 
+LINEAR = "mkldnn::_linear_pointwise"
 x = torch.arange(-8.0, 8.0).reshape(1, 1, 4, 4)
 
 
@@ -20,12 +21,21 @@ x = torch.arange(-8.0, 8.0).reshape(1, 1, 4, 4)
         (lambda: torch.sigmoid(x), "sigmoid"),
         (lambda: F.mse_loss(x, x), "mse_loss"),
         (lambda: _differentiate(torch.sigmoid), "sigmoid_backward"),
+        pytest.param(lambda: _linear(None, "relu"), LINEAR, id="linear, relu"),
+        pytest.param(lambda: _linear(x[0, 0, 0], "none"), LINEAR, id="linear, bias"),
     ],
 )
 def test_kernels_are_named(act, kernel):
     with Audit() as audit:
         act()
     assert kernel in audit.kernels
+
+
+def _linear(bias, activation):
+    """oneDNN's x x^T, to which it may add a bias and apply an activation."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("torch was built without oneDNN")
+    torch.ops.mkldnn._linear_pointwise(x[0, 0], x[0, 0], bias, activation, [], "")
 
 
 def _differentiate(function):
@@ -53,6 +63,7 @@ def test_waits_are_named(act, waiting):
     "act",
     [
         pytest.param(lambda: x @ x + x.mT.exp(), id="arithmetic"),
+        pytest.param(lambda: _linear(None, "none"), id="product"),
         pytest.param(lambda: x.unfold(2, 2, 1).sum(-1), id="views"),
         pytest.param(lambda: F.fold(F.unfold(x, 2), (4, 4), 2), id="unfold and fold"),
         pytest.param(lambda: x[:, :, torch.tensor([1, 2])], id="indexing"),

@@ -1,7 +1,8 @@
-"""Small pictures cross the borders of tiny chunks: a fault between chunks is found there alone."""
+"""Small pictures are computed as large ones are: a fault on that way alone is found."""
 
 import pytest
 
+from scratch_layers import products
 from scratch_layers.windows import Windows
 from verification import catalogue
 from verification.meta.harness import find_failures
@@ -26,3 +27,9 @@ def test_a_fault_between_chunks_is_found(kind, monkeypatch):
     monkeypatch.setattr(Windows, "lay", _first_samples_again)
     assert not find_failures(whole, PROPERTY)
     assert find_failures(chunked, PROPERTY)
+
+
+@pytest.mark.skipif(not products._available, reason="torch was built without oneDNN")
+def test_a_fault_in_large_products_is_found(monkeypatch):
+    monkeypatch.setattr(products, "_operator", lambda x, w, *others: x[:, 1:] @ w[:, 1:].t())
+    assert find_failures(catalogue.find("scratch_layers.ConvTranspose2dInChunks"), PROPERTY)

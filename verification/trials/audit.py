@@ -47,13 +47,18 @@ class Audit(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         name = func._schema.name.removeprefix("aten::")
-        if any(part in name for part in NETWORK_KERNELS):
+        if any(part in name for part in NETWORK_KERNELS) and not _is_product(name, args):
             self.kernels[name] = None
         if name.startswith(WAITING) or (name in INDEXING and _by_mask(args[1])):
             self.waiting[name] = None
         if _leaves_the_device(args, result):
             self.waiting[f"{name} to the host"] = None
         return result
+
+
+def _is_product(name: str, args: Sequence[Any]) -> bool:
+    """Whether oneDNN's linear operator, called without bias and activation, is a matrix product."""
+    return name == "mkldnn::_linear_pointwise" and args[2] is None and args[3] == "none"
 
 
 def _by_mask(indices: Sequence[Tensor | None]) -> bool:
