@@ -9,7 +9,7 @@ from verification.__main__ import main
 from verification.meta.test_suite_selection import pytest_in
 from verification.report.baseline import Baseline, baseline_lines
 from verification.report.gate import Gate
-from verification.report.summary import Cell, Failure, Known, Result, Summary, read
+from verification.report.summary import Cell, Failure, Result, Summary, read
 
 
 def cell(name: str, *causes: str, layer: str = "ReLU", result: Result = Result.FAILED) -> Cell:
@@ -17,9 +17,8 @@ def cell(name: str, *causes: str, layer: str = "ReLU", result: Result = Result.F
     return Cell(layer, name, "parity", "correctness", "cpu", "float32", result, "", failures)
 
 
-def baseline(folder: Path, *cells: Cell, **provenance: str) -> Baseline:
-    path = Summary(cells, provenance=provenance).write(folder)
-    return Baseline.read(path)
+def baseline(folder: Path, *cells: Cell) -> Baseline:
+    return Baseline.read(Summary(cells).write(folder))
 
 
 def test_new_and_known_and_gone(tmp_path: Path) -> None:
@@ -53,14 +52,6 @@ def test_a_run_that_was_held_to_a_baseline_is_a_baseline(tmp_path: Path) -> None
     held = known.applied(Summary((cell("p", "output value"),)))
     assert Baseline.read(held.write(tmp_path / "second")) == known
     assert read(tmp_path / "second") == held
-
-
-def test_the_subject_of_a_check_is_its_layer(tmp_path: Path) -> None:
-    known = baseline(tmp_path, cell("p", "died"), layer="x.py:X")
-    assert known.known == {Known("x.py:X", "p", "died")}
-    assert known.applied(Summary((cell("p", "died"),))).of(Result.KNOWN) == []
-    of_another = Summary((cell("p", "died"),), provenance={"layer": "y.py:Y"})
-    assert known.applied(of_another).of(Result.KNOWN) == []
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,14 @@
 collection.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import verification
+from verification.meta.test_replay import pytest_in
+from verification.report.summary import Result, read
 from verification.subjects.loading import SubjectError
-
-ROOT = Path(__file__).parents[2]
 
 TESTS = """
 import verification
@@ -41,23 +38,26 @@ DIES = "import os\nos._exit(7)\n"
 def test_each_property_is_an_item(tmp_path: Path) -> None:
     (tmp_path / "test_layers.py").write_text(TESTS)
     (tmp_path / "dies.py").write_text(DIES)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "verification.plugin", "-v", "--verify-examples=20"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CI": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    shown = done.stdout
-    assert done.returncode == 1, shown + done.stderr
+    _, status, shown = pytest_in(tmp_path, "-v", "--verify-examples=20")
+    assert status == 1, shown
     item = "gradients_match_reference-cpu-float32"
     assert f"test_layers.py::test_mine[{item}] PASSED" in shown
     assert f"test_layers.py::test_wrong[{item}] FAILED" in shown
     assert "input gradient wrong at" in shown
     assert "dies.py:Mine ends its process when it is imported: exit 7" in shown
     assert "2 failed, 1 passed" in shown
+
+    summary = read(tmp_path / "reports/verify")
+    ended = {cell.layer: cell.result for cell in summary.cells}
+    assert ended == {"test_layers:Mine": Result.PASSED, "test_layers:Wrong": Result.FAILED}
+    known = (tmp_path / "reports/verify/summary.json").rename(tmp_path / "known.json")
+    (tmp_path / "dies.py").unlink()
+    (tmp_path / "test_layers.py").write_text(TESTS.partition("test_gone")[0])
+    baseline = f"--verify-baseline={known}"
+    _, status, shown = pytest_in(tmp_path, "-n=1", "--verify-examples=20", baseline)
+    assert (status, "1 passed, 1 xfailed" in shown) == (0, True), shown
+    cause = "gradients match reference, input gradient value"
+    assert f"known: test_layers:Wrong, {cause}" in shown
 
 
 def test_what_cannot_be_asked_is_said_at_once() -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from verification.trials.discrepancy import Discrepancy
     from verification.trials.run_case import Run
 
-TALLY = pytest.StashKey[Any]()
-"""An item's running.campaign.Tally."""
+CAMPAIGN = pytest.StashKey[tuple[Any, Any]]()
+"""An item's selection.Target, and its campaign.Tally."""
 
 ReportHook = Generator[None, pytest.TestReport, pytest.TestReport]
 
@@ -56,7 +56,8 @@ def campaign(request: pytest.FixtureRequest, _journal: "Journal | None") -> Call
     settings = None if examples is None else hypothesis.settings(max_examples=examples)
 
     def run(target: "Target", supervised: "Run | None" = None) -> None:
-        tally = request.node.stash[TALLY] = Tally()
+        tally = Tally()
+        request.node.stash[CAMPAIGN] = target, tally
         hunt(
             target.entry,
             target.prop,
@@ -84,10 +85,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if not isinstance(item, CaseItem):
             report.user_properties += [("case_file", str(failure.case)) for failure in failures]
             report.user_properties += [("replay", failure.replay) for failure in failures]
-        if TALLY in item.stash:
+        if CAMPAIGN in item.stash:
+            target, tally = item.stash[CAMPAIGN]
             # An attribute of the report: xdist carries it to the controller.
             report.verification = {  # type: ignore[attr-defined]
-                "tally": item.stash[TALLY].to_dict(),
+                "names": target.names(),
+                "tally": tally.to_dict(),
                 "failures": [asdict(failure) for failure in failures],
             }
     return report

@@ -17,7 +17,7 @@ from verification.plugin.options import baseline, selection
 
 if TYPE_CHECKING:
     from verification.report.summary import Cell, Failure, Summary
-    from verification.running.selection import Target
+    from verification.running.selection import Names, Target
 
 REPORT = Path("reports/verify")
 """Where the summary is written, in the folder that pytest was started in."""
@@ -38,6 +38,7 @@ class Controller:
         self.config = config
         self.baseline = baseline(config)
         self.reports: dict[str, pytest.TestReport] = {}
+        self.others: list[pytest.TestReport] = []
         self.started = self.first = self.told = time.perf_counter()
         self.summary: Summary | None = None
 
@@ -48,8 +49,8 @@ class Controller:
 
     @pytest.hookimpl(wrapper=True)  # before pytest counts the report
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, None, None]:
-        """Keep the report that tells how a suite item ended; on long runs say how far it is. What
-        fails as the baseline says is an expected failure to pytest.
+        """Keep the report that tells how a campaign ended; on long runs of the suite say how far it
+        is. What fails as the baseline says is an expected failure to pytest.
         """
         item = SUITE_ITEM.search(report.nodeid)
         if item and (report.when == "call" or not report.passed):
@@ -57,16 +58,19 @@ class Controller:
             if not self.reports:  # other tests may have run for minutes before
                 self.first = self.told = time.perf_counter() - report.duration
             self.reports[name] = report
-            if report.failed and self._is_known(self.targets[name], report):
-                report.outcome, report.wasxfail = "skipped", "known by the baseline"
+            self._excuse(report, self.targets[name].names())
             if time.perf_counter() - self.told > BETWEEN_LINES:
                 self.told = time.perf_counter()
                 self._tell(name)
+        elif hasattr(report, "verification"):
+            self.others.append(report)
+            self._excuse(report, report.verification["names"])
         yield
 
-    def _is_known(self, target: "Target", report: pytest.TestReport) -> bool:
-        layer, prop = target.entry.row.name, target.prop.name
-        return self.baseline.excuses(layer, prop, _failures(report))
+    def _excuse(self, report: pytest.TestReport, names: "Names") -> None:
+        layer, prop, *_ = names
+        if report.failed and self.baseline.excuses(layer, prop, _failures(report)):
+            report.outcome, report.wasxfail = "skipped", "known by the baseline"
 
     def _tell(self, latest: str) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
@@ -98,10 +102,10 @@ class Controller:
         )
 
     def pytest_sessionfinish(self) -> None:
-        """Write the summary, where suite items ran, and clear the workers' journals away."""
+        """Write the summary, where campaigns ran, and clear the workers' journals away."""
         for journal in self.config.getoption("--verify-cases").glob(journal_path(Path(), "*").name):
             journal.unlink()
-        if self.reports:
+        if self.reports or self.others:
             self.summary = self._summary()
             self.summary.write(REPORT)
 
@@ -143,11 +147,16 @@ class Controller:
         from verification.report.summary import NotApplicable, Summary
 
         chosen = selection(self.config)
+        planned = self.targets.items() if self.reports else ()
+        inapplicable = chosen.inapplicable() if self.reports else ()
         found = Summary(
-            tuple(self._cell(target) for target in self.targets.values()),
+            (
+                *(_cell(target.names(), self.reports.get(name)) for name, target in planned),
+                *(_cell(report.verification["names"], report) for report in self.others),
+            ),
             tuple(
                 NotApplicable(pair.entry.row.name, pair.prop.name, pair.missing)
-                for pair in chosen.inapplicable()
+                for pair in inapplicable
             ),
             time.perf_counter() - self.started,
             provenance(
@@ -157,18 +166,19 @@ class Controller:
         )
         return self.baseline.applied(found)
 
-    def _cell(self, target: "Target") -> "Cell":
-        from verification.report.summary import Cell, Result
 
-        report = self.reports.get(str(target))
-        if report is None:
-            return Cell(*target.names(), Result.NO_VERDICT)
-        result, reason, failures = Result.PASSED, "", _failures(report)
-        if failures:
-            result = Result.FAILED
-        elif report.skipped:
-            result, reason = Result.NOT_EXERCISED, _skip_reason(report)
-        return Cell(*target.names(), result, reason, failures, **_tally(report))
+def _cell(names: "Names", report: pytest.TestReport | None) -> "Cell":
+    """How a campaign ended; None is one that was planned and did not come back."""
+    from verification.report.summary import Cell, Result
+
+    if report is None:
+        return Cell(*names, Result.NO_VERDICT)
+    result, reason, failures = Result.PASSED, "", _failures(report)
+    if failures:
+        result = Result.FAILED
+    elif report.skipped:
+        result, reason = Result.NOT_EXERCISED, _skip_reason(report)
+    return Cell(*names, result, reason, failures, **_tally(report))
 
 
 def progress_line(

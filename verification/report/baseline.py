@@ -1,7 +1,7 @@
 """A baseline: the failures that are known already, so that a gate fails on new ones only.
 
 It is what an earlier run left: the suite's summary.json, or the report of `check --json`. A failure
-is known by its subject, its property and its cause, which is the tensor that was wrong and how; not
+is known by its layer, its property and its cause, which is the tensor that was wrong and how; not
 by device, dtype or case. What has no cause, such as a fault of the suite itself, is always new.
 """
 
@@ -38,19 +38,19 @@ class Baseline:
             ) from None
         except (ValueError, OSError) as error:
             raise ValueError(f"baseline {path} is no report of a run: {error}") from None
-        causes = (cause for cell in found.cells for cause in _causes(found, cell))
+        causes = (cause for cell in found.cells for cause in _causes(cell))
         return cls(frozenset(known for known in causes if known.cause))
 
-    def excuses(self, subject: str, name: str, failures: Iterable[Failure]) -> bool:
-        """Whether all failures of a subject's property are known, and there are some."""
-        causes = {Known(subject, name, failure.cause) for failure in failures}
+    def excuses(self, layer: str, name: str, failures: Iterable[Failure]) -> bool:
+        """Whether all failures of a layer's property are known, and there are some."""
+        causes = {Known(layer, name, failure.cause) for failure in failures}
         return bool(causes) and self.known.issuperset(causes)
 
     def applied(self, found: Summary) -> Summary:
         """The same run: a cell that shows only what is known has the result `known`."""
         cells = tuple(
             replace(cell, result=Result.KNOWN)
-            if self.excuses(found.subject(cell), cell.property, cell.failures)
+            if self.excuses(cell.layer, cell.property, cell.failures)
             else cell
             for cell in found.cells
         )
@@ -59,18 +59,18 @@ class Baseline:
 
 def baseline_lines(found: Summary) -> Iterator[str]:
     """What the run's baseline knew, and which of it is gone, or was not looked at this time."""
-    failing = {cause for cell in found.cells for cause in _causes(found, cell)}
+    failing = {cause for cell in found.cells for cause in _causes(cell)}
     decided = (Result.PASSED, Result.FAILED, Result.KNOWN)
-    judged = {(found.subject(c), c.property) for c in found.cells if c.result in decided}
+    judged = {(c.layer, c.property) for c in found.cells if c.result in decided}
     for known in found.known:
         if known in failing:
             yield f"known: {known}"
-        elif (known.subject, known.property) in judged:
+        elif (known.layer, known.property) in judged:
             yield f"gone: {known}; take it out of the baseline"
         else:
             yield f"known, not exercised: {known}"
 
 
-def _causes(found: Summary, cell: Cell) -> Iterator[Known]:
+def _causes(cell: Cell) -> Iterator[Known]:
     for failure in cell.failures:
-        yield Known(found.subject(cell), cell.property, failure.cause)
+        yield Known(cell.layer, cell.property, failure.cause)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from verification.cases import Case, TensorSpec
+from verification.cases import REAL, Case, TensorSpec
 from verification.cases.case_file import CaseFile
 from verification.cases.provenance import provenance
 from verification.report.comparison import place
@@ -51,7 +51,7 @@ def _compared(discrepancy: Discrepancy) -> dict[str, Any] | None:
 
 def replay_command(case: Case, file: str) -> str:
     """The command that runs a case again; a layer outside the catalogue must be allowed by name."""
-    allowed = f" --verify-allow-layer {case.subject.name}" if case.subject.like else ""
+    allowed = f" --verify-allow-layer {case.subject.name}" if case.subject.foreign else ""
     return f"pytest --replay-case {file}{allowed}"
 
 
@@ -95,7 +95,8 @@ def tensor_line(spec: TensorSpec) -> str:
 def _values(spec: TensorSpec) -> str:
     stored = spec.values.stored
     if stored is None:
-        return f"{spec.values.family}, seed {spec.values.seed}"
+        numbers = spec.values.family if spec.domain == REAL else spec.domain
+        return f"{numbers}, seed {spec.values.seed}"
     if len(stored) <= SHOWN and spec.shape is not None:
         return _nested(stored, spec.shape)
     if len(stored) <= SHOWN:

@@ -93,12 +93,12 @@ class NotApplicable:
 class Known(NamedTuple):
     """A failure of a baseline: whose it is, of which property, and what was wrong in which way."""
 
-    subject: str
+    layer: str
     property: str
     cause: str
 
     def __str__(self) -> str:
-        return f"{self.subject}, {self.property.replace('_', ' ')}, {self.cause}"
+        return f"{self.layer}, {self.property.replace('_', ' ')}, {self.cause}"
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,6 @@ class Summary:
     seconds: float = 0.0
     provenance: Mapping[str, str | None] = field(default_factory=dict)
     known: tuple[Known, ...] = ()
-
-    def subject(self, cell: Cell) -> str:
-        """Whose cell it is: the one layer that `check` judged, else a layer of the catalogue."""
-        return self.provenance.get("layer") or cell.layer
 
     def results(self) -> Counter[Result]:
         """How many cells ended in each way."""

@@ -100,12 +100,12 @@ def judged(subject: Subject, asked: Asked, progress: Progress | None) -> Report:
         if progress is not None:
             progress(found[-1], len(targets) - number - 1)
     missing = [
-        NotApplicable(entry.row.name, prop.name, prop.missing(entry))
+        NotApplicable(entry.name, prop.name, prop.missing(entry))
         for prop in asked.chosen
         if prop.missing(entry)
     ]
     seconds = time.perf_counter() - started
-    summary = Summary(tuple(found), tuple(missing), seconds, provenance(layer=entry.name))
+    summary = Summary(tuple(found), tuple(missing), seconds, provenance())
     return Report(
         entry.name,
         entry.row.name,

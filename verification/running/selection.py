@@ -17,6 +17,10 @@ DEVICES = ("cpu", "cuda")
 DTYPES = ("float32", "float64")
 
 
+Names = tuple[str, str, str, str, str, str]
+"""Layer, property, family, what it decides, device, dtype: the head of a summary's cell."""
+
+
 class Target(NamedTuple):
     """One campaign: an entry, a property, a device and a dtype."""
 
@@ -28,11 +32,11 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         return f"{self.entry.row.name}-{self.prop.name}-{self.device}-{self.dtype}"
 
-    def names(self) -> tuple[str, str, str, str, str, str]:
-        """Layer, property, family, what it decides, device, dtype: the head of a summary's cell."""
-        prop = self.prop
+    def names(self) -> Names:
+        """What it is about. A layer of the catalogue is called as its kind."""
+        prop, entry = self.prop, self.entry
         return (
-            self.entry.row.name,
+            entry.name if entry.foreign else entry.row.name,
             prop.name,
             prop.family.value,
             prop.decides.value,
