@@ -143,9 +143,13 @@ def described_row(
     )
 
 
-def stand_in(description: Description, build: Build, widest: torch.dtype) -> StandIn:
-    """The function's own run in the widest dtype that it takes."""
+def stand_in(
+    description: Description,
+    build: Build,
+    widest: torch.dtype,
+    whole: Mapping[str, torch.dtype],
+) -> StandIn:
+    """The function's own run in the widest dtype that it takes; the fields are those of StandIn."""
     kinds = {each.name: each.kind for each in description.inputs}
-    whole = {n: getattr(torch, d.dtype) for n, d in kinds.items() if d.dtype is not None}
     free = {n for n, d in kinds.items() if not d.joint and not d.discrete}
     return StandIn(build, whole, frozenset(free), frozenset(kinds), widest)

@@ -14,13 +14,14 @@ from hypothesis.strategies import SearchStrategy
 from verification.cases import SubjectSpec
 from verification.references.clauses import Clause
 from verification.report.verdict import Report
-from verification.running.functions import Function, Said
+from verification.running.functions import Function, Line, Said
 from verification.running.judging import CASES, Asked, Progress, Subject, judged
 from verification.running.selection import require_known
 from verification.running.supervisor import Supervisor
 from verification.strategies.geometry import Geometry, Limits
 from verification.subjects.foreign import foreign_entry, kind_named
 from verification.subjects.loading import (
+    AT_HAND,
     Loaded,
     importable_name,
     load,
@@ -36,7 +37,7 @@ def check(
     layer: Loaded | str,
     *,
     like: object = None,
-    inputs: Mapping[str, str] | None = None,
+    inputs: Mapping[str, Line] | None = None,
     where: str = "",
     settings: Mapping[str, Sequence[Any]] | None = None,
     batch: str | None = None,
@@ -81,8 +82,9 @@ def check(
             name nothing is imported in this process.
         like: the kind: "Conv2d", "torch.optim.Adam", or torch's own class. None for a function that
             is judged by its inputs.
-        inputs: one line for each tensor: {"x": "n c h w", "labels": "n labels(c)"}. None where the
-            signature is annotated: Float[Tensor, "n c h w"].
+        inputs: one line for each tensor: {"x": "n c h w", "labels": "n labels(c)"}, or its axes
+            with a function (sizes, generator) -> tensor: ("b+1", offsets). None where the signature
+            is annotated: Float[Tensor, "n c h w"].
         where: a relation between extents: "k <= h".
         settings: for each argument that is no tensor, the values that it takes in turn.
         batch: the extent that counts samples which do not see each other.
@@ -180,16 +182,24 @@ def subject_of(
     layer: Loaded | str, spec: SubjectSpec, supervised: bool, stack: ExitStack
 ) -> Subject:
     """The subject, in a child process that ends with the stack where that is wanted and can be."""
+    why = _only_here(spec) if supervised else "as was asked for"
     if isinstance(layer, str):
-        if supervised:
+        if not why:
             return _supervised(spec, stack)
         layer = load(layer)
-    why = why_not_importable(layer, spec.name) if supervised else "as was asked for"
+    why = why or why_not_importable(layer, spec.name)
     if not why:
         return _supervised(spec, stack)
     with globals_restored():
         entry, found = foreign_entry(layer, spec)
     return Subject(entry, run_case, found, why)
+
+
+def _only_here(spec: SubjectSpec) -> str:
+    """Why no other process finds a function that its user told of; empty if one finds them all."""
+    told = [value for _, value in (*spec.declared, *spec.adapter)]
+    told += [line.rpartition(" ")[2] for _, line in spec.inputs]
+    return next((f"{name} cannot be imported by its name" for name in told if name in AT_HAND), "")
 
 
 def _supervised(spec: SubjectSpec, stack: ExitStack) -> Subject:

@@ -16,11 +16,15 @@ Function = Callable[..., Any] | str
 """A function, or the name by which it is found."""
 
 
+Line = str | tuple[str, Function]
+"""An input's axes and domain; the domain apart where it is a function that draws the members."""
+
+
 @dataclass(frozen=True)
 class Said:
     """The arguments of `check` that describe a function; docs/any-function.md explains them."""
 
-    inputs: Mapping[str, str] | None = None
+    inputs: Mapping[str, Line] | None = None
     where: str = ""
     settings: Mapping[str, Sequence[Any]] | None = None
     batch: str | None = None
@@ -60,13 +64,17 @@ class Said:
         if self.inputs is not None:
             if not self.inputs:
                 raise SubjectError('there are no inputs: write inputs={"x": "n c"}, say')
-            return self.inputs
+            return {name: _line(line) for name, line in self.inputs.items()}
         loaded = load(function) if isinstance(function, str) else function
         forward = loaded[0] if isinstance(loaded, tuple) else loaded
         try:
             return annotated_inputs(forward, self.settings or ())
         except DescriptionError as error:
             raise SubjectError(f"{error}; or give like, the kind of a layer") from None
+
+
+def _line(line: Line) -> str:
+    return line if isinstance(line, str) else f"{line[0]} {named(line[1])}"
 
 
 def _values(name: str, values: Sequence[Any]) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from verification import catalogue
-from verification.cases import Case, Role, TensorSpec, Values
+from verification.cases import Case, TensorSpec, Values
+from verification.strategies.domains import parse
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Outcome
 from verification.trials.run_case import run_case
@@ -115,19 +116,18 @@ def _simpler_than(number: float) -> Iterator[float]:
 def _with_stored_values(failure: Discrepancy) -> Case:
     """The case with every tensor's elements written out, as the layer was given them; the case
     itself where its tensors cannot be made, as in a use that must be refused. Cotangents whose
-    outputs were never reached stay as they are.
+    outputs were never reached stay as they are, and so does what a user's own function draws.
     """
     case = failure.case
     trial = Trial(case, catalogue.find(case.subject.name))
-    try:
-        placed = dict(trial.placed)
-        for spec in case.of_role(Role.COTANGENT):
-            if spec.name in failure.shapes:
-                placed[spec.name] = trial.make(spec, failure.shapes[spec.name])
-    except Exception:  # whatever a reference says to bad arguments
-        return case
-    for spec in case.tensors:
-        if spec.name in placed:
-            stored = tuple(placed[spec.name].tensor.cpu().double().flatten().tolist())
-            case = case.with_tensor(replace(spec, values=Values(stored=stored)))
+    for spec in failure.case.tensors:
+        shape = spec.shape if spec.shape is not None else failure.shapes.get(spec.name)
+        if shape is None or parse(spec.domain).closed:
+            continue
+        try:
+            made = trial.make(spec, shape).tensor
+        except Exception:  # whatever a reference says to bad arguments
+            return failure.case
+        stored = tuple(made.cpu().double().flatten().tolist())
+        case = case.with_tensor(replace(spec, values=Values(stored=stored)))
     return case

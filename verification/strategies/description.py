@@ -3,7 +3,8 @@
     line    = {axis} [domain]
     axis    = name | number | arithmetic without spaces (2*c) | [axis], which may be missing |
               *name, up to two axes | ..., up to two axes of this input's own
-    domain  = a kind of `domains`, its arguments expressions of the names
+    domain  = a kind of `domains`, its arguments expressions of the names | module:function of a
+              user's own, which draws a member (see `drawn`)
 
 A name is an extent, and the same extent wherever it stands; no axis at all is a scalar.
 """
@@ -22,6 +23,7 @@ from verification.cases import REAL, LayerCall
 from verification.strategies import domains
 from verification.strategies.domains import DomainError
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
+from verification.strategies.drawn import OWN
 from verification.strategies.extents import DescriptionError, Expression, expression
 from verification.strategies.geometry import Geometry, Limits, Shape, choices
 
@@ -85,7 +87,10 @@ class Described:
         return tuple(shape)
 
     def domain(self, sizes: Mapping[str, Any]) -> str:
-        """Its domain's text, with numbers in the place of names."""
+        """Its domain's text, with numbers in the place of names; a user's own is told them all."""
+        if OWN.search(self.words):
+            extents = (f"{name}={size}" for name, size in sizes.items() if type(size) is int)
+            return f"{self.words}({', '.join(extents)})"
         if not self.arguments:
             return self.words
         told = (
@@ -122,6 +127,13 @@ def _split_domain(
     line: str, where: str
 ) -> tuple[str, tuple[tuple[str, Expression | str], ...], str]:
     """The domain's words and arguments at the end of a line, and the axes before it."""
+    own = OWN.search(line)
+    if own is not None:
+        if re.search(r"[\[*]|\.\.\.", line[: own.start()]):
+            raise DescriptionError(
+                f"{where}: a domain of your own is told the extents, so that no axis may be missing"
+            )
+        return own[0].strip(), (), line[: own.start()]
     for words in sorted(domains.KINDS, key=len, reverse=True):
         match = re.search(rf"(?:^|\s){words}\s*(?:\((?P<arguments>.*)\))?\s*$", line)
         if match is not None:

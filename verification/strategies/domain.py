@@ -16,12 +16,14 @@ class Domain:
 
     dtype: the name of the only dtype that its tensors have; None where they have the Case's.
     discrete: no member has a derivative. joint: elements depend on each other, so that none may be
-    repeated by a stride of 0.
+    repeated by a stride of 0. closed: no other numbers than those of `sample` are known to be
+    members.
     """
 
     dtype: str | None = None
     discrete: bool = False
     joint: bool = False
+    closed: bool = False
 
     @property
     def words(self) -> str:

@@ -26,6 +26,7 @@ from verification.strategies.discrete import (
     Permutation,
 )
 from verification.strategies.domain import Domain, DomainError
+from verification.strategies.drawn import drawn_domain
 
 __all__ = ["KINDS", "NUMBER", "Domain", "DomainError", "parse"]
 
@@ -281,11 +282,15 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?")
 
 @cache
 def parse(text: str) -> Domain:
-    """The domain that a text names: "real", "labels(5, ignored=-100)", "one of (1, 2.5)".
+    """The domain that a text names: "real", "labels(5, ignored=-100)", "one of (1, 2.5)"; one of a
+    user's own is "my_module:function(n=3)".
 
     Raises:
         DomainError: there is no such domain, or its arguments are not numbers that it takes.
     """
+    own = drawn_domain(text)
+    if own is not None:
+        return own
     match = _TEXT.fullmatch(text)
     if match is None:
         raise DomainError(f"domain {text!r}: write words and, in parentheses, numbers")

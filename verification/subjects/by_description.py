@@ -16,6 +16,7 @@ from verification.cases.declarations import Declarations, Surroundings
 from verification.references.described import described_row, stand_in
 from verification.references.row import Row
 from verification.strategies.description import Description
+from verification.strategies.domain import DomainError
 from verification.strategies.extents import DescriptionError
 from verification.strategies.geometry import Geometry
 from verification.strategies.tensors import DENSE
@@ -162,7 +163,8 @@ def _entry(
 ) -> Entry:
     widest = torch.float64 if seen is None else seen.widest
     host = torch.device("cpu")
-    law = stand_in(description, lambda call, dtype: build(call, dtype, host), widest)
+    whole = {} if seen is None else seen.whole
+    law = stand_in(description, lambda call, dtype: build(call, dtype, host), widest, whole)
     row: Row = described_row(_short(spec.name), description, found.outputs, law)
     asked = replace(spec, digest=found.digest)
     return Entry(spec.name, row, build, frozenset(found.offers), asked=asked)
@@ -184,10 +186,13 @@ def tensors_of(geometry: Geometry, dtype: torch.dtype) -> dict[str, Tensor]:
         name: TensorSpec(name, Role.INPUT, shape, Values(DENSE), domain=domains[name])
         for name, shape in geometry.inputs
     }
-    return {
-        name: materialise(spec, spec.shape or (), _no_budget, dtype, host).tensor
-        for name, spec in specs.items()
-    }
+    try:
+        return {
+            name: materialise(spec, spec.shape or (), _no_budget, dtype, host).tensor
+            for name, spec in specs.items()
+        }
+    except DomainError as error:
+        raise SubjectError(str(error)) from None
 
 
 def _no_budget() -> Budget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,13 +18,15 @@ class Seen:
     """What a function did when it was called.
 
     outputs: those that have a derivative; others: those that have none. manner: how it must be
-    called. widest: the widest dtype that it takes. notes: what of it is worth saying.
+    called. widest: the widest dtype that it takes. whole: the inputs that are no floating numbers,
+    with their dtypes. notes: what of it is worth saying.
     """
 
     outputs: tuple[str, ...]
     others: tuple[str, ...]
     manner: Manner
     widest: torch.dtype
+    whole: Mapping[str, torch.dtype]
     notes: tuple[str, ...]
 
 
@@ -72,7 +74,8 @@ def _seen(make: MakeSubject, call: LayerCall, given: Callable[[torch.dtype], Giv
         notes = (*notes, f"{', '.join(others)} has no derivative, by its own word")
     if manner.in_place:
         notes = (*notes, "it writes to its inputs, as it says: they are handed over as copies")
-    return Seen(smooth, others, manner, widest, notes)
+    whole = {n: t.dtype for n, t in given(narrow).items() if not t.is_floating_point()}
+    return Seen(smooth, others, manner, widest, whole, notes)
 
 
 def _hides(subject: DescribedSubject, given: Given) -> bool:

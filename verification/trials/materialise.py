@@ -79,6 +79,8 @@ def materialise(
     """
     own = domains.parse(spec.domain).dtype or spec.dtype
     values = elements(spec, shape, budget, dtype)
+    if not values.is_floating_point():  # as a user's own domain may draw them
+        return place(values, spec.layout, values.dtype, device)
     return place(values, spec.layout, dtype if own is None else getattr(torch, own), device)
 
 

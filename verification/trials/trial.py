@@ -100,12 +100,12 @@ class Trial:
         return materialise(spec, sizes, lambda: self.budget, self.dtype, self.device)
 
     def member(self, name: str, numbers: Tensor) -> Tensor:
-        """Numbers of a property's own, brought into the domain of the tensor of that name."""
+        """Numbers of a property's own in the domain of that tensor; itself if none can be."""
         spec = next(spec for spec in self.case.tensors if spec.name == name)
         if spec.domain == REAL:
             return numbers
-        brought = domains.parse(spec.domain).member(numbers.double())
-        return brought.to(self.placed[name].tensor.dtype)
+        domain, own = domains.parse(spec.domain), self.placed[name].tensor
+        return own if domain.closed else domain.member(numbers.double()).to(own.dtype)
 
     @cached_property
     def budget(self) -> Budget:
