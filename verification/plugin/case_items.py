@@ -9,11 +9,21 @@ from verification.cases.case_file import SUFFIX, CaseFile, CaseFileError, read
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Take every file that is named as a case file."""
-    if not file_path.name.endswith(SUFFIX):
+    """Take every file that is named as a case file, unless it is a failure that an earlier run left
+    behind and nobody asked for: those are no tests yet.
+    """
+    if not file_path.name.endswith(SUFFIX) or _is_left_behind(file_path, parent.config):
         return None
     collector: pytest.Collector = CaseCollector.from_parent(parent, path=file_path)
     return collector
+
+
+def _is_left_behind(path: Path, config: pytest.Config) -> bool:
+    here = config.invocation_params.dir
+    if not path.is_relative_to(here / config.getoption("--verify-cases")):
+        return False
+    given = [here / argument for argument in config.args]
+    return not any(folder != here and path.is_relative_to(folder) for folder in given)
 
 
 class CaseCollector(pytest.File):
