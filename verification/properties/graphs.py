@@ -15,7 +15,7 @@ from verification.cases import Call, Case, Role
 from verification.properties.derivatives import function
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
-from verification.strategies.cases import CaseStrategy, ordinary, tensor_specs
+from verification.strategies.cases import CaseStrategy, draw_tensor_specs, ordinary
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
 from verification.strategies.tensors import DISTINCT
@@ -55,7 +55,7 @@ def _after_another() -> CaseStrategy:
         def case(draw: DrawFn) -> Case:
             first = draw(cases)
             limits = replace(SMALL, fixed=first.layer.arguments)
-            other = draw(tensor_specs(entry, draw(entry.row.geometries(limits))))
+            other = draw_tensor_specs(draw, entry, draw(entry.row.geometries(limits)))
             inputs = tuple(spec for spec in other if spec.role is Role.INPUT)
             return replace(first, calls=(Call("forward", inputs),))
 

@@ -67,8 +67,8 @@ def ordinary(
         @st.composite
         def case(draw: DrawFn) -> Case:
             geometry = draw(geometries)
-            tensors = draw(
-                tensor_specs(entry, geometry, integers=integers, reals=reals, layouts=layouts)
+            tensors = draw_tensor_specs(
+                draw, entry, geometry, integers=integers, reals=reals, layouts=layouts
             )
             drawn = draw(options(geometry)) if options is not None else {}
             return Case(
@@ -86,8 +86,7 @@ def ordinary(
     return strategy
 
 
-@st.composite
-def tensor_specs(
+def draw_tensor_specs(
     draw: DrawFn,
     entry: Entry,
     geometry: Geometry,
