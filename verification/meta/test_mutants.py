@@ -19,7 +19,7 @@ def f(x: int = 2) -> int:
     """Half of 2."""
     if not x or x < 0:
         raise ValueError(f"{x + 1} is 1 too many")
-    log(x)
+    log(x, (x, x))
     return (x - 1) // 2
 '''
 
@@ -32,7 +32,7 @@ CHANGES = [
     "x < 0 -> x <= 0",
     "0 -> 1",
     "0 -> -1",
-    "left out: log(x)",
+    "left out: log(x, (x, x))",
     "(x - 1) // 2 -> (x - 1) * 2",
     "x - 1 -> x + 1",
     "2 -> 3",
@@ -40,7 +40,7 @@ CHANGES = [
     "1 -> 2",
     "1 -> 0",
 ]
-"""Of the source above: no type, no docstring, no message."""
+"""Of the source above: no type, no docstring, no message, no pair of two alike."""
 
 
 def test_every_place_is_changed_once():

@@ -172,8 +172,12 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
                 yield _with(node, test=turned), f"the other way: {ast.unparse(test)}"
         case ast.Expr(value=ast.Call() as call):
             yield ast.Pass(), f"left out: {ast.unparse(call)}"
-        case ast.Tuple(elts=[first, second], ctx=ast.Load()):
+        case ast.Tuple(elts=[first, second], ctx=ast.Load()) if not _same(first, second):
             yield _said(node, _with(node, elts=[second, first]))
+
+
+def _same(first: ast.AST, second: ast.AST) -> bool:
+    return ast.dump(first) == ast.dump(second)
 
 
 def _with(node: ast.AST, **fields: object) -> ast.AST:
