@@ -4,6 +4,14 @@ python -m benchmarks power --json FILE
 
 Every fault of verification/meta/faults and every wrong twin of verification/meta/wrong_twins. The
 file is written after each fault; a run that was ended goes on with those that are not in it.
+
+The file: "kind" ("power"), "machine", "command", and "faults", of which each has by its name
+
+    kind, shown, seen, hidden   the row, what shows the fault, where it was seen, whether it hides
+    examples, seconds           to the first failure, a number a seed; null where it was missed
+    ci                          the examples with the draws of the profile `ci`, or null
+    properties                  by the name of each property, examples a seed of this one alone
+    others                      by the names of power_tables.OTHERS: found, missed or not asked
 """
 
 from __future__ import annotations
