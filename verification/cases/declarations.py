@@ -4,14 +4,14 @@ SubjectSpec: plain data, a function as `module:qualname`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from verification.cases.subject_spec import Told
+from verification.cases.subject_spec import Facts
 
 
 @dataclass(frozen=True)
-class Declarations:
+class Declarations(Facts):
     """What is so on purpose.
 
     constant: inputs that have no gradient. derivative_of: the function whose derivative the
@@ -30,20 +30,9 @@ class Declarations:
     stochastic: str | None = None
     reference: str | None = None
 
-    @classmethod
-    def of(cls, told: Told) -> Declarations:
-        """From what stands in a SubjectSpec."""
-        return cls(**dict(told))
-
-    @property
-    def told(self) -> Told:
-        """What was declared, as it stands in a SubjectSpec."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return tuple((n, v) for n, v in said.items() if v not in (None, ()))
-
 
 @dataclass(frozen=True)
-class Surroundings:
+class Surroundings(Facts):
     """What belongs to a description beside its lines.
 
     where: the relation between extents. settings: for each argument that is no tensor, the values
@@ -53,14 +42,3 @@ class Surroundings:
     where: str = ""
     settings: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     batch: str | None = None
-
-    @classmethod
-    def of(cls, told: Told) -> Surroundings:
-        """From what stands in a SubjectSpec."""
-        return cls(**dict(told))
-
-    @property
-    def told(self) -> Told:
-        """What was said, as it stands in a SubjectSpec."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return tuple((name, value) for name, value in said.items() if value)

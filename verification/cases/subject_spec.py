@@ -4,11 +4,27 @@ said of it, and what was found out about it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 Told = tuple[tuple[str, Any], ...]
 """What a user said, by name; the values are None, bool, int, float, str and tuples of them."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts by name, as a SubjectSpec keeps them: only those that were said."""
+
+    @classmethod
+    def of(cls, told: Told) -> Self:
+        """From what stands in a SubjectSpec."""
+        return cls(**dict(told))
+
+    @property
+    def told(self) -> Told:
+        """What was said, as it stands in a SubjectSpec."""
+        said = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return tuple((name, value) for name, value in said if value not in (None, (), ""))
 
 
 @dataclass(frozen=True, slots=True)

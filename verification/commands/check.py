@@ -7,7 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verification.commands import Subparsers, add_selectors, could_not_run, described, told
+from verification.commands import (
+    Subparsers,
+    add_folder,
+    add_selectors,
+    could_not_run,
+    described,
+    told,
+)
 from verification.report.summary import Status
 
 if TYPE_CHECKING:
@@ -47,13 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--reason", action="append", default=[], metavar="TEXT", help="why, one for each --waive"
     )
     parser.add_argument("--contract", action="store_true", help="let the layer contract decide too")
-    parser.add_argument(
-        "--cases",
-        type=Path,
-        default=Path("reports/cases"),
-        metavar="DIR",
-        help="folder for case files (default: %(default)s)",
-    )
+    add_folder(parser, "--cases", "reports/cases", "folder for case files")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report here too")
     parser.add_argument(
         "--baseline",

@@ -4,9 +4,8 @@ import argparse
 import inspect
 import shutil
 import time
-from pathlib import Path
 
-from verification.commands import Subparsers, could_not_run
+from verification.commands import Subparsers, add_folder, could_not_run
 from verification.report.summary import Status
 
 RIGHT = "grad_output.sum((0, 2, 3))"
@@ -19,13 +18,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "demo", help="break a copy of Conv2d on purpose, and see it caught and replayed"
     )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("reports/demo"),
-        metavar="DIR",
-        help="where the broken copy and its case go (default: %(default)s)",
-    )
+    add_folder(parser, "--folder", "reports/demo", "where the broken copy and its case go")
     parser.set_defaults(execute=execute)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from verification.commands import Subparsers, could_not_run
+from verification.commands import Subparsers, add_folder, could_not_run
 from verification.commands.report import conclude
 
 
@@ -14,13 +14,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "folders", nargs="+", type=Path, metavar="DIR", help="each holds a shard's summary.json"
     )
     parser.add_argument("--smoke", type=Path, metavar="FILE", help="the smoke run's JSON")
-    parser.add_argument(
-        "--into",
-        type=Path,
-        default=Path("reports/verify"),
-        metavar="DIR",
-        help="where the whole is written (default: %(default)s)",
-    )
+    add_folder(parser, "--into", "reports/verify", "where the whole is written")
     parser.set_defaults(execute=execute)
 
 

@@ -2,69 +2,31 @@
 
 import argparse
 import ast
+from collections.abc import Callable
 from typing import Any
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add them; none is needed where the layer's own names are usual ones."""
-    parser.add_argument(
-        "--kwargs",
-        type=keywords,
-        default={},
-        metavar="TEXT",
-        help="arguments that the layer is always built with: \"stride=2, padding_mode='zeros'\"",
-    )
-    parser.add_argument(
-        "--hold",
-        type=keywords,
-        default={},
-        metavar="TEXT",
-        help='arguments of the kind that are held at one value: "padding=0"',
-    )
-    parser.add_argument(
-        "--one-number",
-        action="append",
-        default=[],
-        metavar="ARGUMENT",
-        help="an argument that the layer takes as one number for all axes",
-    )
-    parser.add_argument(
-        "--axes",
-        type=int,
-        action="append",
-        default=[],
-        metavar="N",
-        help="how many axes the layer's input may have, where not any; may be repeated",
-    )
+    for option, meaning in (
+        ("kwargs", "arguments that the layer is always built with: \"stride=2, mode='same'\""),
+        ("hold", 'arguments of the kind that are held at one value: "padding=0"'),
+    ):
+        parser.add_argument(f"--{option}", type=keywords, default={}, metavar="TEXT", help=meaning)
     parser.add_argument(
         "--against",
         metavar="MODULE:NAME",
         help="another layer of the kind, whose results count as true: the one to be replaced",
     )
-    parser.add_argument(
-        "--rename",
-        type=name_and_text,
-        action="append",
-        default=[],
-        metavar="ARGUMENT=NAME",
-        help="the layer's name for an argument of the kind: in_channels=n_in",
-    )
-    parser.add_argument(
-        "--layout",
-        type=name_and_axes,
-        action="append",
-        default=[],
-        metavar="TENSOR=AXES",
-        help="the order in which the layer holds a tensor's axes: weight=2,3,1,0",
-    )
-    parser.add_argument(
-        "--held",
-        type=name_and_attributes,
-        action="append",
-        default=[],
-        metavar="PARAMETER=VALUE:GRADIENT",
-        help="the attributes that hold a parameter and its gradient: weight=W:dW",
-    )
+    for option, read, metavar, meaning in _REPEATED:
+        parser.add_argument(
+            f"--{option}",
+            type=read,
+            action="append",
+            default=[],
+            metavar=metavar,
+            help=f"{meaning}; may be repeated",
+        )
     parser.add_argument("--backward", metavar="NAME", help="the method that differentiates")
 
 
@@ -104,3 +66,27 @@ def name_and_attributes(text: str) -> tuple[str, tuple[str, str]]:
     if not (own and colon and gradient):
         raise argparse.ArgumentTypeError(f"{text!r}: write {name}=VALUE:GRADIENT, two attributes")
     return name, (own, gradient)
+
+
+_REPEATED: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
+    ("one-number", str, "ARGUMENT", "an argument that the layer takes as one number for all axes"),
+    ("axes", int, "N", "how many axes the layer's input may have, where not any"),
+    (
+        "rename",
+        name_and_text,
+        "ARGUMENT=NAME",
+        "the layer's name for an argument of the kind: in_channels=n_in",
+    ),
+    (
+        "layout",
+        name_and_axes,
+        "TENSOR=AXES",
+        "the order in which the layer holds a tensor's axes: weight=2,3,1,0",
+    ),
+    (
+        "held",
+        name_and_attributes,
+        "PARAMETER=VALUE:GRADIENT",
+        "the attributes that hold a parameter and its gradient: weight=W:dW",
+    ),
+)

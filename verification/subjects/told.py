@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from verification.cases.subject_spec import Told
+from verification.cases.subject_spec import Facts, Told
 
 
 @dataclass(frozen=True)
-class Adapter:
+class Adapter(Facts):
     """All of it plain data, so that it travels in a case file.
 
     kwargs: arguments that the subject is always built with. hold: arguments of the kind that are
@@ -33,11 +33,6 @@ class Adapter:
     backward: str | None = None
 
     @classmethod
-    def of(cls, told: Told) -> Adapter:
-        """From what stands in a SubjectSpec."""
-        return cls(**dict(told))
-
-    @classmethod
     def said(cls, **said: Any) -> Adapter:
         """From what a user gave: mappings and lists become tuples.
 
@@ -45,12 +40,6 @@ class Adapter:
             TypeError: there is no such thing to be told.
         """
         return cls(**{name: _plain(value) for name, value in said.items() if value})
-
-    @property
-    def told(self) -> Told:
-        """What was said, as it stands in a SubjectSpec."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return tuple((name, value) for name, value in said.items() if value)
 
 
 def _plain(value: Any) -> Any:
