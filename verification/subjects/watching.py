@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from verification.cases import LayerCall
 from verification.references.roundings import Dtypes
@@ -87,6 +88,25 @@ def _hides(subject: DescribedSubject, given: Given) -> bool:
     return bool(seen.floating - {torch.float64})
 
 
+def _rounds_its_inputs(subject: DescribedSubject, given: Given) -> bool:
+    """Whether forward rounds all its inputs, be it where no operation of torch shows it: to move
+    them by less than float32 can tell changes nothing, and to move them by more does.
+    """
+
+    def moved(share: float) -> list[Tensor]:
+        inputs = {n: t * (1 + share) if t.is_floating_point() else t for n, t in given.items()}
+        outputs = subject.forward(inputs, {})
+        return [t.clone() for t in outputs.values() if t.is_floating_point()]
+
+    def same(share: float) -> bool:
+        return all(map(torch.equal, moved(share), moved(0.0)))
+
+    try:
+        return same(2.0**-40) and not same(2.0**-12)
+    except Exception:  # beside these numbers it has no value
+        return False
+
+
 def _manner(make: MakeSubject, call: LayerCall, dtype: torch.dtype, given: Given) -> Manner:
     manner = Manner()
     try:
@@ -121,6 +141,9 @@ def _widest(
 
     by_default = replace(manner, default_dtype=True)
     if runs(manner, torch.float64):
+        if _rounds_its_inputs(make(call, manner, torch.float64), given(torch.float64)):
+            note = "it computes with fewer bits than float64 inside: judged in float32"
+            return manner, torch.float32, (note,)
         return manner, torch.float64, ()
     if runs(by_default, torch.float64):
         return by_default, torch.float64, ("float64 runs under that default dtype",)
