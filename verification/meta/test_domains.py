@@ -12,6 +12,7 @@ TEXTS = {
     "real": "real(0.5)",
     "within": "within(0.5)",
     "labels": "labels(5, ignored=-100)",
+    "some labels": "some labels(5, ignored=-100)",
     "indices": "indices(7)",
     "groups": "groups(3)",
     "one of": "one of (1, 2, 4)",
@@ -92,6 +93,13 @@ def test_tangents_are_the_derivative_of_member(words, far):
 )
 def test_members_are_what_the_domain_says(text, holds):
     assert holds(sampled(text))
+
+
+def test_something_is_left_where_all_was_ignored_or_masked():
+    ignored, closed = torch.full((3, 2), -100.0), torch.zeros(2, 3, dtype=torch.float64)
+    assert parse("some labels(5, ignored=-100)").member(ignored)[0, 0] == 0
+    assert parse("some labels(5, ignored=0)").member(0 * ignored).flatten()[:2].tolist() == [1, 0]
+    assert parse("open mask").member(closed).tolist() == [[1, 0, 0], [1, 0, 0]]
 
 
 def test_two_gradients_that_differ_outside_the_domain_are_one_inside():

@@ -103,6 +103,6 @@ def test_right_and_wrong_are_told_apart(
     found = failures(wrong_name(name), like)
     assert found
     monkeypatch.setattr(trying, "sample", never)
-    monkeypatch.setattr("verification.subjects.probing.sample", never)
+    monkeypatch.setattr("verification.subjects.partaking.sample", never)
     for failure in found:
         assert replayed(failure.case).finding == failure.finding

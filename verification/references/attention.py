@@ -4,6 +4,7 @@ Source: torch.nn.functional.scaled_dot_product_attention's documentation; a quer
 no key gets zeros, which torch's implementations give and the documentation does not say.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from verification.references.enclosure import Enclosure
 from verification.references.laws import Computed
-from verification.references.row import Clause, Row, Trait
+from verification.references.row import Clause, Nothing, Row, Trait
 from verification.references.running_error import Number, Pull, stored
 from verification.references.running_error_functions import Choice, exp, log, where
 from verification.strategies import attention
@@ -101,6 +102,7 @@ ATTENTION = Row(
     # An infinite score makes its softmax NaN, or is the one that counts: a matter of the algorithm.
     clauses=frozenset(Clause) - {Clause.NON_FINITE},
     twin=ScaledDotProductAttention,
+    nothing=Nothing("mask", functools.partial(attention.attentions, closed=True), attention.TRUTHS),
     departures={Clause.FRESH_OUTPUTS: "the output is kept, and writing to it changes the backward"},
 )
 

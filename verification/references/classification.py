@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from verification.references import running_error_functions as functions
 from verification.references.laws import INPUT, Computed
 from verification.references.losses import LOSS_CLAUSES, TARGET, reduced
-from verification.references.row import Clause, Row, Trait
+from verification.references.row import Clause, Nothing, Row, Trait
 from verification.references.running_error import Number
 from verification.strategies import losses as strategies
+from verification.strategies.activations import Options
 
 Arguments = Mapping[str, Any]
 Numbers = Mapping[str, Number]
@@ -89,6 +90,7 @@ def _row(
     geometries: Any,
     twin: Any,
     departures: Mapping[Clause, str] | None = None,
+    nothing: Nothing | None = None,
 ) -> Row:
     return Row(
         name=name,
@@ -98,6 +100,7 @@ def _row(
         clauses=LOSS_CLAUSES,
         twin=twin,
         departures=departures or {},
+        nothing=nothing,
         tensor_arguments=frozenset({"weight", "pos_weight"}),
     )
 
@@ -118,19 +121,33 @@ BCE_WITH_LOGITS_LOSS = _row(
     nn.BCEWithLogitsLoss,
 )
 
-NLL_LOSS = _row(
+
+def _labelled_row(
+    name: str,
+    function: Callable[..., Number],
+    twin: Any,
+    options: Options,
+    departures: Mapping[Clause, str] | None = None,
+) -> Row:
+    geometries = functools.partial(strategies.labelled, options=options)
+    ignored = functools.partial(geometries, name=name, all_ignored=True)
+    nothing = Nothing("ignore_index", ignored)
+    return _row(name, function, geometries, twin, departures, nothing)
+
+
+NLL_LOSS = _labelled_row(
     "NLLLoss",
     nll,
-    functools.partial(strategies.labelled, options={}),
     nn.NLLLoss,
+    {},
     {Clause.AXIS_ORDER: "the backward of an image raises where its axes are in another order"},
 )
 
-CROSS_ENTROPY_LOSS = _row(
+CROSS_ENTROPY_LOSS = _labelled_row(
     "CrossEntropyLoss",
     cross_entropy,
-    functools.partial(strategies.labelled, options={"label_smoothing": (0.0, 0.5, 0.1, 1.0)}),
     nn.CrossEntropyLoss,
+    {"label_smoothing": (0.0, 0.5, 0.1, 1.0)},
 )
 
 KL_DIV_LOSS = _row(

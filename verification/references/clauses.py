@@ -27,4 +27,10 @@ class Clause(StrEnum):
     LARGE_NEAREST = "nearest upsampling to more than 128 rows and columns together"
     SMALL_IMAGE = "an image smaller than the kernel, which padding makes large enough"
     SATURATION = "derivative where the function saturates"
+    EQUAL_MAXIMA = "equal maxima"
+    MEANS_OF_NOTHING = "means of nothing"
     CHANGING_RATE = "learning rate that changes between steps"
+
+
+DECIDING = frozenset({Clause.EQUAL_MAXIMA})
+"""Clauses that count for being right too, unless they are waived: their cases are ordinary ones."""

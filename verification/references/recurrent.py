@@ -238,6 +238,7 @@ def _row(kind: str, cell: Cell, twin: type[nn.Module]) -> Row:
         clauses=frozenset(Clause) - {Clause.NON_FINITE},
         twin=twin,
         adapter=_in_order,
+        spare=("bias_hh",),
         departures={
             Clause.FRESH_OUTPUTS: "the output is kept, and writing to it changes the backward"
         },

@@ -59,6 +59,18 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Nothing:
+    """Cases of a kind in which nothing is left to take a mean of: every label is ignored, every key
+    masked. `argument` is the one without which a layer cannot come to that, or where it is held at
+    another than this `value`.
+    """
+
+    argument: str
+    geometries: Callable[[Limits], SearchStrategy[Geometry]]
+    value: Any = None
+
+
+@dataclass(frozen=True)
 class Row:
     """One kind of layer: strategies for its cases, its law, its traits, and the clauses that a
     right one keeps.
@@ -66,9 +78,11 @@ class Row:
     twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
     there is none. departures: the clauses that the twin does not keep, each with the reason;
     docs/findings.md reproduces them. adapter: what a subject of this kind is judged through, where
-    the subject alone is no function of its tensors, given the way to make one. described: nothing
-    is known but the inputs, so that the law is the subject's own run in float64. tensor_arguments:
-    arguments that a constructor takes as tensors; a call holds them as tuples of numbers.
+    the subject alone is no function of its tensors, given the way to make one. nothing: cases that
+    its formula leaves open, which its other geometries do not draw. spare: how the names of
+    parameters begin that a layer may do without, as if they were zero. described: nothing is known
+    but the inputs, so that the law is the subject's own run in float64. tensor_arguments: arguments
+    that a constructor takes as tensors; a call holds them as tuples of numbers.
     """
 
     name: str
@@ -80,6 +94,8 @@ class Row:
     twin: Callable[..., Any] | None = None
     departures: Mapping[Clause, str] = field(default_factory=dict)
     adapter: Callable[[LayerCall, Callable[[], Subject]], Subject] | None = None
+    nothing: Nothing | None = None
+    spare: tuple[str, ...] = ()
     described: bool = False
     tensor_arguments: frozenset[str] = frozenset()
 

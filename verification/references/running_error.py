@@ -328,15 +328,17 @@ def _gamma(precision: Precision, roundings: int) -> float:
 def pulled_back(
     outputs: Mapping[str, Number], cotangents: Mapping[str, Number]
 ) -> dict[Number, Number]:
-    """The cotangent of every number that some outputs were made of, given those of the outputs.
+    """The cotangent of every number that some outputs were made of, given those of the outputs; one
+    that has none does not count.
 
     Numbers are passed in the reverse of the order in which they were made, so that each has
     gathered all its shares before it passes them on.
     """
     arriving: dict[Number, Number] = {}
-    for name, output in outputs.items():
-        _gather(arriving, output, cotangents[name])
-    for number in sorted(_ancestors(outputs.values()), key=lambda n: n.order, reverse=True):
+    counted = [output for name, output in outputs.items() if name in cotangents]
+    for name, cotangent in cotangents.items():
+        _gather(arriving, outputs[name], cotangent)
+    for number in sorted(_ancestors(counted), key=lambda n: n.order, reverse=True):
         for pull in number.pulls:
             _gather(arriving, pull.operand, pull.vjp(arriving[number]))
     return arriving

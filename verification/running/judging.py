@@ -15,7 +15,7 @@ from verification import catalogue
 from verification.cases.provenance import provenance
 from verification.properties import PROPERTIES
 from verification.properties.registry import Decides, Property, in_order
-from verification.references.clauses import Clause
+from verification.references.clauses import DECIDING, Clause
 from verification.report.failure import cause_of, failure_of, save_case
 from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary
 from verification.report.verdict import Report
@@ -119,7 +119,7 @@ def judged(subject: Subject, asked: Asked, progress: Progress | None) -> Report:
 
 def lenient(entry: Entry) -> Entry:
     """The same without the cases that only the contract promises to handle."""
-    waived = dict.fromkeys(Clause, "no part of the verdict")
+    waived = dict.fromkeys(set(Clause) - DECIDING, "no part of the verdict")
     return replace(entry, waivers={**waived, **entry.waivers})
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from verification import catalogue
-from verification.cases import Case, TensorSpec, Values
+from verification.cases import Case, Role, TensorSpec, Values
+from verification.references.clauses import Clause
 from verification.strategies.domains import parse
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Outcome
@@ -97,6 +98,9 @@ class _Search:
 
     def _put(self, name: str, values: tuple[float, ...]) -> bool:
         spec = replace(self._spec(name), values=Values(stored=values))
+        distinct = Clause.EQUAL_MAXIMA in self.best.case.subject.waivers
+        if distinct and spec.role is Role.INPUT and len(set(values)) < len(values):
+            return False
         return self.attempt(self.best.case.with_tensor(spec))
 
 

@@ -20,26 +20,29 @@ ADDED = "attn_bias"
 
 
 @st.composite
-def attentions(draw: DrawFn, limits: Limits) -> Geometry:
+def attentions(draw: DrawFn, limits: Limits, closed: bool = False) -> Geometry:
     """ScaledDotProductAttention: with heads or without, a causal mask, or a fourth input that
-    `mask` names; keys and values have features of their own number.
+    `mask` names; keys and values have features of their own number. Every query may look at some
+    key, unless the mask is one of truths that is `closed` to some.
     """
     batch = draw(choices(limits.batches))
     heads = draw(choices(((), (1,), (2,), (3,))))
     queries, keys = draw(numbers(1, 5)), draw(numbers(1, 5))
     features, values = draw(numbers(1, 4)), draw(numbers(1, 3))
-    causal = draw(limits.choose("is_causal", choices((False, True))))
+    causal = draw(limits.choose("is_causal", choices((False,) if closed else (False, True))))
     inputs = [
         ("query", (batch, *heads, queries, features)),
         ("key", (batch, *heads, keys, features)),
         ("value", (batch, *heads, keys, values)),
     ]
     scale = draw(limits.choose("scale", choices(SCALES)))
-    mask = draw(limits.choose("mask", choices(("",) if causal else ("", TRUTHS, ADDED))))
+    masks = (TRUTHS,) if closed else ("", TRUTHS, ADDED)
+    mask = draw(limits.choose("mask", choices(("",) if causal else masks)))
     if mask:
         shared = draw(choices((False, True))) if heads else False
         ahead = (1,) if shared else heads
         inputs.append((mask, (batch, *ahead, queries, keys)))
     layer = LayerCall.of("ScaledDotProductAttention", is_causal=causal, scale=scale, mask=mask)
-    domains = ((TRUTHS, "mask"), ("query", SMALL), ("key", SMALL), (ADDED, SMALL))
+    truths = "mask" if closed else "open mask"
+    domains = ((TRUTHS, truths), ("query", SMALL), ("key", SMALL), (ADDED, SMALL))
     return Geometry(layer, tuple(inputs), domains=domains)

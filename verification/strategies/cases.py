@@ -4,11 +4,12 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from verification.cases import REAL, Case, Role, TensorSpec, Values
-from verification.references.row import Clause, Trait
+from verification.references.row import Clause, Row, Trait
 from verification.strategies.domains import parse
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry, Limits, Shape
@@ -30,6 +31,10 @@ from verification.subjects.entry import Entry
 ANY_SIZE = Limits()
 
 
+Geometries = Callable[[Limits], SearchStrategy[Geometry]]
+"""What a row draws, given what a property asks of it."""
+
+
 class CaseStrategy(Protocol):
     """How a property gets its cases: for an entry, a property's name, a device and a dtype, a
     strategy of Cases.
@@ -48,13 +53,14 @@ def ordinary(
     limits: Limits = ANY_SIZE,
     empty_batch: bool = True,
     options: Any = None,
+    among: Callable[[Row], Geometries] = lambda row: row.geometries,
 ) -> CaseStrategy:
     """Cases of finite numbers: geometry, then for each tensor a value family and a layout.
 
     `integers`, `reals`: which value families may be drawn. `layouts`: the memory layouts.
     `empty_batch`: whether batch size 0 is among the cases, where the entry does not waive it.
     `options`: a function from the drawn Geometry to a strategy of a dict, for what the property
-    itself wants drawn.
+    itself wants drawn. `among`: which of a row's geometries.
     """
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
@@ -62,7 +68,7 @@ def ordinary(
         if empty_batch and Clause.EMPTY_BATCH in entry.have:
             cells = cells.with_empty_batch()
 
-        geometries = entry.row.geometries(cells)
+        geometries = among(entry.row)(cells)
 
         @st.composite
         def case(draw: DrawFn) -> Case:
@@ -112,6 +118,11 @@ def draw_tensor_specs(
     if Clause.SATURATION in entry.waivers:
         chosen = tuple(WITHIN_ONE.get(family, family) for family in chosen)
     places = draw(each_of(len(names), claimed_layouts(entry, layouts)))
+    if Clause.EQUAL_MAXIMA in entry.waivers:
+        chosen = tuple(
+            DENSE if role is Role.INPUT else family
+            for (_, role, _), family in zip(wanted, chosen, strict=True)
+        )
     if Clause.PARAMETER_GAPS in entry.waivers:
         places = tuple(
             "contiguous" if role is Role.PARAMETER else layout
@@ -145,7 +156,9 @@ def possible_layout(domain: str, layout: str) -> str:
 def claimed_layouts(entry: Entry, layouts: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the layouts that the entry does not waive."""
     if Clause.AXIS_ORDER in entry.waivers:
-        return tuple(layout for layout in layouts if layout in IN_ORDER)
+        layouts = tuple(layout for layout in layouts if layout in IN_ORDER)
+    if Clause.EQUAL_MAXIMA in entry.waivers:
+        layouts = tuple(layout for layout in layouts if layout not in REPEATING)
     return layouts
 
 
@@ -157,9 +170,21 @@ def special_inputs() -> CaseStrategy:
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
         cases = base(entry, property_name, device, dtype)
-        return cases.map(lambda case: _with_values(case, inputs=SPECIAL))
+        family = DENSE if Clause.EQUAL_MAXIMA in entry.waivers else SPECIAL
+        return cases.map(lambda case: _with_values(case, inputs=family))
 
     return strategy
+
+
+def means_of_nothing() -> CaseStrategy:
+    """Cases in which nothing is left to take a mean of, as the row draws them."""
+
+    def geometries(row: Row) -> Geometries:
+        if row.nothing is None:
+            raise ValueError(f"row {row.name} has no means of nothing: nothing can be drawn")
+        return row.nothing.geometries
+
+    return ordinary(empty_batch=False, among=geometries)
 
 
 def dense(limits: Limits) -> CaseStrategy:

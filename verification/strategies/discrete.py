@@ -67,6 +67,27 @@ class Labels(Indices):
             super().require_fits(shape)
 
 
+class SomeLabels(Labels):
+    """Labels of which the first is another one where all were ignored, if there is another."""
+
+    joint = True
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return self._with_one(super().sample(drawn))
+
+    def member(self, values: Tensor) -> Tensor:
+        return self._with_one(super().member(values))
+
+    def _with_one(self, labels: Tensor) -> Tensor:
+        others = [label for label in range(self.extent) if label != self.ignored]
+        if self.ignored is None or not others or not labels.numel():
+            return labels
+        if bool(labels.eq(self.ignored).all()):
+            labels = labels.clone()
+            labels.view(-1)[0] = others[0]
+        return labels
+
+
 @dataclass(frozen=True)
 class Groups(Indices):
     """Group ids from 0 to extent - 1 that never descend along the last axis."""
@@ -108,6 +129,22 @@ class Mask(Binary):
     """True and False."""
 
     dtype = "bool"
+
+
+class OpenMask(Mask):
+    """True and False; the first along the last axis is True where no other is."""
+
+    joint = True
+
+    def sample(self, drawn: Tensor) -> Tensor:
+        return self.member(super().sample(drawn))
+
+    def member(self, values: Tensor) -> Tensor:
+        mask = super().member(values)
+        if mask.dim():
+            first = mask[..., :1]
+            mask = torch.cat([torch.maximum(first, 1 - mask.amax(-1, True)), mask[..., 1:]], -1)
+        return mask
 
 
 class OneOf(_Discrete):

@@ -23,7 +23,9 @@ from verification.strategies.discrete import (
     Labels,
     Mask,
     OneOf,
+    OpenMask,
     Permutation,
+    SomeLabels,
 )
 from verification.strategies.domain import Domain, DomainError
 from verification.strategies.drawn import drawn_domain
@@ -266,10 +268,12 @@ KINDS: dict[str, Callable[..., Domain]] = {
     "unit norm": UnitNorm,
     "zero row": ZeroRow,
     "labels": Labels,
+    "some labels": SomeLabels,
     "indices": Indices,
     "groups": Groups,
     "permutation": Permutation,
     "mask": Mask,
+    "open mask": OpenMask,
     "binary": Binary,
     "one of": OneOf,
 }

@@ -49,9 +49,11 @@ def weighted_outcomes(draw: DrawFn, limits: Limits, name: str) -> Geometry:
 
 
 @st.composite
-def labelled(draw: DrawFn, limits: Limits, name: str, options: Options) -> Geometry:
-    """A loss of classes on the second axis against labels, some of them ignored, with or without a
-    weight for each class.
+def labelled(
+    draw: DrawFn, limits: Limits, name: str, options: Options, all_ignored: bool = False
+) -> Geometry:
+    """A loss of classes on the second axis against labels, some of them ignored or all, with or
+    without a weight for each class.
     """
     batch, classes = draw(choices(limits.batches)), draw(numbers(1, 5))
     room = limits.elements // max(1, batch * classes)
@@ -59,11 +61,14 @@ def labelled(draw: DrawFn, limits: Limits, name: str, options: Options) -> Geome
     weights = draw(st.one_of(st.none(), _weights(classes)))
     arguments = draw_arguments(draw, limits, {**options, "reduction": REDUCTIONS})
     arguments["weight"] = draw(limits.choose("weight", st.just(weights)))
-    ignored = draw(limits.choose("ignore_index", choices((IGNORED_BY_DEFAULT, 0, classes - 1))))
+    # One class alone is not the one to ignore: nothing would be left.
+    places = (IGNORED_BY_DEFAULT, *((0, classes - 1) if classes > 1 else ()))
+    ignored = draw(limits.choose("ignore_index", choices(places)))
+    labels = f"one of ({ignored})" if all_ignored else f"some labels({classes}, ignored={ignored})"
     return Geometry(
         LayerCall.of(name, ignore_index=ignored, **arguments),
         (("input", (batch, classes, *axes)), ("target", (batch, *axes))),
-        domains=(("target", f"labels({classes}, ignored={ignored})"),),
+        domains=(("target", labels),),
     )
 
 

@@ -95,6 +95,10 @@ class Driver:
         merged = {**self.translation.axes, **turned}
         return replace(self, translation=replace(self.translation, axes=merged))
 
+    def without(self, parameters: Sequence[str]) -> Driver:
+        """The same for a subject that has not these parameters."""
+        return replace(self, names=tuple(name for name in self.names if name not in parameters))
+
     def asking(self, arguments: Sequence[str]) -> Driver:
         """The same where a function's dict of arguments is asked for these alone."""
         call = self.matching
@@ -157,19 +161,20 @@ def _optimizer(factory: Factory, call: LayerCall, matching: Matching) -> Optimiz
     return OptimizerSubject(call.name, make, rates)
 
 
-def drivers(loaded: Loaded, row: Row, tensors: Sequence[str], told: Adapter) -> Iterator[Driver]:
-    """The ways to drive a subject, the likeliest first; `tensors` are the names of the kind's
-    inputs and, after them, its parameters.
+def drivers(
+    loaded: Loaded, row: Row, inputs: Sequence[str], held: Sequence[str], told: Adapter
+) -> Iterator[Driver]:
+    """The ways to drive a subject, the likeliest first; `inputs` and `held` are the names of the
+    kind's inputs and parameters.
 
     Raises:
         SubjectError: its arguments do not fit the kind's.
     """
     kind = row.signature.parameters
-    names = tuple(name for name in tensors if name not in ("input", "target"))
     translations = list(_translations(loaded, told))
-    for matching in _matchings(loaded, row, kind, tensors, told):
+    for matching in _matchings(loaded, row, kind, (*inputs, *held), told):
         for translation in translations:
-            yield Driver(row, loaded, names, told, matching, translation)
+            yield Driver(row, loaded, tuple(held), told, matching, translation)
 
 
 def _matchings(

@@ -57,7 +57,8 @@ class Entry:
     @property
     def have(self) -> frozenset[str]:
         """Everything that a property may need, as far as this subject and its row have it."""
-        clauses = self.row.clauses - self.waivers.keys()
+        without = set() if self.row.nothing else {Clause.MEANS_OF_NOTHING}
+        clauses = self.row.clauses - self.waivers.keys() - without
         declared = {DECLARED_REFUSALS} if self.row.refusals is not None else set()
         # Every kind in the rows keeps to values; of a function it is an offer, found by probing.
         known = {DESCRIBED} if self.row.described else {TRUTH, KEEPS_TO_VALUES}

@@ -16,11 +16,15 @@ from gradcheck.subjects import AutogradSubject, named_outputs
 from verification.subjects.arguments import OTHER_NAMES, PARTS, Source, matched_by_name
 from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, means_a_gradient
 from verification.subjects.loading import SubjectError
+from verification.subjects.ordered import parted
 from verification.subjects.parameters import usual_name
-from verification.subjects.translation import Translation
+from verification.subjects.translation import Translation, floating
 
 _OPTIONS = ("param", "params", "config", "cfg", "options", "opts", "hparameters", "hparams")
 """Names, or ends of names, of a dict that holds a function's arguments."""
+
+_TRAINING = "training"
+"""An argument that a dict may hold as "mode", one of "train" and "test"."""
 
 Parameters = Mapping[str, inspect.Parameter]
 
@@ -99,6 +103,8 @@ def _dict_of(kind: Mapping[str, Any]) -> dict[str, Any]:
     before the function asks for them.
     """
     content: dict[str, Any] = {}
+    if _TRAINING in kind:
+        content["mode"] = "train" if kind[_TRAINING] else "test"
     for argument, value in kind.items():
         content |= dict.fromkeys((argument, *OTHER_NAMES.get(argument, ())), value)
         for parts in PARTS.get(argument, ()):
@@ -109,6 +115,8 @@ def _dict_of(kind: Mapping[str, Any]) -> dict[str, Any]:
 
 def _meaning(key: str, kind: Sequence[str]) -> str | None:
     """The argument of the kind that a dict's key stands for."""
+    if key == "mode":
+        return _TRAINING
     for argument in kind:
         parts = [name for both in PARTS.get(argument, ()) for name in both]
         if key in (argument, *OTHER_NAMES.get(argument, ()), *parts):
@@ -250,12 +258,9 @@ class FunctionPair:
         there = {name: self._translation.there(name, t) for name, t in tensors.items()}
         self._given = self._call.arguments(there, self._kind)
         returned = self._call.apply(self._function, self._given)
-        self._cache = ()
-        if isinstance(returned, tuple) and returned:
-            returned, *cache = returned
-            self._cache = tuple(cache)
-        first = next(iter(inputs.values()))
-        return named_outputs(self._translation.back("output", returned, first, same_size=False))
+        (output,), self._cache = parted(returned, 1)
+        like = floating(tensors)
+        return named_outputs(self._translation.back("output", output, like, same_size=False))
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the latest forward."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 from torch import Tensor
 
+from verification.subjects.ordered import parts
 from verification.subjects.parameters import is_array, usual_name
 from verification.subjects.translation import Translation
 
@@ -35,8 +36,9 @@ def gradients_by_name(
     known = {**inputs, **parameters}
     if isinstance(returned, Mapping):
         found = {_name_of(str(key), known): value for key, value in returned.items()}
-    elif isinstance(returned, (tuple, list)) and any(map(is_array, returned)):
-        found = dict(zip(known, _in_order(returned, list(known.values())), strict=False))
+    elif isinstance(returned, (tuple, list)) and any(map(is_array, parts(returned))):
+        each = list(parts(returned))
+        found = dict(zip(known, _in_order(each, list(known.values())), strict=False))
     else:
         found = {next(iter(known)): returned}
     return {

@@ -23,6 +23,7 @@ class Native:
         self.name = self._subject.name
         self.offers = self._subject.offers - {"state"}
         self.own_names = _by_kind(list(self._subject.parameters()), names)
+        self._names = names
         self._translation = translation
         self._given: dict[str, Tensor] = {}
 
@@ -51,6 +52,7 @@ class Native:
         bound = {
             self.own_names.get(name, name): self._translation.there(name, value, self.shape(name))
             for name, value in parameters.items()
+            if name in self._names
         }
         outputs = self._subject.forward(turned, bound)
         return {name: self._translation.turned_back(name, y) for name, y in outputs.items()}

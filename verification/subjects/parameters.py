@@ -28,10 +28,13 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "bias": ("b", "biases", "beta", "shift", "offset"),
     "weight_ih_l0": ("weight_ih", "w_ih", "wih", "w_x", "wx", "w_input"),
     "weight_hh_l0": ("weight_hh", "w_hh", "whh", "w_h", "wh", "w_hidden"),
-    "bias_ih_l0": ("bias_ih", "b_ih", "bih"),
+    "bias_ih_l0": ("bias_ih", "b_ih", "bih", "b", "bias"),
     "bias_hh_l0": ("bias_hh", "b_hh", "bhh"),
+    "h_0": ("h0", "hx", "h_prev"),
+    "c_0": ("c0", "cx", "c_prev"),
+    "attn_mask": ("mask",),
 }
-"""By which names hand-written layers call a parameter of the kind."""
+"""By which names hand-written layers call a parameter or an input of the kind."""
 
 _GRADIENT_OF = (
     *("d{}", "d_{}", "grad_{}", "{}_grad", "{}_gradient", "gradient_{}", "g{}", "g_{}", "{}g"),

@@ -5,7 +5,7 @@ process that may not run it draws the subject's cases, and a replay drives the s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,7 +18,12 @@ from verification.strategies.drawing import SearchStrategy
 from verification.strategies.geometry import Geometry, Limits
 from verification.subjects.loading import Source
 
-KEPT = ("offers", "silent", "outputs", "against")
+Geometries = Callable[[Limits], SearchStrategy[Geometry]]
+
+ZERO = "one of (0.0)"
+"""The domain of a parameter that the subject has not."""
+
+KEPT = ("offers", "silent", "absent", "outputs", "against")
 """What, beside the way to drive a subject, one case of it needs; the rest is for drawing cases."""
 
 
@@ -28,8 +33,9 @@ class Probed:
     adapter offers. fixed: arguments of the kind that it does not take, held at one value.
     one_number: those that it takes as one number for all axes. unnamed: those that it takes by no
     name ("same"). given: those that it cannot take None for. axes: how many axes its first input
-    may have; any, if empty. silent: tensors whose gradient it never returns. driven: the way to
-    drive it, as Driver.way; against: the same of the layer that it is judged against. outputs: of a
+    may have; any, if empty. silent: tensors whose gradient it never returns. absent: spare
+    parameters that it does without. driven: the way to drive it, as Driver.way; against: the same
+    of the layer that it is judged against. outputs: those that it returns, all if empty; of a
     described function, those with a derivative. notes: all this in sentences.
     """
 
@@ -42,6 +48,7 @@ class Probed:
     given: tuple[str, ...] = ()
     axes: tuple[int, ...] = ()
     silent: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     driven: Told = ()
     against: Told = ()
     outputs: tuple[str, ...] = ()
@@ -70,9 +77,26 @@ class Probed:
 
     def row(self, kind: Row) -> Row:
         """The row of the kind, as far as this subject takes part in it."""
+        nothing = kind.nothing
+        if nothing is not None:
+            held = dict(self.fixed).get(nothing.argument, nothing.value)
+            drawn = replace(nothing, geometries=self._part_of(nothing.geometries))
+            nothing = drawn if held == nothing.value else None
+        return replace(
+            kind,
+            law=_Part(kind.law, self) if self.silent or self.absent or self.outputs else kind.law,
+            geometries=self._part_of(kind.geometries),
+            nothing=nothing,
+        )
+
+    def _part_of(self, source: Geometries) -> Geometries:
+        """The geometries that the subject takes."""
+        said = (self.fixed, self.one_number, self.unnamed, self.given, self.axes)
+        if not any((*said, self.absent, self.outputs)):
+            return source
 
         def geometries(limits: Limits) -> SearchStrategy[Geometry]:
-            free = kind.geometries(
+            free = source(
                 replace(
                     limits,
                     fixed=self.fixed,
@@ -82,13 +106,20 @@ class Probed:
                     axes=frozenset(self.axes),
                 )
             )
-            drawn = free.filter(self._takes)
-            return drawn.map(_without_ignored) if "ignore_index" in dict(self.fixed) else drawn
+            return free.filter(self._takes).map(self._reduced)
 
-        law = _Without(kind.law, self.silent) if self.silent else kind.law
-        if not (self.fixed or self.one_number or self.unnamed or self.given or self.axes):
-            return replace(kind, law=law)
-        return replace(kind, law=law, geometries=geometries)
+        return geometries
+
+    def _reduced(self, geometry: Geometry) -> Geometry:
+        """The geometry without what the subject has not: labels to ignore, a second bias, an
+        output beside the first.
+        """
+        domains = dict(geometry.domains)
+        if "ignore_index" in dict(self.fixed):
+            domains = {n: re.sub(r", *ignored=-?\d+", "", text) for n, text in domains.items()}
+        domains |= dict.fromkeys(self.absent, ZERO)
+        outputs = tuple(n for n in geometry.outputs if not self.outputs or n in self.outputs)
+        return replace(geometry, domains=tuple(domains.items()), outputs=outputs)
 
     def _takes(self, geometry: Geometry) -> bool:
         """Whether the subject takes a geometry: one may have moved an argument to make the rest
@@ -107,30 +138,27 @@ def _several(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) > 1
 
 
-def _without_ignored(geometry: Geometry) -> Geometry:
-    """Labels of a class alone, for a subject that can be told of none that is ignored."""
-    domains = ((name, re.sub(r", *ignored=-?\d+", "", text)) for name, text in geometry.domains)
-    return replace(geometry, domains=tuple(domains))
-
-
 @dataclass(frozen=True)
-class _Without:
-    """A law that asks for no gradient of some tensors, since the subject returns none."""
+class _Part:
+    """A law that asks for no output and no gradient that the subject does not return."""
 
     law: Law
-    names: tuple[str, ...]
+    found: Probed
 
     def degree(self, call: LayerCall) -> int:
         return self.law.degree(call)
 
     def forward(self, call: LayerCall, tensors: Enclosures, precision: Precision) -> Enclosures:
-        return self.law.forward(call, tensors, precision)
+        outputs = self.law.forward(call, tensors, precision)
+        wanted = self.found.outputs or outputs
+        return {name: truth for name, truth in outputs.items() if name in wanted}
 
     def backward(
         self, call: LayerCall, tensors: Enclosures, cotangents: Enclosures, precision: Precision
     ) -> Enclosures:
         gradients = self.law.backward(call, tensors, cotangents, precision)
-        return {name: truth for name, truth in gradients.items() if name not in self.names}
+        lacking = {*self.found.silent, *self.found.absent}
+        return {name: truth for name, truth in gradients.items() if name not in lacking}
 
 
 def _tuples(value: Any) -> Any:

@@ -8,15 +8,15 @@ does not take (a pair for two axes, a name, None, no bias) is left out of its ca
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradcheck.subjects import Subject
 from verification.cases import Case, Role
-from verification.references.row import Row, Trait
+from verification.references.row import Row
 from verification.subjects.driving import Driver, drivers, held_by_constants
 from verification.subjects.functional import Call, FunctionPair
 from verification.subjects.loading import (
@@ -26,33 +26,23 @@ from verification.subjects.loading import (
     importable_name,
     source_of,
 )
+from verification.subjects.partaking import OPTIONAL, otherwise, part_of, sentences, silent
 from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Axes, orders
-from verification.subjects.trying import (
-    CASES,
-    FEW,
-    Kind,
-    axes_of,
-    build,
-    distance,
-    raises,
-    sample,
-    trial_of,
-)
+from verification.subjects.trying import Kind, build, distance, trial_of
 from verification.trials.trial import Trial
 
 MOST_ORDERS = 24
 """How many orders of axes are tried for all parameters of one layer together."""
 
-MOST_VALUES = 4
-"""How many values are tried for an argument that a subject does not take."""
+ALONE = (
+    "autograd must differentiate a function alone: else name its backward too, FILE:f,f_backward"
+)
+"""What is said of a function of arrays."""
 
 NOTHING = Probed()
 """No layer to be judged against."""
-
-OPTIONAL = ("bias", "affine", "elementwise_affine")
-"""Arguments of the kind that say whether there are parameters."""
 
 _FUNCTION_ORDERS: Mapping[int, tuple[Axes, ...]] = {
     2: ((0, 1), (1, 0)),
@@ -79,7 +69,7 @@ def probe(
     kind = Kind.of(row)
     held = held_by_constants(dict(told.kwargs), kind.parameters, dict(told.rename))
     held = dict(common.fixed) | held | dict(told.hold)
-    candidates = list(drivers(loaded, row, kind.tensors, told))
+    candidates = list(drivers(loaded, row, kind.inputs, kind.held, told))
     single = (
         *common.one_number,
         *told.one_number,
@@ -95,6 +85,7 @@ def probe(
     )
     found = _with_fixed(found, kind, candidates[0])
     found = _without_what_is_missing(candidates, found, kind)
+    candidates = [candidate.without(found.absent) for candidate in candidates]
     if careful:
         note = "probed without a call, in which it died"
         return candidates[0], replace(found, driven=candidates[0].way, notes=(note,))
@@ -102,18 +93,51 @@ def probe(
     if arguments:
         candidates = [candidate.asking(arguments) for candidate in candidates]
         found = _with_fixed(found, kind, candidates[0])
-    driver, case = _nearest(candidates, found, kind, loaded)
-    found = _assumed(driver, found, kind, held)
-    axes = found.axes or _axes(driver, kind.plain(found))
-    found = _restricted(driver, replace(found, axes=axes), kind)
+    driver, case, found = _driven(candidates, found, kind, loaded, held)
+    found = part_of(driver, found, kind, held)
     subject = build(driver, case)
     found = replace(
         found,
         offers=tuple(sorted(subject.offers)),
-        silent=_silent(subject, trial_of(case, kind.plain(found))),
+        silent=silent(subject, trial_of(case, kind.plain(found))),
         driven=driver.way,
     )
-    return driver, replace(found, notes=(*driver.notes, *_sentences(found, kind, held)))
+    return driver, replace(found, notes=(*driver.notes, *sentences(found, kind, held)))
+
+
+def _driven(
+    candidates: Sequence[Driver],
+    found: Probed,
+    kind: Kind,
+    loaded: Loaded,
+    held: Mapping[str, Any],
+) -> tuple[Driver, Case, Probed]:
+    """The driver, a case that it was found by, and what is then known: a subject that cannot be
+    called as its kind is by default may want an input more.
+    """
+    others = (o for name in kind.deciding for o in otherwise(found, kind, held, name))
+    first_error: SubjectError | None = None
+    for tried in (found, *others):
+        trial = trial_of(kind.telling(tried)[0], kind.plain(tried))
+        with_outputs = replace(tried, outputs=_returned(candidates, trial))
+        try:
+            return *_nearest(candidates, with_outputs, kind, loaded), with_outputs
+        except SubjectError as error:
+            first_error = first_error or error
+    assert first_error is not None
+    raise first_error
+
+
+def _returned(candidates: Sequence[Driver], trial: Trial) -> tuple[str, ...]:
+    """Which of the kind's outputs a subject returns, if not all."""
+    known = [spec.name for spec in trial.case.of_role(Role.COTANGENT)]
+    for driver in candidates if len(known) > 1 else ():
+        try:
+            outputs = build(driver, trial.case).forward(trial.inputs, trial.parameters)
+        except Exception:  # another candidate may do; the last word is said below
+            continue
+        return tuple(name for name in known if name in outputs) if len(outputs) < len(known) else ()
+    return ()
 
 
 def _with_fixed(found: Probed, kind: Kind, driver: Driver) -> Probed:
@@ -136,12 +160,17 @@ def _without_what_is_missing(candidates: Sequence[Driver], found: Probed, kind: 
             continue
         fixed = dict(found.fixed)
         names = [spec.name for spec in case.of_role(Role.PARAMETER)]
+        absent = tuple(
+            name for name in names if name.startswith(kind.row.spare) and not _has(subject, name)
+        )
         flags = [f for f in OPTIONAL if f in fixed and f not in driver.taken]
-        if flags and not all(_has(subject, name) for name in names):
+        if flags and not all(_has(subject, name) for name in names if name not in absent):
             fixed[flags[0]] = False
         if getattr(subject, "takes_training", False):
             fixed.pop("training", None)
-        return replace(found, fixed=tuple(fixed.items()))
+        elif not hasattr(subject, "train") and "training" in kind.defaults:
+            fixed["training"] = True  # a function keeps nothing of what it was trained on
+        return replace(found, fixed=tuple(fixed.items()), absent=absent)
     return found
 
 
@@ -200,9 +229,11 @@ def _nearest(
             return best[1], trial.case
     if isinstance(first_error, SubjectError):
         raise first_error
+    alone = inspect.isroutine(loaded) and not isinstance(first_error, TypeError)
+    advice = f"; {ALONE}" if alone else ""
     raise SubjectError(
         f"{importable_name(loaded)} cannot be built as {cases[0].layer}:"
-        f" {type(first_error).__name__}: {first_error}"
+        f" {type(first_error).__name__}: {first_error}{advice}"
     ) from first_error
 
 
@@ -233,110 +264,3 @@ def _in_every_order(driver: Driver, case: Case) -> Iterator[Driver]:
     combined = itertools.islice(itertools.product(*choices.values()), MOST_ORDERS)
     for axes in combined:
         yield driver.with_axes(dict(zip(choices, axes, strict=True)))
-
-
-def _assumed(driver: Driver, found: Probed, kind: Kind, held: Mapping[str, Any]) -> Probed:
-    """What a subject silently assumes where it is not told: a sum and not a mean, the last axis.
-    An argument that it does not take is held at another value than the default if all is right
-    then, and not with the default.
-    """
-    if _all_true(driver, kind.plain(found)):
-        return found
-    for argument in dict(found.fixed):
-        values = [] if argument in held else kind.values.get(argument, [])
-        for value in values[:MOST_VALUES]:
-            other = replace(found, fixed=tuple((dict(found.fixed) | {argument: value}).items()))
-            if _all_true(driver, kind.plain(other)):
-                return other
-    return found
-
-
-def _all_true(driver: Driver, row: Row) -> bool:
-    try:
-        cases = sample(row, FEW)
-        return bool(cases) and not any(
-            distance(build(driver, case), trial_of(case, row)) for case in cases
-        )
-    except Exception:  # a value that the subject's kind does not draw, or that raises
-        return False
-
-
-def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
-    """How many axes an input may have, where some numbers of them fail loudly and others do not."""
-    failed: dict[int, list[bool]] = {}
-    for case in sample(row, CASES):
-        ended = raises(driver, trial_of(case, row), backward=True)
-        failed.setdefault(axes_of(case), []).append(ended)
-    if all(map(any, failed.values())):
-        return ()
-    # Where sizes of 1 happen to fit, a case of too many axes may pass.
-    taken = [axes for axes, ends in failed.items() if 2 * sum(ends) <= len(ends)]
-    return tuple(sorted(taken)) if len(taken) < len(failed) else ()
-
-
-def _restricted(driver: Driver, found: Probed, kind: Kind) -> Probed:
-    """What the subject does not take, seen from cases that all fail loudly."""
-
-    def fails(free: Probed, has_form: Callable[[Any], bool], argument: str) -> bool:
-        row = free.row(kind.row)
-        drawn = sample(row, FEW)
-        tried = [case for case in drawn if has_form(case.layer.kwargs.get(argument))]
-        return bool(tried) and all(raises(driver, trial_of(case, row)) for case in tried)
-
-    forms: Sequence[tuple[str, Callable[[Any], bool]]] = (
-        ("one_number", lambda value: isinstance(value, tuple)),
-        ("unnamed", lambda value: isinstance(value, str)),
-        ("given", lambda value: value is None),
-    )
-    plain = kind.held_plain(found)
-    for form, has_form in forms:
-        for argument in getattr(kind, form):
-            free = tuple(name for name in getattr(plain, form) if name != argument)
-            held = argument in dict(found.fixed) or argument in getattr(found, form)
-            if not held and fails(_with_form(plain, form, free), has_form, argument):
-                found = _with_form(found, form, (*getattr(found, form), argument))
-    for flag in OPTIONAL:
-        is_free = flag in kind.parameters and flag not in dict(found.fixed)
-        if is_free and fails(plain, lambda value: value is False, flag):
-            found = replace(found, fixed=(*found.fixed, (flag, True)))
-    return found
-
-
-def _with_form(found: Probed, form: str, arguments: tuple[str, ...]) -> Probed:
-    match form:
-        case "one_number":
-            return replace(found, one_number=arguments)
-        case "unnamed":
-            return replace(found, unnamed=arguments)
-        case _:
-            return replace(found, given=arguments)
-
-
-def _silent(subject: Subject, trial: Trial) -> tuple[str, ...]:
-    """Inputs whose gradient a backward that works does not return."""
-    if Trait.DIFFERENTIABLE not in trial.entry.row.traits:
-        return ()
-    try:
-        subject.forward(trial.inputs, trial.parameters)
-        gradients = subject.vjp(trial.cotangents)
-    except Exception:  # the judge will say so
-        return ()
-    return tuple(n for n in trial.truth.gradients if n in trial.inputs and n not in gradients)
-
-
-def _sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[str]:
-    fixed = ((name, value) for name, value in found.fixed if name not in held)
-    left = [f"{name}={value!r}" for name, value in fixed if name in kind.values]
-    if left:
-        yield f"not taken, and left at: {', '.join(left)}"
-    for arguments, how in (
-        (found.one_number, "as one number for all axes only"),
-        (found.unnamed, "as numbers only, by no name"),
-        (found.given, "only where given, not as None"),
-    ):
-        if arguments:
-            yield f"taken {how}: {', '.join(arguments)}"
-    if found.axes:
-        yield f"inputs of {' or '.join(map(str, found.axes))} axes only"
-    for name in found.silent:
-        yield f"the gradient of {name} is not returned, and not judged"

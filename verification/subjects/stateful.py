@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ from torch import Tensor
 from gradcheck.subjects import named_outputs
 from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, means_a_gradient
 from verification.subjects.loading import SubjectError
+from verification.subjects.ordered import parted
 from verification.subjects.parameters import Place, find_places, is_array
 from verification.subjects.told import Adapter
-from verification.subjects.translation import Translation
+from verification.subjects.translation import Translation, floating
 
 FORWARD = ("forward", "forward_pass", "forward_propagation", "fprop", "__call__")
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "grad")
@@ -47,8 +49,22 @@ def required(function: Callable[..., Any]) -> list[str]:
     ]
 
 
+def _accepted(function: Callable[..., Any]) -> int:
+    """How many arguments a function can be given in order."""
+    known = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in known):
+        return sys.maxsize
+    return sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in known)
+
+
 class Stateful:
-    """One layer under the subject protocol. `names` are the kind's names for its parameters."""
+    """One layer under the subject protocol. `names` are the kind's names for its parameters; those
+    that are given beyond them are left out.
+
+    returns: how many outputs a forward may have, of which the backward takes as many cotangents.
+    """
+
+    returns = 1
 
     def __init__(
         self, layer: Any, names: Sequence[str], told: Adapter, translation: Translation
@@ -65,6 +81,7 @@ class Stateful:
         self.name = type(layer).__name__
         self.translation = translation
         self.held: dict[str, Place] = find_places(layer, names, told.held)
+        self._names = names
         self._forward, self._backward = forward, backward
         self._inputs: dict[str, Tensor] = {}
         self._parameters: dict[str, Tensor] = {}
@@ -111,6 +128,8 @@ class Stateful:
     ) -> dict[str, Tensor]:
         """Outputs by name, after the given parameters were bound."""
         for name, value in parameters.items():
+            if name not in self._names:
+                continue
             if name not in self.held:
                 raise SubjectError(
                     f"{self.name} has no place for {name}: say where it is with"
@@ -121,13 +140,11 @@ class Stateful:
         self._inputs, self._parameters = dict(inputs), dict(parameters)
         self._given = [self.translation.there(name, x) for name, x in inputs.items()]
         returned = self._forward(*self._given, **self._extra)
-        self._cache = ()
-        if isinstance(returned, tuple) and returned and is_array(returned[0]):
-            returned, *cache = returned
-            self._cache = tuple(cache)
-        first = next(iter(inputs.values()))
-        output = self.translation.back("output", returned, first, same_size=False)
-        return named_outputs(output)
+        outputs, self._cache = parted(returned, self.returns)
+        like = floating({**inputs, **parameters})
+        taken = outputs[: max(1, _accepted(self._backward))]
+        back = [self.translation.back("output", y, like, same_size=False) for y in taken]
+        return named_outputs(back if len(back) > 1 else back[0])
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the latest forward: what gradients the layer holds are emptied first."""
@@ -156,7 +173,8 @@ class Stateful:
         if len(wanted) <= len(given):
             return self._backward(*given)
         if self._cache:
-            return self._backward(*given, *self._cache)
+            first = means_a_gradient(wanted[0]) or not means_a_gradient(wanted[-1])
+            return self._backward(*((*given, *self._cache) if first else (*self._cache, *given)))
         if len(wanted) == len(self._given) and not any(map(means_a_gradient, wanted)):
             (cotangent,) = given
             return _scaled(self._backward(*self._given), cotangent)

@@ -74,6 +74,12 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def floating(tensors: Mapping[str, Tensor]) -> Tensor:
+    """The first tensor whose dtype is that of results: no labels, no indices."""
+    given = list(tensors.values())
+    return next((tensor for tensor in given if tensor.is_floating_point()), given[0])
+
+
 def orders(shape: tuple[int, ...], own: tuple[int, ...]) -> Iterator[Axes]:
     """The orders of axes in which a tensor of that shape can fill one of the subject's shape, the
     kind's own order first; axes that stand together may be flattened into one.

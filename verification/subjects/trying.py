@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,14 +33,16 @@ FEW = 8
 class Kind:
     """A kind of layer as its first cases show it.
 
-    tensors: the names of its inputs and, after them, of its parameters. values: what each argument
-    may be. one_number, unnamed, given: arguments that may be a tuple beside a number, a name beside
-    a number, None beside something.
+    inputs, held: the names of its inputs and of its parameters. values: what each argument may be.
+    deciding: arguments that decide which inputs there are. one_number, unnamed, given: arguments
+    that may be a tuple beside a number, a name beside a number, None beside something.
     """
 
     row: Row
-    tensors: tuple[str, ...]
+    inputs: tuple[str, ...]
+    held: tuple[str, ...]
     values: Mapping[str, list[Any]]
+    deciding: tuple[str, ...]
     one_number: tuple[str, ...]
     unnamed: tuple[str, ...]
     given: tuple[str, ...]
@@ -61,8 +64,10 @@ class Kind:
 
         return cls(
             row,
-            _tensor_names(cases),
+            _names(cases, Role.INPUT),
+            _names(cases, Role.PARAMETER),
             values,
+            tuple(name for name in values if _decides(name, cases)),
             tuple(
                 name
                 for name in mixed(lambda value: isinstance(value, tuple))
@@ -112,7 +117,7 @@ class Kind:
         """The cases by how much their sizes differ, which shows which axis is which. Those that
         differ most for a number of axes of the input come first.
         """
-        ordered = sorted(sample(self.plain(found), CASES), key=_differing, reverse=True)
+        ordered = sorted(sample(self.plain(found), CASES), key=differing, reverse=True)
         best: dict[int, Case] = {}
         for case in ordered:
             best.setdefault(axes_of(case), case)
@@ -148,19 +153,23 @@ def _never(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject
     raise RuntimeError(f"{call} is not built to draw its cases")
 
 
-def _tensor_names(cases: Sequence[Case]) -> tuple[str, ...]:
-    named = {spec.name: spec.role for case in cases for spec in case.tensors}
-    wanted = (Role.INPUT, Role.PARAMETER)
+def _names(cases: Sequence[Case], role: Role) -> tuple[str, ...]:
     # What a layer was trained on before is not given to it together with the input.
-    return tuple(
-        name
-        for role in wanted
-        for name, its in named.items()
-        if its is role and not name.startswith(EARLIER)
-    )
+    named = (spec.name for case in cases for spec in case.of_role(role))
+    return tuple(dict.fromkeys(name for name in named if not name.startswith(EARLIER)))
 
 
-def _differing(case: Case) -> tuple[int, int]:
+def _decides(argument: str, cases: Sequence[Case]) -> bool:
+    """Whether some values of an argument never come with the inputs of others."""
+    seen: dict[Any, set[tuple[str, ...]]] = {}
+    for case in cases:
+        inputs = seen.setdefault(case.layer.kwargs.get(argument), set())
+        inputs.add(_names([case], Role.INPUT))
+    return any(one.isdisjoint(other) for one, other in itertools.combinations(seen.values(), 2))
+
+
+def differing(case: Case) -> tuple[int, int]:
+    """How many sizes above 1 are unlike, and how many tensors have such a first axis."""
     shapes = [spec.shape for spec in case.tensors if spec.shape]
     several = sum(shape[0] > 1 for shape in shapes)
     return len({size for shape in shapes for size in shape if size > 1}), several

@@ -1,0 +1,202 @@
+"""What part a subject takes in its kind, once it can be driven: seen from cases that all fail
+loudly, or that are all right. What it does not take is left out of its cases, and said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gradcheck.subjects import Subject
+from verification.cases import Case
+from verification.references.row import Row, Trait
+from verification.subjects.driving import Driver
+from verification.subjects.probed import Probed
+from verification.subjects.trying import (
+    CASES,
+    FEW,
+    Kind,
+    axes_of,
+    build,
+    differing,
+    distance,
+    raises,
+    sample,
+    trial_of,
+)
+from verification.trials.trial import Trial
+
+MOST_VALUES = 4
+"""How many values are tried for an argument that a subject does not take."""
+
+OPTIONAL = ("bias", "affine", "elementwise_affine")
+"""Arguments of the kind that say whether there are parameters."""
+
+
+def part_of(driver: Driver, found: Probed, kind: Kind, held: Mapping[str, Any]) -> Probed:
+    """What is known with the numbers of axes, the silent assumptions and the forms that a subject
+    takes; `held` are arguments whose values the user said.
+    """
+    found = replace(found, axes=found.axes or _axes(driver, kind.plain(found)))
+    found = _assumed(driver, found, kind, held)
+    for argument in kind.deciding:
+        found = _with_inputs(driver, found, kind, held, argument)
+    return _restricted(driver, found, kind)
+
+
+def otherwise(
+    found: Probed, kind: Kind, held: Mapping[str, Any], argument: str
+) -> Iterator[Probed]:
+    """The same with other values for an argument that the subject does not take."""
+    fixed = dict(found.fixed)
+    if argument in fixed and argument not in held:
+        for value in kind.values.get(argument, [])[:MOST_VALUES]:
+            if value != fixed[argument]:
+                yield replace(found, fixed=tuple((fixed | {argument: value}).items()))
+
+
+def _assumed(driver: Driver, found: Probed, kind: Kind, held: Mapping[str, Any]) -> Probed:
+    """What a subject silently assumes where it is not told: a sum and not a mean, the last axis.
+    An argument that it does not take is held at another value than the default if all is right
+    then, and not with the default.
+    """
+    if _all_true(driver, kind.plain(found)):
+        return found
+    for argument in dict(found.fixed):
+        for other in otherwise(found, kind, held, argument):
+            if _all_true(driver, kind.plain(other)):
+                return other
+    return found
+
+
+def _with_inputs(
+    driver: Driver, found: Probed, kind: Kind, held: Mapping[str, Any], argument: str
+) -> Probed:
+    """With the inputs that an argument decides on, where a subject is right when it is given them:
+    free where it is right with all of its values, else held at the last that gives more.
+    """
+    others = list(otherwise(found, kind, held, argument))
+    right = [other for other in others if _all_true(driver, kind.plain(other))]
+    if not right:
+        return found
+    if len(right) < len(others) or not _all_true(driver, kind.plain(found)):
+        return right[-1]
+    fixed = ((name, value) for name, value in found.fixed if name != argument)
+    return replace(found, fixed=tuple(fixed))
+
+
+def _all_true(driver: Driver, row: Row) -> bool:
+    try:
+        cases = sample(row, FEW)
+        return bool(cases) and not any(
+            distance(build(driver, case), trial_of(case, row)) for case in cases
+        )
+    except Exception:  # a value that the subject's kind does not draw, or that raises
+        return False
+
+
+def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
+    """How many axes an input may have, where some numbers of them fail loudly and others do not:
+    in the cases whose sizes differ most, since where sizes of 1 happen to fit one may pass.
+    """
+    cases: dict[int, list[Case]] = {}
+    for case in sorted(sample(row, CASES), key=differing, reverse=True):
+        cases.setdefault(axes_of(case), []).append(case)
+    if len(cases) < 2:
+        return ()
+    failed = {
+        axes: sum(_fails_loudly(driver, trial_of(case, row)) for case in each[:FEW])
+        for axes, each in cases.items()
+    }
+    if all(failed.values()):
+        return ()
+    taken = [axes for axes, count in failed.items() if 2 * count <= len(cases[axes][:FEW])]
+    return tuple(sorted(taken)) if len(taken) < len(cases) else ()
+
+
+def _fails_loudly(driver: Driver, trial: Trial) -> bool:
+    """Whether a call raises, or something comes back in another shape."""
+    try:
+        subject = build(driver, trial.case)
+        if distance(subject, trial) == math.inf:
+            return True
+        gradients = subject.vjp(trial.cotangents) if trial.cotangents else {}
+        truths = trial.truth.gradients if gradients else {}
+        return any(g.shape != truths[n].value.shape for n, g in gradients.items() if n in truths)
+    except Exception:
+        return True
+
+
+def _restricted(driver: Driver, found: Probed, kind: Kind) -> Probed:
+    """What the subject does not take, seen from cases that all fail loudly."""
+
+    def fails(free: Probed, has_form: Callable[[Any], bool], argument: str) -> bool:
+        row = free.row(kind.row)
+        drawn = sample(row, FEW)
+        tried = [case for case in drawn if has_form(case.layer.kwargs.get(argument))]
+        return bool(tried) and all(raises(driver, trial_of(case, row)) for case in tried)
+
+    forms: Sequence[tuple[str, Callable[[Any], bool]]] = (
+        ("one_number", lambda value: isinstance(value, tuple)),
+        ("unnamed", lambda value: isinstance(value, str)),
+        ("given", lambda value: value is None),
+    )
+    plain = kind.held_plain(found)
+    for form, has_form in forms:
+        for argument in getattr(kind, form):
+            free = tuple(name for name in getattr(plain, form) if name != argument)
+            held = argument in dict(found.fixed) or argument in getattr(found, form)
+            if not held and fails(_with_form(plain, form, free), has_form, argument):
+                found = _with_form(found, form, (*getattr(found, form), argument))
+    for flag in OPTIONAL:
+        is_free = flag in kind.parameters and flag not in dict(found.fixed)
+        if is_free and fails(plain, lambda value: value is False, flag):
+            found = replace(found, fixed=(*found.fixed, (flag, True)))
+    return found
+
+
+def _with_form(found: Probed, form: str, arguments: tuple[str, ...]) -> Probed:
+    match form:
+        case "one_number":
+            return replace(found, one_number=arguments)
+        case "unnamed":
+            return replace(found, unnamed=arguments)
+        case _:
+            return replace(found, given=arguments)
+
+
+def silent(subject: Subject, trial: Trial) -> tuple[str, ...]:
+    """Inputs whose gradient a backward that works does not return."""
+    if Trait.DIFFERENTIABLE not in trial.entry.row.traits:
+        return ()
+    try:
+        subject.forward(trial.inputs, trial.parameters)
+        gradients = subject.vjp(trial.cotangents)
+    except Exception:  # the judge will say so
+        return ()
+    return tuple(n for n in trial.truth.gradients if n in trial.inputs and n not in gradients)
+
+
+def sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[str]:
+    """What was found, but for what the user said."""
+    fixed = ((name, value) for name, value in found.fixed if name not in held)
+    left = [f"{name}={value!r}" for name, value in fixed if name in kind.values]
+    if left:
+        yield f"not taken, and left at: {', '.join(left)}"
+    for arguments, how in (
+        (found.one_number, "as one number for all axes only"),
+        (found.unnamed, "as numbers only, by no name"),
+        (found.given, "only where given, not as None"),
+    ):
+        if arguments:
+            yield f"taken {how}: {', '.join(arguments)}"
+    if found.axes:
+        yield f"inputs of {' or '.join(map(str, found.axes))} axes only"
+    for name in found.absent:
+        yield f"has no {name}, which counts as zero"
+    if found.outputs:
+        yield f"returns {', '.join(found.outputs)} alone"
+    for name in found.silent:
+        yield f"the gradient of {name} is not returned, and not judged"
