@@ -59,7 +59,7 @@ class ReLU(Activation):
         zeros, take 0.5.
         """
         bits = INTEGERS[dy.dtype]
-        keep = (x <= 0).to(bits).sub_(1)
+        keep = torch.le(x, 0, out=torch.empty_like(x)).to(bits).sub_(1)
         return keep.bitwise_and_(dy.view(bits)).view(dy.dtype)
 
 
@@ -74,7 +74,7 @@ class Sigmoid(Activation):
     def function(self, x: Tensor) -> Tensor:
         """1 / (1 + exp(-x))."""
         z = x.abs().neg_().exp_()
-        return torch.where(x >= 0, 1.0, z) / (1 + z)
+        return x.clamp(max=0).exp_() / (1 + z)
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
         """The product dy y(x) y(-x)."""

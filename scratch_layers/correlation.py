@@ -38,7 +38,7 @@ from torch import Tensor
 
 from scratch_layers.checks import Pair, working_dtype
 from scratch_layers.products import product
-from scratch_layers.windows import Along, Area, Windows, write
+from scratch_layers.windows import Along, Area, Block, Windows, write
 
 
 class Geometry(NamedTuple):
@@ -63,15 +63,30 @@ class Geometry(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Along one axis, the pixels of one remainder: their windows of y, and the taps they meet.
+    """Along one axis, the pixels of one remainder, the windows of y that they take, and the taps.
 
     Windows run forwards, and so meet the taps from the last to the first: `taps` are those of the
     flipped kernel.
     """
 
-    windows: Along
+    windows: slice
     pixels: slice
     taps: slice
+
+
+class Alike(NamedTuple):
+    """Along one axis, the phases whose windows have one form: all are among these `windows`."""
+
+    windows: Along
+    phases: list[Phase]
+
+
+class Part(NamedTuple):
+    """Some rows and columns of the windows, and the part (N, G, M/G, ...) of a result they make."""
+
+    rows: slice
+    columns: slice
+    result: Tensor
 
 
 def gather(
@@ -80,7 +95,9 @@ def gather(
     """Compute y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O)."""
     y = x.new_empty(x.shape[0], weight.shape[0], *positions)
     area = _positions(geometry, _size(weight), positions)
-    _correlate(x, (area,), [(_by_group(weight, geometry.groups), y)], bias)
+    windows = Windows.of(x, (area,), geometry.groups)
+    left = _wide(_by_group(weight, geometry.groups))
+    _correlate(x, windows, [(left, [_whole(y, geometry.groups)])], bias)
     return y
 
 
@@ -88,18 +105,25 @@ def spread(
     y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair
 ) -> Tensor:
     """Compute x (N, C, *size) from y (N, O, oh, ow) and w (O, C/G, kh, kw), plus b (C)."""
-    x = y.new_empty(y.shape[0], weight.shape[1] * geometry.groups, *size)
-    taps = _by_group(weight.flip(2, 3), geometry.groups).transpose(1, 2)
-    met, missed = _phases(geometry, _size(weight), size)
-    areas = tuple((rows.windows, columns.windows) for rows, columns in met)
-    products = [
-        (taps[..., rows.taps, columns.taps], x[:, :, rows.pixels, columns.pixels])
-        for rows, columns in met
-    ]
-    _correlate(y, areas, products, bias)
-    for rows, columns in missed:
-        x[:, :, rows.pixels, columns.pixels] = 0 if bias is None else bias.view(-1, 1, 1)
-    return x
+    groups, kernel = geometry.groups, _size(weight)
+    x = y.new_empty(y.shape[0], groups, weight.shape[1], *size)
+    taps = _by_group(weight.flip(2, 3), groups).transpose(1, 2)
+    met, missed = _phases(geometry, kernel, size)
+    products = []
+    for rows, columns in met:
+        pairs = [(row, column) for row in rows.phases for column in columns.phases]
+        lefts = [taps[..., row.taps, column.taps] for row, column in pairs]
+        parts = [
+            Part(row.windows, column.windows, x[..., row.pixels, column.pixels])
+            for row, column in pairs
+        ]
+        products.append((_wide(torch.cat(lefts, 1) if len(lefts) > 1 else lefts[0]), parts))
+    if met:
+        areas = tuple((rows.windows, columns.windows) for rows, columns in met)
+        _correlate(y, Windows.of(y, areas, groups), products, bias)
+    for row, column in missed:
+        x[..., row.pixels, column.pixels] = 0 if bias is None else bias.view(groups, -1, 1, 1)
+    return x.flatten(1, 2)
 
 
 def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
@@ -123,34 +147,30 @@ def spread_gradients(
     kernel, dy = _size(weight), torch.empty_like(y, memory_format=torch.contiguous_format)
     windows = Windows.of(dx, (_positions(geometry, kernel, _size(y)),), geometry.groups)
     left, taps = _wide(_by_group(weight, geometry.groups)), _no_taps(windows, y)
+    parts = [_whole(dy, geometry.groups)]
     for first, count in windows.lay(dx):
-        responses, result = y[first : first + count], dy[first : first + count]
+        responses = y[first : first + count]
         for block in windows.blocks[0]:
             right = write(block, count)
-            _multiply(left, right, None, result[:, :, block.lines])
+            _multiply(left, right, None, block, parts, first, count)
             _weigh(taps, responses[:, :, block.lines], right)
     return dy, taps.view(y.shape[1], -1, *kernel)
 
 
 def _correlate(
     source: Tensor,
-    areas: tuple[Area, ...],
-    products: list[tuple[Tensor, Tensor]],
+    windows: Windows,
+    products: list[tuple[Tensor, list[Part]]],
     bias: Tensor | None,
 ) -> None:
-    """For each area multiply its taps (G, M/G, C/G, th, tw) with its windows of the source, into
-    its result (N, M, *positions), plus b (M).
+    """For each area multiply its matrix (G, parts M/G, C/G th tw) with its windows of the source,
+    into its parts, plus b (M).
     """
-    if not areas:
-        return
-    windows = Windows.of(source, areas, products[0][0].shape[0])
-    lefts = [_wide(taps) for taps, _ in products]
-    shift = None if bias is None else bias.view(-1, 1, 1)
+    shift = None if bias is None else bias.view(windows.groups, -1, 1, 1)
     for first, count in windows.lay(source):
-        for left, blocks, (_, result) in zip(lefts, windows.blocks, products, strict=True):
-            part = result[first : first + count]
+        for (left, parts), blocks in zip(products, windows.blocks, strict=True):
             for block in blocks:
-                _multiply(left, write(block, count), shift, part[:, :, block.lines])
+                _multiply(left, write(block, count), shift, block, parts, first, count)
 
 
 def _wide(taps: Tensor) -> Tensor:
@@ -158,15 +178,36 @@ def _wide(taps: Tensor) -> Tensor:
     return taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
 
 
-def _multiply(left: Tensor, right: Tensor, shift: Tensor | None, result: Tensor) -> None:
-    """Write left times right, plus shift, to the result, whose pixels may lie a stride apart."""
-    n, m, *positions = result.shape
-    values = product(left, right).view(m, -1)[:, : n * math.prod(positions)]
-    values = values.view(m, n, *positions).transpose(0, 1)
-    if shift is None:
-        result.copy_(values)
-    else:
-        torch.add(values, shift, out=result)
+def _whole(result: Tensor, groups: int) -> Part:
+    """All of a result (N, M, oh, ow)."""
+    n, m, height, width = result.shape
+    by_group = result.view(n, groups, m // groups, height, width)
+    return Part(slice(0, height), slice(0, width), by_group)
+
+
+def _multiply(
+    left: Tensor,
+    right: Tensor,
+    shift: Tensor | None,
+    block: Block,
+    parts: list[Part],
+    first: int,
+    count: int,
+) -> None:
+    """Write left times right, plus shift, to the parts of `count` samples from the first on."""
+    groups, lines, columns = right.shape[0], *block.windows.shape[4:]
+    values = product(left, right)[..., : count * lines * columns]
+    values = values.view(groups, len(parts), -1, count, lines, columns).permute(1, 3, 0, 2, 4, 5)
+    start = block.lines.start
+    for value, (rows, cols, result) in zip(values, parts, strict=True):
+        low, high = max(rows.start, start), min(rows.stop, start + lines)
+        if low < high:
+            value = value[..., low - start : high - start, cols]
+            into = result[first : first + count, ..., low - rows.start : high - rows.start, :]
+            if shift is None:
+                into.copy_(value)
+            else:
+                torch.add(value, shift, out=into)
 
 
 def _no_taps(windows: Windows, y: Tensor) -> Tensor:
@@ -197,30 +238,40 @@ def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Area:
 @lru_cache
 def _phases(
     geometry: Geometry, kernel: Pair, size: Pair
-) -> tuple[list[tuple[Phase, Phase]], list[tuple[Phase, Phase]]]:
+) -> tuple[list[tuple[Alike, Alike]], list[tuple[Phase, Phase]]]:
     """The phases of a picture of that size: those that some tap meets, and those that none does."""
-    pairs = [
-        (rows, columns)
-        for rows in _phases_along(geometry, 0, kernel[0], size[0])
-        for columns in _phases_along(geometry, 1, kernel[1], size[1])
-    ]
-    met = [pair for pair in pairs if all(phase.windows.taps for phase in pair)]
-    return met, [pair for pair in pairs if pair not in met]
+    met, missed = [], []
+    for rows in _phases_along(geometry, 0, kernel[0], size[0]):
+        for columns in _phases_along(geometry, 1, kernel[1], size[1]):
+            if rows.windows.taps and columns.windows.taps:
+                met.append((rows, columns))
+            else:
+                missed += [(row, column) for row in rows.phases for column in columns.phases]
+    return met, missed
 
 
-def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Phase]:
-    """Every phase along one axis."""
+def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Alike]:
+    """Every phase along one axis, with those that meet as many taps."""
     stride, padding, dilation = (pair[axis] for pair in geometry[:3])
     every = stride // math.gcd(stride, dilation)
-    phases = []
+    alike: dict[int, list[tuple[int, int, slice, slice]]] = {}
     for remainder in range(min(stride, size)):
         offset, pixels = remainder + padding, range(remainder, size, stride)
         met = [u for u in range(kernel) if (offset - dilation * u) % stride == 0]
         start = (offset - dilation * met[-1]) // stride if met else 0
-        windows = Along(start, dilation * every // stride, len(met), 1, len(pixels))
         taps = slice(kernel - 1 - met[-1], kernel - met[0], every) if met else slice(0)
-        phases.append(Phase(windows, slice(remainder, None, stride), taps))
-    return phases
+        phase = start, start + len(pixels), slice(remainder, None, stride), taps
+        alike.setdefault(len(met), []).append(phase)
+    found = []
+    for count, phases in alike.items():
+        first, end = min(phase[0] for phase in phases), max(phase[1] for phase in phases)
+        windows = Along(first, dilation * every // stride, count, 1, end - first)
+        parts = [
+            Phase(slice(start - first, stop - first), pixels, taps)
+            for start, stop, pixels, taps in phases
+        ]
+        found.append(Alike(windows, parts))
+    return found
 
 
 def _by_group(weight: Tensor, groups: int) -> Tensor:
