@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gradcheck import rounding
 from verification.cases import Role
-from verification.properties.registry import Family, property_of
+from verification.properties.registry import OF_A_LAW, Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
 from verification.subjects.entry import LINEAR_BACKWARD, TRUTH
@@ -21,7 +21,10 @@ CASES = ordinary(layouts=("contiguous",), empty_batch=False)
 
 
 @property_of(
-    Family.ADJOINT, needs={TRUTH, Trait.LINEAR_IN_INPUT, Trait.DIFFERENTIABLE}, cases=CASES
+    Family.ADJOINT,
+    needs={TRUTH, Trait.LINEAR_IN_INPUT, Trait.DIFFERENTIABLE},
+    cases=CASES,
+    share=OF_A_LAW,
 )
 def check_input_gradient_is_adjoint(trial: Trial) -> None:
     """<f(x) - f(0), v> = <x, gradient of v>: backward is the transpose of forward."""
@@ -29,20 +32,23 @@ def check_input_gradient_is_adjoint(trial: Trial) -> None:
 
 
 @property_of(
-    Family.ADJOINT, needs={TRUTH, Trait.LINEAR_IN_PARAMETERS, Trait.DIFFERENTIABLE}, cases=CASES
+    Family.ADJOINT,
+    needs={TRUTH, Trait.LINEAR_IN_PARAMETERS, Trait.DIFFERENTIABLE},
+    cases=CASES,
+    share=OF_A_LAW,
 )
 def check_parameter_gradients_are_adjoint(trial: Trial) -> None:
     """<f(w) - f(0), v> = <w, gradient of v> for every parameter w."""
     _require_adjoint(trial, Role.PARAMETER)
 
 
-@property_of(Family.ADJOINT, needs={TRUTH, Trait.LINEAR_IN_INPUT}, cases=CASES)
+@property_of(Family.ADJOINT, needs={TRUTH, Trait.LINEAR_IN_INPUT}, cases=CASES, share=OF_A_LAW)
 def check_forward_superposes_in_input(trial: Trial) -> None:
     """f(x) = f(a) + f(b) - f(0) for x = a + b, and f(-2x) = 3 f(0) - 2 f(x)."""
     _require_superposition(trial, Role.INPUT)
 
 
-@property_of(Family.ADJOINT, needs={TRUTH, Trait.LINEAR_IN_PARAMETERS}, cases=CASES)
+@property_of(Family.ADJOINT, needs={TRUTH, Trait.LINEAR_IN_PARAMETERS}, cases=CASES, share=OF_A_LAW)
 def check_forward_superposes_in_parameters(trial: Trial) -> None:
     """f(w) = f(a) + f(b) - f(0) for w = a + b, and f(-2w) = 3 f(0) - 2 f(w)."""
     _require_superposition(trial, Role.PARAMETER)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from verification.cases import Role
-from verification.properties.registry import Decides, Family, property_of
+from verification.properties.registry import OF_A_LAW, Decides, Family, property_of
 from verification.references.row import Clause, Trait
 from verification.strategies.cases import CaseStrategy, ordinary
 from verification.strategies.drawing import SearchStrategy, st
@@ -37,7 +37,7 @@ A_CUT = _several(cut=lambda count: st.integers(1, count - 1))
 NO_SAMPLES = ordinary(layouts=("contiguous",), limits=Limits(batches=(0,)), empty_batch=False)
 
 
-@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=ONE_SAMPLE)
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=ONE_SAMPLE, share=OF_A_LAW)
 def check_samples_do_not_see_each_other(trial: Trial) -> None:
     """A sample's outputs and input gradients stay the same among loud neighbours."""
     sample = trial.case.option("sample")
@@ -58,7 +58,7 @@ def check_samples_do_not_see_each_other(trial: Trial) -> None:
             trial.require_sum(name, got, truth, part, why="beside other, loud neighbours")
 
 
-@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=AN_ORDER)
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=AN_ORDER, share=OF_A_LAW)
 def check_permuted_batch_gives_permuted_results(trial: Trial) -> None:
     """Samples in another order give their results in that order, and the same sums over them."""
     order = trial.case.option("order")
@@ -72,7 +72,7 @@ def check_permuted_batch_gives_permuted_results(trial: Trial) -> None:
         trial.require_sum(name, got, truth, Part(1, expected, truth), why=why)
 
 
-@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=A_CUT)
+@property_of(Family.BATCHING, needs={TRUTH, Trait.BATCHED}, cases=A_CUT, share=OF_A_LAW)
 def check_split_batch_gives_split_results(trial: Trial) -> None:
     """Two parts of a batch, one after the other, give what the whole gives."""
     cut = trial.case.option("cut")

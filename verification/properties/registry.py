@@ -43,11 +43,19 @@ class Decides(StrEnum):
     CONTRACT = "contract"
 
 
+OF_A_LAW = 0.25
+"""The share of a law that must hold beside parity with the truth. The bounds of parity imply it,
+and rare cases are parity's; it is asked because it shares no code with the truth, which may be
+wrong as the layer is, and that shows in any case.
+"""
+
+
 @dataclass(frozen=True)
 class Property:
     """One thing that must hold. `sentence` says it; `needs` are names that an Entry must have.
 
-    `share` multiplies the examples of the profile, for a cheap property whose cases are many.
+    `share` multiplies the examples of the profile: more for a cheap property whose cases are many,
+    fewer for one that wants no rare case.
     """
 
     name: str
@@ -57,7 +65,7 @@ class Property:
     needs: frozenset[str]
     cases: CaseStrategy
     decides: Decides
-    share: int = 1
+    share: float = 1
 
     def missing(self, entry: Entry) -> tuple[str, ...]:
         """What the entry lacks for this property, in order; empty if the property applies."""
@@ -74,7 +82,7 @@ def property_of(
     cases: CaseStrategy,
     needs: Iterable[str] = (),
     decides: Decides = Decides.CORRECTNESS,
-    share: int = 1,
+    share: float = 1,
 ) -> Callable[[Check], Check]:
     """Register check_NAME as the property NAME; its docstring's first paragraph says what holds."""
 

@@ -172,9 +172,8 @@ def _campaign(
     # "explain" traces every line to say which ones fail; the case file says it better.
     phases = [phase for phase in settled.phases if phase is not Phase.explain]
     # Time says nothing of correctness, and the profile may be the caller's, which has a deadline.
-    wanted = hypothesis.settings(
-        settled, phases=phases, deadline=None, max_examples=settled.max_examples * prop.share
-    )
+    examples = math.ceil(settled.max_examples * prop.share)
+    wanted = hypothesis.settings(settled, phases=phases, deadline=None, max_examples=examples)
     cases = prop.cases(entry, prop.name, device, dtype)
     if most is not None:
         experimented.__name__ = f"{name}_{most}"
