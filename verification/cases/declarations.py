@@ -37,8 +37,10 @@ class Surroundings(Facts):
 
     where: the relation between extents. settings: for each argument that is no tensor, the values
     that it takes in turn. batch: the extent whose index counts samples that do not see each other.
+    same: extents that may not change from one call to the next.
     """
 
     where: str = ""
     settings: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     batch: str | None = None
+    same: tuple[str, ...] = ()

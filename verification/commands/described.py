@@ -27,6 +27,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", metavar="EXTENT", help="the extent that counts samples")
     parser.add_argument(
+        "--same",
+        action="append",
+        default=[],
+        metavar="EXTENT",
+        help="an extent that may not change from one call to the next",
+    )
+    parser.add_argument(
         "--constant",
         action="append",
         default=[],
@@ -58,6 +65,7 @@ def said(options: argparse.Namespace) -> dict[str, Any]:
         "where": options.where,
         "settings": dict(options.setting),
         "batch": options.batch,
+        "same": options.same,
         "constant": options.constant,
         "derivative_of": options.derivative_of,
         "vjp": options.vjp,

@@ -46,15 +46,20 @@ def _floating(geometry: Geometry) -> tuple[str, ...]:
 
 
 def _after_another() -> CaseStrategy:
-    """Cases with the tensors of another call, of other sizes under the same settings."""
+    """Cases with the tensors of another call, of other sizes under the same settings; the options
+    are the extents that both calls must share.
+    """
+    first_calls = ordinary(
+        empty_batch=False, limits=SMALL, options=lambda geometry: st.just(dict(geometry.kept))
+    )
 
     def strategy(entry: Entry, property_name: str, device: str, dtype: str) -> SearchStrategy[Case]:
-        cases = ANY(entry, property_name, device, dtype)
+        cases = first_calls(entry, property_name, device, dtype)
 
         @st.composite
         def case(draw: DrawFn) -> Case:
             first = draw(cases)
-            limits = replace(SMALL, fixed=first.layer.arguments)
+            limits = replace(SMALL, fixed=first.layer.arguments + first.options)
             other = draw_tensor_specs(draw, entry, draw(entry.row.geometries(limits)))
             inputs = tuple(spec for spec in other if spec.role is Role.INPUT)
             return replace(first, calls=(Call("forward", inputs),))

@@ -41,6 +41,7 @@ def check(
     where: str = "",
     settings: Mapping[str, Sequence[Any]] | None = None,
     batch: str | None = None,
+    same: Collection[str] = (),
     constant: Collection[str] = (),
     derivative_of: Function | None = None,
     vjp: Function | None = None,
@@ -88,6 +89,7 @@ def check(
         where: a relation between extents: "k <= h".
         settings: for each argument that is no tensor, the values that it takes in turn.
         batch: the extent that counts samples which do not see each other.
+        same: extents that may not change from one call to the next.
         constant: inputs that have no gradient by contract.
         derivative_of: the function whose derivative the backward is, not its own forward's.
         vjp: the rule (*inputs, *cotangents) -> gradients of a backward that is not linear.
@@ -131,7 +133,7 @@ def check(
     )
     if like is None:
         declared = derivative_of, vjp, scaled_by, approximate, stochastic, reference
-        spec = Said(inputs, where, settings, batch, constant, *declared).spec(layer, name)
+        spec = Said(inputs, where, settings, batch, same, constant, *declared).spec(layer, name)
     else:
         told = Adapter.said(
             kwargs=kwargs,

@@ -28,6 +28,7 @@ class Said:
     where: str = ""
     settings: Mapping[str, Sequence[Any]] | None = None
     batch: str | None = None
+    same: Collection[str] = ()
     constant: Collection[str] = ()
     derivative_of: Function | None = None
     vjp: Function | None = None
@@ -44,7 +45,8 @@ class Said:
         """
         own = function if isinstance(function, str) else importable_name(function)
         settings = {n: _values(n, values) for n, values in (self.settings or {}).items()}
-        around = Surroundings(self.where, tuple(settings.items()), self.batch)
+        same = tuple(sorted(self.same))
+        around = Surroundings(self.where, tuple(settings.items()), self.batch, same)
         return SubjectSpec(
             name or own,
             inputs=tuple(self._lines(function).items()),

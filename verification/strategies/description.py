@@ -174,7 +174,8 @@ class Description:
 
     inputs: one line for each tensor, by name and in the order in which the function takes them.
     where: a relation that the sizes must satisfy ("k <= h"), empty for none. settings: for every
-    argument that is no tensor, the values that it takes in turn.
+    argument that is no tensor, the values that it takes in turn. same: the extents that may not
+    change from one call of a case to the next.
 
     Raises:
         DescriptionError: it cannot be read, or no sizes satisfy it.
@@ -185,11 +186,13 @@ class Description:
         inputs: Mapping[str, str],
         where: str = "",
         settings: Mapping[str, tuple[Any, ...]] | None = None,
+        same: tuple[str, ...] = (),
     ) -> None:
         if not inputs:
             raise DescriptionError('there are no inputs: write inputs={"x": "n c"}, say')
         self.inputs = tuple(described(name, line) for name, line in inputs.items())
         self.settings = dict(settings or {})
+        self.same = same
         self._require_settings()
         self.relation = expression(where, "where") if where.strip() else None
         self._strategies: dict[Any, SearchStrategy[Geometry]] = {}
@@ -228,11 +231,15 @@ class Description:
         def geometry(draw: DrawFn) -> Geometry:
             settings = {n: draw(limits.choose(n, choices(v))) for n, v in self.settings.items()}
             runs: Runs = {run: draw(_runs(run)) for run in self.runs}
-            sizes = settings | draw(_sizes(self.names, usual))
+            held = {n: size for n, size in limits.fixed if n in self.same}
+            sizes = settings | draw(_sizes(self.names, usual)) | held
             self._make_fit(sizes, runs, limits.elements)
-            if not self._holds(sizes, runs):
-                others = [s for s in several if s.items() >= settings.items()] or list(several)
-                sizes = dict(draw(st.sampled_from(others)))
+            wanted = (settings | held).items()
+            if not self._holds(sizes, runs) or not sizes.items() >= wanted:
+                others = [s for s in several if s.items() >= wanted]
+                if not others and not limits.fixed:
+                    others = list(several)
+                sizes = dict(draw(st.sampled_from(others) if others else st.nothing()))
                 runs = dict.fromkeys(runs, True)
             return self._geometry(call, sizes, runs, outputs)
 
@@ -262,6 +269,7 @@ class Description:
             tuple((each.name, each.shape(sizes, runs)) for each in self.inputs),
             outputs=outputs,
             domains=tuple((each.name, each.domain(sizes)) for each in self.inputs),
+            kept=tuple((name, sizes[name]) for name in self.same),
         )
 
     def _make_fit(self, sizes: dict[str, Any], runs: Runs, elements: int) -> None:
@@ -321,12 +329,13 @@ class Description:
 
     def _require_names(self) -> None:
         known = {*self.names, *self.settings}
-        unknown = (self.relation.names if self.relation is not None else frozenset()) - known
-        if unknown:
-            raise DescriptionError(
-                f"where names {', '.join(sorted(unknown))}, which no input has; the extents are"
-                f" {', '.join(self.names) or 'none'}"
-            )
+        related = self.relation.names if self.relation is not None else frozenset()
+        for said, names in (("where", related - known), ("same", {*self.same} - {*self.names})):
+            if names:
+                raise DescriptionError(
+                    f"{said} names {', '.join(sorted(names))}, which no input has; the extents are"
+                    f" {', '.join(self.names) or 'none'}"
+                )
 
     def _require_satisfiable(self) -> None:
         if not self._satisfying(Limits().elements):

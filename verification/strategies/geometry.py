@@ -27,7 +27,8 @@ class Geometry:
     """A layer's call with the shapes of its inputs and parameters, by name and in order.
 
     `outputs` are the names of what forward returns. `domains` says, by name, which numbers a tensor
-    may hold; those that are not named may hold any.
+    may hold; those that are not named may hold any. `kept` are extents that may not change from
+    one call to the next.
     """
 
     layer: LayerCall
@@ -35,6 +36,7 @@ class Geometry:
     parameters: NamedShapes = ()
     outputs: tuple[str, ...] = ("output",)
     domains: tuple[tuple[str, str], ...] = ()
+    kept: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,9 @@ def description_of(spec: SubjectSpec) -> Description:
     """
     around, declared = Surroundings.of(spec.adapter), Declarations.of(spec.declared)
     try:
-        description = Description(dict(spec.inputs), around.where, dict(around.settings))
+        description = Description(
+            dict(spec.inputs), around.where, dict(around.settings), around.same
+        )
     except DescriptionError as error:
         raise SubjectError(str(error)) from None
     unknown = sorted({*declared.constant} - {name for name, _ in spec.inputs})
