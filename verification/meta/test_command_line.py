@@ -111,7 +111,7 @@ def test_arguments_that_are_not_taken_stay_at_their_defaults() -> None:
     report = verification.check(
         PlainConv, like="Conv2d", properties=PARITY[:1], examples=50, dtypes=["float64"]
     )
-    reach = report.summary.reach("Conv2d")
+    reach = report.summary.reach(report.layer)
     assert reach["kernel_size differs per axis"] > 0
     assert reach["no bias"] == 50
     assert reach["groups > 1"] == reach["stride differs per axis"] == 0
