@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from verification.commands import Subparsers, add_folder, could_not_run
-from verification.commands.report import conclude
+from verification.commands.report import add_files, conclude
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -13,7 +13,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="each holds a shard's summary.json"
     )
-    parser.add_argument("--smoke", type=Path, metavar="FILE", help="the smoke run's JSON")
+    add_files(parser)
     add_folder(parser, "--into", "reports/verify", "where the whole is written")
     parser.set_defaults(execute=execute)
 
@@ -27,4 +27,4 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
         merge([summary.read(folder) for folder in options.folders]).write(options.into)
     except ValueError as error:
         return could_not_run(error)
-    return conclude(options.into, options.smoke)
+    return conclude(options.into, options)

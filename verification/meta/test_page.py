@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from verification.__main__ import main
 from verification.meta.browser import CHROMIUM, Browser
 from verification.report.gate import Gate
 from verification.report.pictures import pictures
+from verification.report.power import Power
 from verification.report.summary import Cell, Failure, NotApplicable, Result, Summary, read
 
 PIXEL = base64.b64decode(
@@ -33,6 +35,10 @@ REPLAY = "pytest --replay-case reports/cases/relu-1.case.json"
 
 def cell(layer: str, name: str, result: Result, **more: object) -> Cell:
     return Cell(layer, name, "parity", "correctness", "cpu", "float32", result, **more)
+
+
+def fault(kind: str, shown: str, examples: list[int | None], other: str) -> dict[str, object]:
+    return {"kind": kind, "shown": shown, "examples": examples, "others": {"gradcheck": other}}
 
 
 SUMMARY = Summary(
@@ -63,13 +69,24 @@ SUMMARY = Summary(
 )
 
 
+POWER = {
+    "command": "python -m benchmarks power --json F",
+    "faults": {
+        "Halved": fault("ReLU", "a negative", [3, 1, 2], "found"),
+        "Late": fault("ReLU", "a tie", [9, None, 4], "missed"),
+        "GELU wrong": fault("GELU", "", [1, 1, 1], "not asked"),
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("verify")
     SUMMARY.write(folder)
     (folder / "pictures").mkdir()
     (folder / "pictures/photograph.png").write_bytes(PIXEL)
-    Gate.read(folder, None).write(folder)
+    (folder / "power.json").write_text(json.dumps(POWER))
+    Gate.read(folder, power=folder / "power.json").write(folder)
     return folder
 
 
@@ -91,10 +108,36 @@ def test_the_page_holds_what_the_summary_holds(text: str, folder: Path) -> None:
     assert read(folder) == SUMMARY
 
 
+def test_the_page_holds_figures_of_power(folder: Path, text: str) -> None:
+    rows = Power.read(folder / "power.json").rows
+    assert rows == {
+        "ReLU": ("2", "1", "2", "3", "1 of 2"),
+        "torch's own kinds": ("1", "1", "1", "1", "not asked"),
+        "all": ("3", "2", "1", "3", "1 of 2"),
+    }
+    assert (
+        '<th scope="row">ReLU</th><td>2</td><td>1</td><td>2</td><td>3</td><td>1 of 2</td>' in text
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"faults": {}, "command": ""}'])
+def test_what_holds_no_figures_of_power(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SUMMARY.write(tmp_path)
+    path = tmp_path / "power.json"
+    asked = ["report", str(tmp_path), "--power", str(path)]
+    assert main(asked) == 2
+    assert "power.json is not there: run `python -m benchmarks power" in capsys.readouterr().err
+    path.write_text(content)
+    assert main(asked) == 2
+    assert "power.json holds no figures of power" in capsys.readouterr().err
+
+
 def test_the_page_for_a_job_stays_short(tmp_path: Path) -> None:
     many = [Failure(f"sentence {n}", "text\n" * 10) for n in range(5000)]
     failed = cell("ReLU", "gradients_match", Result.FAILED, failures=tuple(many))
-    Gate(Summary((failed,)), None).write(tmp_path)
+    Gate(Summary((failed,))).write(tmp_path)
     text = (tmp_path / "report.md").read_text()
     assert len(text) < 2**20
     assert "\n- ReLU, gradients match, float32 cpu: sentence 4999\n" in text

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from verification.report import markdown, page, summary
+from verification.report.power import Power
 from verification.report.summary import Result, Status, Summary
 from verification.report.terminal import summary_lines
 
@@ -47,15 +48,22 @@ class Smoke:
 
 @dataclass(frozen=True)
 class Gate:
-    """A suite's run, and the smoke run where there was one."""
+    """A suite's run, the smoke run where there was one, and what is known of the suite's power,
+    which is no part of the verdict.
+    """
 
     suite: Summary
-    smoke: Smoke | None
+    smoke: Smoke | None = None
+    power: Power | None = None
 
     @classmethod
-    def read(cls, folder: Path, smoke: Path | None) -> Gate:
+    def read(cls, folder: Path, smoke: Path | None = None, power: Path | None = None) -> Gate:
         """From the files; ValueError says which is missing or broken."""
-        return cls(summary.read(folder), None if smoke is None else Smoke.read(smoke))
+        return cls(
+            summary.read(folder),
+            None if smoke is None else Smoke.read(smoke),
+            None if power is None else Power.read(power),
+        )
 
     @property
     def status(self) -> Status:
@@ -95,7 +103,7 @@ class Gate:
         verdict, smoke = self.verdict(), self._smoke_line()
         text = "\n".join(markdown.page(self.suite, verdict, smoke)) + "\n"
         (folder / "report.md").write_text(text, encoding="utf-8")
-        whole = page.html(self.suite, verdict, smoke, folder / "pictures")
+        whole = page.html(self.suite, verdict, smoke, folder / "pictures", self.power)
         (folder / "index.html").write_text(whole, encoding="utf-8")
 
     def _smoke_line(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from verification.report.baseline import baseline_lines
 from verification.report.pictures import Picture, pictures
+from verification.report.power import Power
 from verification.report.summary import Cell, Failure, Result, Summary
 from verification.report.terminal import not_exercised_lines, totals_line
 
@@ -26,7 +27,7 @@ OPEN = 3
 """Groups of failures that are unfolded from the beginning; many have one cause."""
 
 
-def html(summary: Summary, verdict: str, smoke: str, images: Path) -> str:
+def html(summary: Summary, verdict: str, smoke: str, images: Path, power: Power | None) -> str:
     """The page's text; `images` is a folder whose PNG files are put into it, if there is one."""
     return str(
         _template().render(
@@ -42,6 +43,7 @@ def html(summary: Summary, verdict: str, smoke: str, images: Path) -> str:
             baseline=list(baseline_lines(summary)),
             not_exercised=list(not_exercised_lines(summary)),
             reach=list(_reach(summary)),
+            power=power,
             images=list(_images(images)),
             provenance=dict(summary.provenance),
         )
