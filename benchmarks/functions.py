@@ -104,12 +104,11 @@ def _example(judged: Judged) -> tuple[Callable[..., Any], dict[str, Tensor]]:
     description = description_of(Said(**judged.description).spec(judged.function, None))
     geometry = description.examples(LayerCall.of("f"), 1)[0]
     constant = judged.description.get("constant", ())
+    ready = callee_of(judged.function).ready(geometry.layer.kwargs, torch.float64)
     tensors = {
         name: tensor.clone().requires_grad_(tensor.is_floating_point() and name not in constant)
-        for name, tensor in tensors_of(geometry, torch.float64).items()
+        for name, tensor in (tensors_of(geometry, torch.float64) | ready.parameters).items()
     }
-
-    ready = callee_of(judged.function).ready(geometry.layer.kwargs, torch.float64)
 
     def called(*values: Tensor) -> Any:
         return ready.call(dict(zip(tensors, values, strict=True)))

@@ -45,7 +45,8 @@ class Callee:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.name = str(getattr(function, "__name__", type(function).__name__))
+        written = getattr(function, "_init_fn", function)  # of a custom operator
+        self.name = str(getattr(written, "__name__", type(function).__name__))
         self.function = function
         self.takes = _parameters(function)
 

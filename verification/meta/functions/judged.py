@@ -10,6 +10,7 @@ from verification.meta.harness import first_failure
 from verification.properties.registry import Decides, applicable
 from verification.running.functions import Said
 from verification.subjects.by_description import described_entry
+from verification.subjects.calling import callee_of
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy
 
@@ -30,7 +31,7 @@ class Judged:
     def name(self) -> str:
         """The name that tests and tables show."""
         declared = sorted({*self.description} - {"inputs", "where", "settings", "batch"})
-        return "-".join([self.function.__name__, *declared])
+        return "-".join([callee_of(self.function).name, *declared])
 
     @property
     def right(self) -> bool:
