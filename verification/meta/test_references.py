@@ -66,6 +66,7 @@ def test_every_departure_is_shown():
         Clause.SIXTEEN_BITS,
         Clause.SMALL_IMAGE,
         Clause.STRIDED_SAME,
+        Clause.WIDE_PADDING,
     }
 
 

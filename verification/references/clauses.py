@@ -29,6 +29,7 @@ class Clause(StrEnum):
     SATURATION = "derivative where the function saturates"
     EQUAL_MAXIMA = "equal maxima"
     MEANS_OF_NOTHING = "means of nothing"
+    WIDE_PADDING = "transposed convolution with more padding than stride"
     CHANGING_RATE = "learning rate that changes between steps"
 
 

@@ -116,6 +116,10 @@ PADDED_INFINITY = {
     Clause.NON_FINITE: "whether infinity meets a zero of the padding differs between kernels"
 }
 
+WIDE_PADDING = {
+    Clause.WIDE_PADDING: "the weight gradient reads and writes beside its tensors, in float32"
+}
+
 CONV2D = Row(
     name="Conv2d",
     law=Multilinear(correlation),
@@ -153,7 +157,7 @@ def _over(dims: int) -> tuple[Row, Row]:
         geometries=functools.partial(images.transposed_convolutions, dims=dims),
         traits=_TRAITS,
         twin=getattr(nn, f"ConvTranspose{dims}d"),
-        departures=CONV_TRANSPOSE2D.departures,
+        departures={**CONV_TRANSPOSE2D.departures, **(WIDE_PADDING if dims == 3 else {})},
     )
     return plain, transposed
 

@@ -158,6 +158,9 @@ def transposed_convolutions(draw: DrawFn, limits: Limits, dims: int = 2) -> Geom
     """
     window = draw_window(draw, reach_of(limits, dims), limits=limits, dims=dims)
     padding = draw(limits.choose("padding", per_axis_amounts(0, 3, dims)))
+    if Clause.WIDE_PADDING in limits.waived:
+        each = zip(per_axis(padding, dims), window.strides, strict=True)
+        padding = tuple(min(amount, stride) for amount, stride in each)
     extra = draw(limits.choose("output_padding", output_paddings(window)))
     single = transposed_size((1,) * dims, window, padding, extra)
     # Each further input pixel adds a stride of output; start where at least one pixel is left.
