@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from scratch_layers import windows
 from scratch_layers.checks import Device, Pair, image_batch, real_pair, working_dtype
 from scratch_layers.convolution import Conv2d, Padding
 from scratch_layers.module import Module, Record
-from scratch_layers.windows import CHUNK_BYTES
 
 
 class NearestUpsampling(Module):
@@ -212,4 +212,4 @@ def _turned(picture: Tensor) -> Tensor:
 def _chunks(tensor: Tensor, larger: Tensor) -> tuple[Tensor, ...]:
     """The samples of `tensor`, so many at a time that those of `larger` stay in the cache."""
     sample = max(1, larger.itemsize * larger[:1].numel())
-    return torch.split(tensor, max(1, CHUNK_BYTES // sample))
+    return torch.split(tensor, max(1, windows.CHUNK_BYTES // sample))

@@ -73,7 +73,8 @@ SHIPPED: dict[str, Entry] = {
         _shipped(convolution.CONV_TRANSPOSE2D),
         _chunked(convolution.CONV2D),
         _chunked(convolution.CONV_TRANSPOSE2D),
-        _shipped(upsampling.NEAREST_UPSAMPLING),
+        # In tiny chunks too, some of which hold one sample and some several.
+        _shipped(upsampling.NEAREST_UPSAMPLING, _chunked_layer),
         _shipped(upsampling.UPSAMPLING),
         _shipped(upsampling.FUSED_UPSAMPLING),
         _shipped(activations.RELU),

@@ -72,7 +72,10 @@ def _shapes(spoil: Callable[[Tensor], Tensor]) -> Mistake:
 ALONE = {
     "a list": Mistake(lambda right: [right], "TypeError", lambda right: ("list",)),
     "integers": Mistake(lambda right: right.long(), "ValueError", lambda right: ("int64",)),
-    "a sparse tensor": Mistake(Tensor.to_sparse, "ValueError", lambda right: ("sparse",)),
+    # On the host: not every device has sparse tensors.
+    "a sparse tensor": Mistake(
+        lambda right: right.cpu().to_sparse(), "ValueError", lambda right: ("sparse",)
+    ),
 }
 """Mistakes that any tensor may make."""
 

@@ -90,12 +90,13 @@ def check_bad_states_are_refused(trial: Trial) -> None:
     state: dict[str, Any] = {name: value + 1 for name, value in trial.parameters.items()}
     right = state.pop(entry, torch.zeros(1, dtype=trial.dtype))
     if mistake == "where one is expanded":
-        if right.numel() < 2:
-            trial.unjudged("one entry shares memory with no other")
         # No other one may be expanded too.
         raw.set_parameters({name: value.clone() for name, value in trial.parameters.items()})
-        raw.held[entry].rebind(right.flatten()[0].expand(right.shape))
+        raw.held[entry].rebind(right.new_zeros(()).expand(right.shape))
         state[entry] = right
+        if right.numel() < 2:  # it shares memory with no other
+            trial.attempt("load_state_dict raises", raw.layer.load_state_dict, state)
+            return
     elif mistake != "missing":
         state[entry] = _SPOILT[mistake](right)
     error = "TypeError" if mistake == "a list" else "ValueError"

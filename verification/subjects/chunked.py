@@ -1,5 +1,5 @@
-"""Scratch convolutions that treat the suite's small pictures as large ones: in many chunks, and
-multiplied by the library that large products go to.
+"""Scratch layers that treat the suite's small pictures as large ones: in many chunks, and with the
+library that large products go to.
 """
 
 from collections.abc import Iterator, Mapping
