@@ -6,7 +6,7 @@ Every output is put into a class by how its first and second differences at x + 
 - affine: first differences constant, second differences nothing but noise;
 - quadratic: first differences constant, second differences proportional to t^2;
 - smooth: errors shrink as h^2, so Richardson's extrapolation applies (C. Ridders 1982), and
-  its last correction bounds what is left;
+  its last correction bounds what is left, with what second differences show of kinks;
 - kink: straight on both sides of x, with two slopes; every value between them is a derivative;
 - unresolved: none of these at this step.
 
@@ -102,6 +102,7 @@ _NAMED_ROWS = {
     "second_2": _SECOND[2],
     "parabola_0": _combine((1, _SECOND[0]), (-4, _SECOND[1])),  # 0 for a parabola
     "parabola_1": _combine((1, _SECOND[1]), (-4, _SECOND[2])),
+    "quartic": _combine((1, _SECOND[0]), (-20, _SECOND[1]), (64, _SECOND[2])),  # 0 for one
     "hinge_0": _combine((1, _SECOND[0]), (-2, _SECOND[1])),  # 0 for a kink at x
     "hinge_1": _combine((1, _SECOND[1]), (-2, _SECOND[2])),
     "six_points": _SIX_POINTS,
@@ -119,6 +120,9 @@ SMOOTH_NOISE = float(
     _AMPLIFICATION[_PLACE["six_points"]] + HIDDEN_KINK * _AMPLIFICATION[_PLACE["parabola_0"]]
 )
 """The error of a smooth entry, times the step, for an error of 1 in every value."""
+
+KINKS_NOISE = float(HIDDEN_KINK * _AMPLIFICATION[_PLACE["quartic"]])
+"""What many kinks that hide in the noise add to it."""
 
 
 def classify(values: Tensor, error: Tensor, step: Tensor, basis: Basis) -> Estimate:
@@ -151,6 +155,7 @@ def classify(values: Tensor, error: Tensor, step: Tensor, basis: Basis) -> Estim
     }
     cubic = HIDDEN_CUBIC * (size["first_change"] + noise["first_change"])
     parabola = torch.maximum(size["parabola_0"], size["parabola_1"]) + noise["parabola_0"]
+    kinks = HIDDEN_KINK * (size["quartic"] - noise["quartic"]).clamp(min=0.0)
     half_gap = (seen["slope_right"] - seen["slope_left"]).abs() / 2
     bend = torch.maximum(size["bend_right"], size["bend_left"])
     answer = {
@@ -160,7 +165,7 @@ def classify(values: Tensor, error: Tensor, step: Tensor, basis: Basis) -> Estim
         ),
         Kind.SMOOTH: (
             seen["six_points"],
-            EXTRAPOLATION_REST * size["last_correction"] + SMOOTH_NOISE * error,
+            EXTRAPOLATION_REST * size["last_correction"] + kinks + SMOOTH_NOISE * error,
         ),
         Kind.QUADRATIC: (seen["first"], noise["first"] + cubic + HIDDEN_KINK * parabola),
         Kind.AFFINE: (

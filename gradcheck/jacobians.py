@@ -6,12 +6,21 @@ that is never resolved has an infinite bound.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from gradcheck.classes import OFFSETS, ROOM, SMOOTH_NOISE, Basis, Estimate, Kind, classify
+from gradcheck.classes import (
+    KINKS_NOISE,
+    OFFSETS,
+    ROOM,
+    SMOOTH_NOISE,
+    Basis,
+    Estimate,
+    Kind,
+    classify,
+)
 from gradcheck.errors import ErrorBound
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, as_double, power_of_two_near
 from gradcheck.rounding import NATURAL_LENGTH, PLAUSIBLE_NOISE, significand_bits, unit_roundoff
@@ -44,6 +53,7 @@ def jacobian_along(
     """
     base = evaluator.tensor(name)
     steps = step_sizes(base)[first:]
+    units = owners is not None or int(directions.count_nonzero()) == len(directions)
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
     landing = _Landing.along(base, directions) if owners is None else None
@@ -64,6 +74,8 @@ def jacobian_along(
         counts = torch.ones(len(now) + 1, len(lines), dtype=torch.bool)
         if thorough:
             found = _only_trusted(found, now, base, values, deviation)
+            if not units:
+                found = _with_hidden_kinks(found)
         else:  # where a larger step settles a line, smaller ones do not count
             counts[1:] = _unsettled(found, best[lines]).cumprod(0)
             best[lines] = torch.minimum(best[lines], found.bound.amin(0))
@@ -154,13 +166,17 @@ def _only_trusted(
     trusted = plausible | (found.value.abs() > found.bound)
     trusted &= ~far | (found.kind == Kind.AFFINE)
     bound = found.bound + torch.where(far, found.noise * (sizes / natural), 0.0)
-    return Estimate(
-        found.value,
-        torch.where(trusted, bound, torch.inf),
-        torch.where(trusted, found.kind, int(Kind.UNRESOLVED)),
-        found.noise,
-        found.basis,
+    return replace(
+        found,
+        bound=torch.where(trusted, bound, torch.inf),
+        kind=torch.where(trusted, found.kind, int(Kind.UNRESOLVED)),
     )
+
+
+def _with_hidden_kinks(found: Estimate) -> Estimate:
+    """The estimate with room for the kinks of many entries, where their sum may look smooth."""
+    hidden = torch.where(found.kind == Kind.SMOOTH, KINKS_NOISE * found.noise, 0.0)
+    return replace(found, bound=found.bound + hidden)
 
 
 @dataclass(frozen=True)

@@ -345,20 +345,4 @@ def _by_entry(
         entries = torch.tensor([found])
     by_entry = along_entries(tensor, entries)
     there = point.compare(name, by_entry)
-    settled = entries is None and _support(there, lines, comparison)
-    return (by_entry, there) if settled or bool(there.wrong.any()) else (lines, comparison)
-
-
-def _support(entries: Comparison, lines: Lines, comparison: Comparison) -> bool:
-    """Whether all entries together side with the gradient along every direction that is wrong.
-
-    A direction meets the kinks of all entries at once, each at a step of its own, and the estimate
-    of its truncation may overlook some. What the entries add up to along it is a second measurement
-    of the same slope: where the gradient is wrong by less than shows in an entry, that one too lies
-    nearer to what was measured. An entry without a bound measures nothing.
-    """
-    if bool(entries.undecided.any()):
-        return False
-    slope = lines.products(entries.expected)
-    nearer = (slope - comparison.got).abs() < (slope - comparison.expected).abs()
-    return bool(nearer[comparison.wrong].all())
+    return (by_entry, there) if bool(there.wrong.any()) else (lines, comparison)

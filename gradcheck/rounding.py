@@ -68,7 +68,9 @@ HIDDEN_CUBIC = 4 / 3
 HIDDEN_KINK = 2.5
 """A kink at distance s < h, of jump k, moves the central difference at h by k (h - s) / 2h, and
 shows in the parabola rows C(h) - 4 C(h/2) or C(h/2) - 4 C(h/4) of second differences C by at least
-2/5 of k (h - s) / 2, whatever s is (the worst is s = 3h/8)."""
+2/5 of k (h - s) / 2, whatever s is (the worst is s = 3h/8). Many kinks in sum may pass for a smooth
+function; the row C(h) - 20 C(h/2) + 64 C(h/4), which is 0 for a quartic, shows them by k (h - s)
+and more, but for s near 9h/19 and 7h/45."""
 
 ASYMPTOTIC_RATIO = 0.25
 """How far successive central differences may depart from the ratio 4 of an h^2 error, relatively,

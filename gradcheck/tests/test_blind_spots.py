@@ -187,3 +187,30 @@ def test_directions_that_cross_many_kinks() -> None:
 
     assert all(judged(1.0, seed) for seed in range(20))
     assert not any(judged(1.05, seed) for seed in range(20))
+
+
+@pytest.mark.parametrize(("scale", "seeds"), [(1.0, (2, 33, 116)), (2.0**20, (10, 33, 40))])
+def test_kinks_that_in_sum_look_smooth(scale: float, seeds: tuple[int, ...]) -> None:
+    """330 kinks along a direction, near and far from 1; a wrong factor is still seen."""
+    rounding = {"output": torch.tensor(2.0**-15 * scale, dtype=torch.float64)}
+    narrow = 2.0**-16
+
+    def judged(factor: float, seed: int) -> bool:
+        generator = torch.Generator().manual_seed(seed)
+        x, target = scale * torch.randn(2, 330, generator=generator)
+        function = FunctionSubject(
+            lambda x: F.huber_loss(x, target, delta=narrow * scale) / narrow,
+            lambda x, g: factor * g * ((x - target) / narrow / scale).clamp(-1, 1) * scale / 330,
+        )
+        return check_gradients(
+            function,
+            x,
+            cotangents={"output": torch.ones(())},
+            method="projection",
+            seed=seed,
+            evaluation_error=lambda i, p: rounding,
+            analytic_error={"input": torch.full_like(x, scale * 2.0**-29)},
+        ).ok
+
+    assert all(judged(1.0, seed) for seed in seeds)
+    assert not any(judged(3.0, seed) for seed in seeds)
