@@ -7,6 +7,7 @@ names the argument and its value, then what is allowed, and the way out where th
 import math
 import operator
 from collections.abc import Sequence
+from functools import cache
 from numbers import Real
 
 import torch
@@ -164,6 +165,7 @@ def writable(name: str, tensor: Tensor) -> None:
         )
 
 
+@cache
 def working_dtype(dtype: torch.dtype) -> torch.dtype:
     """The dtype to compute in: at least float32, so that 16-bit results are rounded only once."""
     return torch.promote_types(dtype, torch.float32)

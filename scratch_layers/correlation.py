@@ -19,7 +19,8 @@ Each is a matrix product with a matrix of windows (im2col). `gather` and `weight
 windows of x at every stride-th position. `spread` takes one phase of x at a time, the pixels
 a = stride q + r with one remainder r: the taps u that meet this phase do so at
 i = q + (r + padding - dilation u) / stride, one further for every further q, so the phase is a
-correlation of y with stride 1, of those taps alone.
+correlation of y with stride 1, of those taps alone. Phases that meet as many taps take their
+windows from one matrix and are one product: all four of a kernel 4 x 4 with stride 2.
 
 The weight gradient could share the windows of `spread`. That would save a fifth of the backward of
 8 channels, but multiply pixels that no window holds with the zeros around y, and so carry a NaN to
@@ -75,7 +76,7 @@ class Phase(NamedTuple):
 
 
 class Alike(NamedTuple):
-    """Along one axis, the phases whose windows have one form: all are among these `windows`."""
+    """Along one axis, phases that meet as many taps: the windows of all are among `windows`."""
 
     windows: Along
     phases: list[Phase]
@@ -96,7 +97,7 @@ def gather(
     y = x.new_empty(x.shape[0], weight.shape[0], *positions)
     area = _positions(geometry, _size(weight), positions)
     windows = Windows.of(x, (area,), geometry.groups)
-    left = _wide(_by_group(weight, geometry.groups))
+    left = _matrices(weight, geometry.groups)
     _correlate(x, windows, [(left, [_whole(y, geometry.groups)])], bias)
     return y
 
@@ -107,7 +108,8 @@ def spread(
     """Compute x (N, C, *size) from y (N, O, oh, ow) and w (O, C/G, kh, kw), plus b (C)."""
     groups, kernel = geometry.groups, _size(weight)
     x = y.new_empty(y.shape[0], groups, weight.shape[1], *size)
-    taps = _by_group(weight.flip(2, 3), groups).transpose(1, 2)
+    flipped = weight.to(working_dtype(weight.dtype)).flip(2, 3)
+    taps = flipped.view(groups, -1, *flipped.shape[1:]).transpose(1, 2)
     met, missed = _phases(geometry, kernel, size)
     products = []
     for rows, columns in met:
@@ -117,7 +119,8 @@ def spread(
             Part(row.windows, column.windows, x[..., row.pixels, column.pixels])
             for row, column in pairs
         ]
-        products.append((_wide(torch.cat(lefts, 1) if len(lefts) > 1 else lefts[0]), parts))
+        left = torch.cat(lefts, 1) if len(lefts) > 1 else lefts[0]
+        products.append((left.reshape(*left.shape[:2], -1), parts))
     if met:
         areas = tuple((rows.windows, columns.windows) for rows, columns in met)
         _correlate(y, Windows.of(y, areas, groups), products, bias)
@@ -146,7 +149,7 @@ def spread_gradients(
     """
     kernel, dy = _size(weight), torch.empty_like(y, memory_format=torch.contiguous_format)
     windows = Windows.of(dx, (_positions(geometry, kernel, _size(y)),), geometry.groups)
-    left, taps = _wide(_by_group(weight, geometry.groups)), _no_taps(windows, y)
+    left, taps = _matrices(weight, geometry.groups), _no_taps(windows, y)
     parts = [_whole(dy, geometry.groups)]
     for first, count in windows.lay(dx):
         responses = y[first : first + count]
@@ -173,9 +176,9 @@ def _correlate(
                 _multiply(left, write(block, count), shift, block, parts, first, count)
 
 
-def _wide(taps: Tensor) -> Tensor:
-    """The taps (G, M/G, C/G, th, tw) as one matrix for each group, in the working dtype."""
-    return taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
+def _matrices(weight: Tensor, groups: int) -> Tensor:
+    """The weight (O, C/G, kh, kw) as one matrix for each group, in the working dtype."""
+    return weight.to(working_dtype(weight.dtype)).reshape(groups, weight.shape[0] // groups, -1)
 
 
 def _whole(result: Tensor, groups: int) -> Part:
@@ -199,10 +202,10 @@ def _multiply(
     values = product(left, right)[..., : count * lines * columns]
     values = values.view(groups, len(parts), -1, count, lines, columns).permute(1, 3, 0, 2, 4, 5)
     start = block.lines.start
-    for value, (rows, cols, result) in zip(values, parts, strict=True):
+    for i, (rows, cols, result) in enumerate(parts):
         low, high = max(rows.start, start), min(rows.stop, start + lines)
         if low < high:
-            value = value[..., low - start : high - start, cols]
+            value = values[i, ..., low - start : high - start, cols]
             into = result[first : first + count, ..., low - rows.start : high - rows.start, :]
             if shift is None:
                 into.copy_(value)
@@ -251,19 +254,22 @@ def _phases(
 
 
 def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Alike]:
-    """Every phase along one axis, with those that meet as many taps."""
+    """Every phase along one axis, those together that meet as many taps.
+
+    They start within one position of each other, unless there is dilation: then equal starts only.
+    """
     stride, padding, dilation = (pair[axis] for pair in geometry[:3])
     every = stride // math.gcd(stride, dilation)
-    alike: dict[int, list[tuple[int, int, slice, slice]]] = {}
+    alike: dict[Pair, list[tuple[int, int, slice, slice]]] = {}
     for remainder in range(min(stride, size)):
         offset, pixels = remainder + padding, range(remainder, size, stride)
         met = [u for u in range(kernel) if (offset - dilation * u) % stride == 0]
         start = (offset - dilation * met[-1]) // stride if met else 0
         taps = slice(kernel - 1 - met[-1], kernel - met[0], every) if met else slice(0)
         phase = start, start + len(pixels), slice(remainder, None, stride), taps
-        alike.setdefault(len(met), []).append(phase)
+        alike.setdefault((len(met), start if dilation > 1 else 0), []).append(phase)
     found = []
-    for count, phases in alike.items():
+    for (count, _), phases in alike.items():
         first, end = min(phase[0] for phase in phases), max(phase[1] for phase in phases)
         windows = Along(first, dilation * every // stride, count, 1, end - first)
         parts = [
@@ -272,11 +278,6 @@ def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list
         ]
         found.append(Alike(windows, parts))
     return found
-
-
-def _by_group(weight: Tensor, groups: int) -> Tensor:
-    """The weight (O, C/G, kh, kw) as (G, O/G, C/G, kh, kw)."""
-    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
 
 
 def _size(tensor: Tensor) -> Pair:

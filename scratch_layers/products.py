@@ -38,8 +38,9 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     suited = left.dtype == torch.float32 and left.device.type == "cpu"
     if not (worth and suited and _available and torch.backends.mkldnn.enabled):
         return torch.bmm(left, right)
-    results = [_by_onednn(a, b) for a, b in zip(left, right, strict=True)]
-    return results[0].unsqueeze(0) if len(results) == 1 else torch.stack(results)
+    if len(left) == 1:
+        return _by_onednn(left[0], right[0]).unsqueeze(0)
+    return torch.stack([_by_onednn(a, b) for a, b in zip(left, right, strict=True)])
 
 
 def _by_onednn(left: Tensor, right: Tensor) -> Tensor:
