@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratch_layers import Conv2d, loops
+from scratch_layers import Conv2d
 from scratch_layers.checks import working_dtype
 
 
@@ -69,16 +69,6 @@ class Road(Conv2d):
         dense = w.new_zeros(*w.shape[:2], dh * (kh - 1) + 1, dw * (kw - 1) + 1)
         dense[:, :, ::dh, ::dw] = w
         return dense
-
-
-class ByLoops(Road):
-    """One position at a time."""
-
-    def correlate(self, x, w):
-        return loops.conv2d_forward(x, w, None, self.stride, (0, 0), self.dilation)
-
-    def pull_back(self, x, w, dy):
-        return loops.conv2d_backward(x, w, dy, self.stride, (0, 0), self.dilation)[:2]
 
 
 class ByColumns(Road):

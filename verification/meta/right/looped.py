@@ -1,0 +1,59 @@
+"""The report's nested loops, shipped as its baseline, as layers under the contract."""
+
+from scratch_layers import NearestUpsampling, loops
+from scratch_layers.checks import image_batch, working_dtype
+from scratch_layers.module import Record
+from verification.meta.right.convolution import Road
+
+
+class ByLoops(Road):
+    """A convolution one position at a time: groups and bias too, and padding that is the same on
+    both sides.
+    """
+
+    def forward(self, input):
+        x, weight, bias = self._accept(input)
+        self.output_size(x)
+        picture, padding = self._padded(x)
+        wide = [None if t is None else t.to(picture.dtype) for t in (weight, bias)]
+        y = loops.conv2d_forward(picture, *wide, self.stride, padding, self.dilation, self.groups)
+        return self._remember(y.to(x.dtype), x, weight, bias)
+
+    def backward(self, grad_output):
+        record, dy = self._recall(grad_output)
+        x, weight = record.tensors["input"], record.tensors["weight"]
+        picture, padding = self._padded(x)
+        wide = weight.to(picture.dtype), dy.to(picture.dtype)
+        dx, dw, db = loops.conv2d_backward(
+            picture, *wide, self.stride, padding, self.dilation, self.groups
+        )
+        self.weight.grad += dw.to(x.dtype)
+        if self.bias is not None:
+            self.bias.grad += db.to(x.dtype)
+        if dx.shape != x.shape:
+            (up, left), (height, width) = self._before, x.shape[2:]
+            dx = dx[:, :, up : up + height, left : left + width]
+        return dx.to(x.dtype, copy=True).contiguous()
+
+    def _padded(self, x):
+        """A wide picture, and the padding that is left to the loops."""
+        if self._before == self._after:
+            return x.to(working_dtype(x.dtype)), self._before
+        return self.pad(x), (0, 0)
+
+
+class NearestByLoops(NearestUpsampling):
+    """Nearest upsampling one pixel at a time."""
+
+    def forward(self, input):
+        x = image_batch("input", input).detach()
+        self.output_size(x)
+        output = loops.nearest_upsampling_forward(x, self.scale_factor)
+        self._record = Record(output, input=x)
+        return output
+
+    def backward(self, grad_output):
+        record, dy = self._recall(grad_output)
+        wide = working_dtype(dy.dtype)
+        x = record.tensors["input"].to(wide)
+        return loops.nearest_upsampling_backward(x, dy.to(wide), self.scale_factor).to(dy.dtype)
