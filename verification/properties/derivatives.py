@@ -31,8 +31,10 @@ from verification.trials.trial import Trial
 
 Tensors = Mapping[str, Tensor]
 
-DRAWS = 100
-"""Draws whose mean gradient is compared with the derivative of the declared mean."""
+DRAWS, MANY_DRAWS = 100, 1600
+"""Draws whose mean gradient is compared with the derivative of the declared mean: few where these
+agree within the bound that many have.
+"""
 
 PLAIN = ordinary(layouts=("contiguous",), empty_batch=False)
 FEW = ordinary(layouts=("contiguous",), empty_batch=False, limits=Limits(elements=12))
@@ -215,22 +217,30 @@ def require_mean(trial: Trial, mean: Callable[..., Any]) -> None:
     subject = function(trial, trial.dtype)
     expected = subject.other(mean)
     expected.forward(trial.inputs, {})
-    wanted = expected.vjp(trial.cotangents)
-    draws: dict[str, list[Tensor]] = {name: [] for name in wanted}
-    for seed in range(DRAWS):
-        subject.seed = seed
-        for name, gradient in trial.gradients(subject=subject).items():
-            draws[name].append(gradient.double())
-    for name, drawn in draws.items():
-        several = torch.stack(drawn)
-        if not several.numel():
-            continue
-        value = wanted[name].double()
-        roundings = rounding.gamma(DRAWS, rounding.unit_roundoff(trial.dtype))
-        error = rounding.NOISE_SAFETY * several.std(0) / DRAWS**0.5 + roundings * value.abs()
-        truth = Enclosure(value, error, value.abs(), False)
-        got = several.mean(0).to(trial.dtype)
-        trial.require_close(f"{name} gradient", got, truth, f"the mean of {DRAWS} draws")
+    wanted = {n: g.double() for n, g in expected.vjp(trial.cotangents).items() if g.numel()}
+
+    def drawn(count: int) -> dict[str, Tensor]:
+        several: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        for subject.seed in range(count):
+            gradients = trial.gradients(subject=subject)
+            for name, draws in several.items():
+                draws.append(gradients[name].double())
+        return {name: torch.stack(draws) for name, draws in several.items()}
+
+    def bound(name: str, draws: Tensor) -> Tensor:
+        noise: Tensor = rounding.NOISE_SAFETY * draws.std(0) / MANY_DRAWS**0.5
+        u = rounding.unit_roundoff(trial.dtype)
+        return wanted[name].abs() * rounding.gamma(MANY_DRAWS, u) + noise
+
+    several = drawn(DRAWS)
+    off = {name: (draws.mean(0) - wanted[name]).abs() for name, draws in several.items()}
+    if any(bool((off[name] > bound(name, draws)).any()) for name, draws in several.items()):
+        several = drawn(MANY_DRAWS)
+    for name, draws in several.items():
+        value = wanted[name]
+        truth = Enclosure(value, bound(name, draws), value.abs(), False)
+        why = f"the mean of {len(draws)} draws"
+        trial.require_close(f"{name} gradient", draws.mean(0).to(trial.dtype), truth, why)
 
 
 def widened(tensors: Tensors, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
 from verification.subjects.loading import Loaded, SubjectError
+from verification.subjects.seeded import seeded
 
 Parameters = Mapping[str, inspect.Parameter]
 
@@ -139,8 +140,7 @@ class ModuleCallee(Callee):
     def _built(self, settings: Mapping[str, Any]) -> nn.Module:
         if isinstance(self.function, nn.Module):
             return copy.deepcopy(self.function)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             built: nn.Module = self.function(**settings)
             return built
 

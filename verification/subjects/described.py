@@ -13,6 +13,7 @@ from torch import Tensor
 from gradcheck.subjects import AutogradSubject, named_outputs
 from verification.subjects.calling import Callee, Ready, callee_of
 from verification.subjects.loading import SubjectError
+from verification.subjects.seeded import seeded
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,7 @@ class DescribedSubject(AutogradSubject):
     def _as_needed(self) -> Iterator[None]:
         with ExitStack() as stack:
             if self.manner.random:
-                stack.enter_context(torch.random.fork_rng(devices=[]))
-                torch.manual_seed(self.seed)
+                stack.enter_context(seeded(self.seed))
             if self.manner.default_dtype:
                 stack.callback(torch.set_default_dtype, torch.get_default_dtype())
                 torch.set_default_dtype(self._dtype)

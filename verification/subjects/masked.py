@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gradcheck.subjects import Subject
 from verification.references.laws import INPUT, OUTPUT
+from verification.subjects.seeded import seeded
 
 MOST_RUNS = 1000
 """So many runs in which a number was never kept, or never dropped, and it never will be."""
@@ -103,8 +104,7 @@ class Masked:
         return runs
 
     def _forward(self, seed: int, x: Tensor) -> Tensor:
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(seed):
             random.seed(seed)
             if "numpy" in sys.modules:
                 sys.modules["numpy"].random.seed(seed)

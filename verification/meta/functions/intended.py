@@ -88,6 +88,21 @@ class RoundsAtRandom(Function):
         return g
 
 
+class DropsHalf(Function):
+    """x or 0 at random, with the kept ones doubled, so that its mean is x; and a backward that
+    forgets the factor.
+    """
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.kept = torch.rand_like(x) < 0.5
+        return 2 * x * ctx.kept
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.kept
+
+
 class GatesByAConstant(Function):
     """x gate, where the gate is given and has no gradient by contract."""
 
@@ -117,5 +132,6 @@ INTENDED = [
     wrong(Reverses, DERIVATIVE, says="declare scaled_by=-1", inputs=ONE),
     wrong(Reverses, DERIVATIVE, inputs=ONE, scaled_by=-2),
     wrong(Truncates, DERIVATIVE, inputs=ONE, approximate=0.001),
+    wrong(DropsHalf, DERIVATIVE, inputs=ONE, stochastic=itself),
     wrong(GatesByAConstant, DERIVATIVE, says="declare constant={'gate'}", inputs=GATED),
 ]
