@@ -1,6 +1,7 @@
 """Timing that a busy machine disturbs least: contestants take turns, and medians are compared."""
 
 import platform
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,10 @@ Contestants = Mapping[str, Callable[[], object]]
 def take_turns(
     contestants: Contestants, seconds: float, repetitions: tuple[int, int] = (5, 300)
 ) -> dict[str, float]:
-    """Run the contestants in turn, A B C A B C ..., and return each one's median in milliseconds.
+    """Run the contestants in turn and return each one's median in milliseconds.
+
+    Every turn has an order of its own. In a fixed one the same contestant always follows the one
+    that leaves least of its data in the cache, which made 16 channels cost 1.63 instead of 1.52.
 
     With one thread the clock counts the processor time of this thread, which other programs do not
     stretch; with more, or on a device, it is the wall's. `seconds` is a contestant's share, and the
@@ -25,10 +29,12 @@ def take_turns(
     clock = time.thread_time if torch.get_num_threads() == 1 and not wait else time.perf_counter
     fewest, most = repetitions
     times: dict[str, list[float]] = {name: [] for name in contestants}
+    order, draw = list(contestants.items()), random.Random(0)
     end = time.perf_counter() + seconds * len(contestants)
     turn = -min(2, fewest - 1)
     while turn < fewest or (turn < most and time.perf_counter() < end):
-        for name, contestant in contestants.items():
+        draw.shuffle(order)
+        for name, contestant in order:
             if wait:
                 wait()
             start = clock()

@@ -20,9 +20,13 @@ def test_every_contest_has_a_name_of_its_own():
 
 def test_contestants_take_turns():
     calls = []
-    times = take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 0, (3, 3))
-    assert calls == ["a", "b"] * 5
-    assert set(times) == {"a", "b"}
+    contestants = {name: lambda name=name: calls.append(name) for name in "abc"}
+    assert set(take_turns(contestants, 0, (30, 30))) == set("abc")
+    turns = ["".join(calls[i : i + 3]) for i in range(0, len(calls), 3)]
+    assert len(turns) == 32
+    assert {"".join(sorted(turn)) for turn in turns} == {"abc"}
+    # Each follows each other one in some turn.
+    assert len(set(turns)) == 6
 
 
 def test_growth_finds_the_exponent_and_the_cliff():
