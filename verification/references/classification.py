@@ -50,9 +50,16 @@ def nll(arguments: Arguments, tensors: Numbers) -> Number:
 
 
 def cross_entropy(arguments: Arguments, tensors: Numbers) -> Number:
-    """The same of log softmax, mixed with the mean over all classes by `label_smoothing`."""
+    """The same of log softmax, mixed with the mean over all classes by `label_smoothing`; against
+    probabilities t of all classes -Σ w t x, whose mean is over the samples.
+    """
     logarithm = functions.log_softmax(tensors[INPUT], 1)
     smoothing = arguments["label_smoothing"]
+    if arguments["probabilities"]:
+        classes = logarithm.shape[1]
+        t = (1 - smoothing) * tensors[TARGET].constant() + smoothing / classes
+        terms = _weights(arguments, classes) * t * logarithm
+        return reduced(-terms.sum(1), arguments["reduction"])
     return _labelled(logarithm, tensors[TARGET].value, arguments, smoothing)
 
 
@@ -60,7 +67,7 @@ def _labelled(x: Number, labels: Tensor, arguments: Arguments, smoothing: float)
     classes = x.shape[1]
     kept = labels != arguments["ignore_index"]
     label = labels.long().where(kept, 0)
-    weights = torch.tensor(arguments["weight"] or [1.0] * classes, dtype=torch.float64)
+    weights = _weights(arguments, classes)
     weight = weights[label].where(kept, 0.0)
     terms = -weight * x.moved(lambda t: t.gather(1, label.unsqueeze(1)).squeeze(1))
     if smoothing:
@@ -70,6 +77,28 @@ def _labelled(x: Number, labels: Tensor, arguments: Arguments, smoothing: float)
     if arguments["reduction"] != "mean":
         return reduced(terms, arguments["reduction"])
     return terms.sum() / x.like(weight).sum()
+
+
+def _weights(arguments: Arguments, classes: int) -> Tensor:
+    return torch.tensor(arguments["weight"] or [1.0] * classes, dtype=torch.float64)
+
+
+class CrossEntropyLoss(nn.CrossEntropyLoss):
+    """torch's loss. `probabilities` says that the target is the probability of every class; a loss
+    that takes labels alone does not take that argument.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = strategies.IGNORED_BY_DEFAULT,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        probabilities: bool = False,
+    ) -> None:
+        super().__init__(
+            weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+        )
 
 
 def kl_divergence(arguments: Arguments, tensors: Numbers) -> Number:
@@ -146,8 +175,8 @@ NLL_LOSS = _labelled_row(
 CROSS_ENTROPY_LOSS = _labelled_row(
     "CrossEntropyLoss",
     cross_entropy,
-    nn.CrossEntropyLoss,
-    {"label_smoothing": (0.0, 0.5, 0.1, 1.0)},
+    CrossEntropyLoss,
+    {"label_smoothing": (0.0, 0.5, 0.1, 1.0), "probabilities": (False, True)},
 )
 
 KL_DIV_LOSS = _row(

@@ -10,6 +10,7 @@ are the same sums, associated otherwise.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -55,42 +56,48 @@ def batch_norm(arguments: Arguments, tensors: Numbers) -> Number:
     """Over the batch and all axes after the channels; outside of training with the statistics that
     earlier batches left.
     """
-    x, axes = tensors[INPUT], _all_but_channels(tensors[INPUT])
+    return _of_channels(arguments, tensors, [0, *_after_channels(tensors[INPUT])])
+
+
+def instance_norm(arguments: Arguments, tensors: Numbers) -> Number:
+    """Over all axes after the channels; outside of training with the statistics, if they are kept,
+    that earlier batches left: those of a batch are the means of its samples'.
+    """
+    return _of_channels(arguments, tensors, _after_channels(tensors[INPUT]))
+
+
+def _of_channels(arguments: Arguments, tensors: Numbers, axes: list[int]) -> Number:
+    x = tensors[INPUT]
     earlier = [t.constant() for name, t in tensors.items() if name.startswith(EARLIER)]
     if not earlier:
         return scaled(standardised(x, axes, arguments["eps"]), tensors, _per_channel(x))
-    mean, variance = running_statistics(x, earlier, arguments["momentum"])
+    mean, variance = running_statistics(x, earlier, arguments["momentum"], axes)
     y = (x - mean) * functions.rsqrt(variance + arguments["eps"])
     return scaled(y, tensors, _per_channel(x))
 
 
 def running_statistics(
-    x: Number, batches: Sequence[Number], momentum: float | None
+    x: Number, batches: Sequence[Number], momentum: float | None, axes: list[int]
 ) -> tuple[Number, Number]:
-    """Mean and variance after some batches, from 0 and 1 on: each counts by the momentum, or all
-    alike where it is None. The variance is the unbiased estimate here.
+    """Mean and variance over some axes after some batches, from 0 and 1 on: each batch counts by
+    the momentum, or all alike where it is None. The variance is the unbiased estimate here.
     """
     mean, variance = x.like(0.0), x.like(1.0)
     for step, batch in enumerate(batches, 1):
-        axes, weight = _all_but_channels(batch), 1 / step if momentum is None else momentum
+        weight = 1 / step if momentum is None else momentum
         average = batch.mean(axes, keepdim=True)
         centred = batch - average
-        degrees = batch.value.numel() // batch.shape[1] - 1
+        degrees = math.prod(batch.shape[axis] for axis in axes) - 1
         estimate = (centred * centred).sum(axes, keepdim=True) / degrees
+        if 0 not in axes:
+            average, estimate = (t.mean([0], keepdim=True) for t in (average, estimate))
         mean = (1 - weight) * mean + weight * average
         variance = (1 - weight) * variance + weight * estimate
     return mean, variance
 
 
-def _all_but_channels(x: Number) -> list[int]:
-    return [axis for axis in range(x.value.dim()) if axis != 1]
-
-
-def instance_norm(arguments: Arguments, tensors: Numbers) -> Number:
-    """Over all axes after the channels."""
-    x = tensors[INPUT]
-    axes = list(range(2, x.value.dim()))
-    return scaled(standardised(x, axes, arguments["eps"]), tensors, _per_channel(x))
+def _after_channels(x: Number) -> list[int]:
+    return list(range(2, x.value.dim()))
 
 
 def group_norm(arguments: Arguments, tensors: Numbers) -> Number:
@@ -139,15 +146,17 @@ PARAMETER_GAPS = {
 NO_EMPTY_INSTANCES = {Clause.EMPTY_BATCH: "an instance norm of no samples raises IndexError"}
 
 
-def _twin(kind: type[nn.Module]) -> Callable[..., nn.Module]:
-    """The constructor of a batch norm in the mode that the argument `training` says."""
+def _twin(kind: type[nn.Module], default: bool) -> Callable[..., nn.Module]:
+    """The constructor of a norm in the mode that the argument `training` says; `default` is
+    whether it has parameters and keeps statistics where nobody says so.
+    """
 
     def build(
         num_features: int,
         eps: float = 1e-5,
         momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
+        affine: bool = default,
+        track_running_stats: bool = default,
         training: bool = True,
     ) -> nn.Module:
         norm = kind(num_features, eps, momentum, affine, track_running_stats)
@@ -158,8 +167,7 @@ def _twin(kind: type[nn.Module]) -> Callable[..., nn.Module]:
 
 def _with_a_past(call: LayerCall, make: Callable[[], Subject]) -> Subject:
     """Outside of training a layer with running statistics is judged by what it was trained on."""
-    arguments = call.kwargs
-    past = arguments.get("track_running_stats", True) and not arguments.get("training", True)
+    past = call.kwargs["track_running_stats"] and not call.kwargs["training"]
     return Trained(make) if past else make()
 
 
@@ -174,7 +182,7 @@ def _batch_norm(name: str, kind: type[nn.Module], dims: tuple[int, ...]) -> Row:
         traits=_SMOOTH,
         # Nothing has no variance.
         clauses=frozenset(Clause) - {Clause.EMPTY_BATCH},
-        twin=_twin(kind),
+        twin=_twin(kind, default=True),
         departures=COTANGENT_ORDER | PARAMETER_GAPS,
         adapter=_with_a_past,
     )
@@ -185,9 +193,11 @@ def _instance_norm(name: str, kind: type[nn.Module], dims: int) -> Row:
         name=name,
         law=Computed(instance_norm),
         geometries=functools.partial(normalizations.instance_norms, name=name, dims=dims),
-        traits=_SMOOTH | {Trait.BATCHED},
-        twin=kind,
+        # Samples do not see each other, but earlier batches may stand beside them.
+        traits=_SMOOTH,
+        twin=_twin(kind, default=False),
         departures=COTANGENT_ORDER | NO_EMPTY_INSTANCES,
+        adapter=_with_a_past,
     )
 
 

@@ -82,10 +82,9 @@ class SomeLabels(Labels):
         others = [label for label in range(self.extent) if label != self.ignored]
         if self.ignored is None or not others or not labels.numel():
             return labels
-        if bool(labels.eq(self.ignored).all()):
-            labels = labels.clone()
-            labels.view(-1)[0] = others[0]
-        return labels
+        first = torch.arange(labels.numel(), device=labels.device).reshape(labels.shape) == 0
+        alone = first & labels.eq(self.ignored).all()
+        return torch.where(alone, float(others[0]), labels)
 
 
 @dataclass(frozen=True)

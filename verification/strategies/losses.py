@@ -5,7 +5,14 @@ from __future__ import annotations
 from verification.cases import LayerCall
 from verification.strategies.activations import Options, draw_arguments
 from verification.strategies.drawing import DrawFn, st
-from verification.strategies.geometry import Geometry, Limits, choices, draw_shape, numbers
+from verification.strategies.geometry import (
+    Geometry,
+    Limits,
+    Shape,
+    choices,
+    draw_shape,
+    numbers,
+)
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -53,21 +60,28 @@ def labelled(
     draw: DrawFn, limits: Limits, name: str, options: Options, all_ignored: bool = False
 ) -> Geometry:
     """A loss of classes on the second axis against labels, some of them ignored or all, with or
-    without a weight for each class.
+    without a weight for each class; where `probabilities` is an option, also against those of the
+    classes on the last axis of two.
     """
     batch, classes = draw(choices(limits.batches)), draw(numbers(1, 5))
     room = limits.elements // max(1, batch * classes)
     axes = [draw(numbers(1, max(1, min(4, room)))) for _ in range(draw(choices((0, 1, 2))))]
     weights = draw(st.one_of(st.none(), _weights(classes)))
     arguments = draw_arguments(draw, limits, {**options, "reduction": REDUCTIONS})
+    if arguments.get("probabilities"):
+        axes = []
     arguments["weight"] = draw(limits.choose("weight", st.just(weights)))
     # One class alone is not the one to ignore: nothing would be left.
-    places = (IGNORED_BY_DEFAULT, *((0, classes - 1) if classes > 1 else ()))
+    labelled = classes > 1 and not arguments.get("probabilities")
+    places = (IGNORED_BY_DEFAULT, *((0, classes - 1) if labelled else ()))
     ignored = draw(limits.choose("ignore_index", choices(places)))
     labels = f"one of ({ignored})" if all_ignored else f"some labels({classes}, ignored={ignored})"
+    target: Shape = (batch, *axes)
+    if arguments.get("probabilities"):
+        target, labels = (batch, classes), "simplex"
     return Geometry(
         LayerCall.of(name, ignore_index=ignored, **arguments),
-        (("input", (batch, classes, *axes)), ("target", (batch, *axes))),
+        (("input", (batch, classes, *axes)), ("target", target)),
         domains=(("target", labels),),
     )
 

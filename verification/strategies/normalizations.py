@@ -6,7 +6,7 @@ import math
 
 from verification.cases import LayerCall
 from verification.strategies.activations import draw_arguments
-from verification.strategies.drawing import DrawFn, st
+from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import (
     Geometry,
     Limits,
@@ -55,32 +55,48 @@ def batch_norms(draw: DrawFn, limits: Limits, name: str, dims: tuple[int, ...]) 
             "training": (True, False),
         },
     )
-    earlier = 0
-    if arguments["track_running_stats"] and not arguments["training"]:
-        earlier = draw(choices((1, 2)))
-    elif batch * math.prod(axes) < 2:
+    past = arguments["track_running_stats"] and not arguments["training"]
+    if not past and batch * math.prod(axes) < 2:
         axes = (*axes[:-1], 2) if axes else (2,)
+    earlier = draw(_earlier((batch + 1, channels, *axes))) if past else ()
     return Geometry(
         LayerCall.of(name, num_features=channels, **arguments),
-        (
-            ("input", (batch, channels, *axes)),
-            *((f"earlier.{i}", (batch + 1, channels, *axes)) for i in range(earlier)),
-        ),
+        (("input", (batch, channels, *axes)), *earlier),
         _affine((channels,), arguments["affine"], arguments["affine"]),
     )
 
 
+def _earlier(shape: Shape) -> SearchStrategy[NamedShapes]:
+    """One or two earlier batches of that shape."""
+    both = (("earlier.0", shape), ("earlier.1", shape))
+    return st.sampled_from([both[:1], both])
+
+
 @st.composite
 def instance_norms(draw: DrawFn, limits: Limits, name: str, dims: int) -> Geometry:
-    """An instance norm over `dims` axes, which hold at least two numbers."""
+    """An instance norm over `dims` axes, which hold at least two numbers; outside of training one
+    that keeps statistics has one or two earlier batches beside the input.
+    """
     batch, channels = draw(choices(limits.batches)), draw(numbers(1, 4))
     axes = _draw_axes(draw, limits.elements // max(1, batch * channels), dims)
     if math.prod(axes) < 2:
         axes = (*axes[:-1], 2)
-    arguments = draw_arguments(draw, limits, {"eps": EPSILONS, "affine": (False, True)})
+    arguments = draw_arguments(
+        draw,
+        limits,
+        {
+            "eps": EPSILONS,
+            "momentum": tuple(m for m in MOMENTA if m is not None),
+            "affine": (False, True),
+            "track_running_stats": (False, True),
+            "training": (True, False),
+        },
+    )
+    past = arguments["track_running_stats"] and not arguments["training"]
+    earlier = draw(_earlier((batch + 1, channels, *axes))) if past else ()
     return Geometry(
         LayerCall.of(name, num_features=channels, **arguments),
-        (("input", (batch, channels, *axes)),),
+        (("input", (batch, channels, *axes)), *earlier),
         _affine((channels,), arguments["affine"], arguments["affine"]),
     )
 

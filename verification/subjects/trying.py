@@ -160,11 +160,14 @@ def _names(cases: Sequence[Case], role: Role) -> tuple[str, ...]:
 
 
 def _decides(argument: str, cases: Sequence[Case]) -> bool:
-    """Whether some values of an argument never come with the inputs of others."""
-    seen: dict[Any, set[tuple[str, ...]]] = {}
+    """Whether some values of an argument never come with the inputs, by name and dtype, of
+    others.
+    """
+    seen: dict[Any, set[tuple[tuple[str, str | None], ...]]] = {}
     for case in cases:
         inputs = seen.setdefault(case.layer.kwargs.get(argument), set())
-        inputs.add(_names([case], Role.INPUT))
+        given = (s for s in case.of_role(Role.INPUT) if not s.name.startswith(EARLIER))
+        inputs.add(tuple((spec.name, spec.dtype) for spec in given))
     return any(one.isdisjoint(other) for one, other in itertools.combinations(seen.values(), 2))
 
 

@@ -95,9 +95,10 @@ FUNCTIONS = [
     Wrong(
         "InstanceNorm1d",
         "normalises channels together",
-        computing(nn.InstanceNorm1d, by_one_statistic),
+        lambda training, **a: computing(nn.InstanceNorm1d, by_one_statistic)(**a).train(training),
     ),
     ignoring("InstanceNorm2d", "eps", 1e-5),
+    ignoring("InstanceNorm2d", "track_running_stats", False),
     Wrong("GroupNorm", "makes one group", computing(nn.GroupNorm, by_one_statistic)),
     Wrong("LayerNorm", "divides by n - 1", computing(nn.LayerNorm, with_unbiased_variance)),
     Wrong("RMSNorm", "adds eps to the root", computing(nn.RMSNorm, with_eps_outside_the_root)),
