@@ -71,9 +71,15 @@ class Mine:
 """
 
 
+FOUND = (
+    ("sources", tuple((n, (n, None)) for n in ("in_channels", "out_channels", "kernel_size"))),
+    ("names", ("weight",)),
+)
+
+
 def of_mine(entry: tuple[int, ...] = (0, 0, 0, 1)) -> CaseFile:
     case = Case(
-        SubjectSpec("mine.py:Mine", "Conv2d"),
+        SubjectSpec("mine.py:Mine", "Conv2d", found=FOUND),
         CONV,
         (
             TensorSpec("input", Role.INPUT, (1, 1, 1, 2), Values(stored=(1.0, 0.0))),
@@ -90,6 +96,42 @@ def of_mine(entry: tuple[int, ...] = (0, 0, 0, 1)) -> CaseFile:
         "got": 1.0,
         "expected": 0.0,
         "bound": 0.0,
+    }
+    return CaseFile(case, found)
+
+
+SOFTSIGN = """
+def softsign(x, y, power=1):
+    return x / (1 + x.detach().abs()) ** power, y
+"""
+
+
+def of_softsign() -> CaseFile:
+    """Its gradient is wrong wherever x is not 0, and there beside it."""
+    case = Case(
+        SubjectSpec(
+            "softsign.py:softsign",
+            inputs=(("x", "n"), ("y", "n")),
+            found=(("outputs", ("output_0", "output_1")),),
+        ),
+        LayerCall.of("softsign", power=1),
+        (
+            TensorSpec("x", Role.INPUT, (2,), Values(stored=(0.0, 0.0))),
+            TensorSpec("y", Role.INPUT, (2,), Values(stored=(1.0, 2.0))),
+            TensorSpec("output_0", Role.COTANGENT, None, Values(stored=(0.0, 1.0))),
+            TensorSpec("output_1", Role.COTANGENT, None, Values(stored=(0.0, 0.0))),
+        ),
+        "gradients_are_derivatives_of_forward",
+        "float64",
+    )
+    found = {
+        "kind": "value",
+        "tensor": "x gradient",
+        "sentence": "x gradient of softsign wrong at [1]: ..., at a point close by",
+        "entry": (1,),
+        "got": 0.9846,
+        "expected": 0.9695,
+        "bound": 1e-12,
     }
     return CaseFile(case, found)
 
@@ -116,11 +158,31 @@ def test_it_shows_the_failure_until_it_is_gone(tmp_path: Path) -> None:
     assert run(script(of_mine()), tmp_path).returncode == 0
 
 
+def test_a_function_shows_its_slopes_until_they_agree(tmp_path: Path) -> None:
+    (tmp_path / "softsign.py").write_text(SOFTSIGN)
+    wrong = run(script(of_softsign()), tmp_path)
+    assert (wrong.returncode, wrong.stderr) == (1, "")
+    assert wrong.stdout.splitlines()[-1].startswith("got 0.9846153846")
+    (tmp_path / "softsign.py").write_text(SOFTSIGN.replace(".detach()", ""))
+    assert run(script(of_softsign()), tmp_path).returncode == 0
+
+
+STEP = Case(
+    SubjectSpec("scratch_layers.SGD"),
+    LayerCall.of("SGD", lr=(0.5, 0.25), momentum=0.0),
+    tuple(
+        TensorSpec(name, Role.INPUT, (1,), Values(stored=(1.0,))) for name in ("w0", "g0.0", "g0.1")
+    ),
+    "forward_matches_reference",
+)
+
+
 @pytest.mark.parametrize(
     ("case", "prints"),
     [
         (LOSS, "output\ntensor(5.)\ninput gradient\ntensor([ 6., 12.])"),
         (PAIR, "0.weight gradient\ntensor([[[["),
+        (STEP, "w0\ntensor([0.2500])"),
     ],
 )
 def test_it_makes_the_same_call(case: Case, prints: str, tmp_path: Path) -> None:
@@ -143,6 +205,15 @@ BAD = {
     "module": replace(LOSS, subject=SubjectSpec("os; exit(3):x", "MSELoss")),
     "qualname": replace(LOSS, subject=SubjectSpec("x.py:a'] or exit(3)", "MSELoss")),
     "keyword": replace(LOSS, subject=SubjectSpec("x.import:a", "MSELoss")),
+    "own argument": replace(
+        LOSS,
+        subject=SubjectSpec(
+            "x:a", "MSELoss", found=(("sources", (("a=exit(3), b", ("eps", None)),)),)
+        ),
+    ),
+    "backward": replace(
+        LOSS, subject=SubjectSpec("x:a", "MSELoss", adapter=(("backward", "x) or exit(3"),))
+    ),
 }
 
 
@@ -153,12 +224,15 @@ def test_a_name_that_is_code_is_refused(case: Case) -> None:
 
 
 def test_what_one_call_cannot_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    step = replace(LOSS, layer=LayerCall.of("SGD"), subject=SubjectSpec("scratch_layers.SGD"))
-    path = CaseFile(step).write(tmp_path)
+    refused = replace(LOSS, options=(("error", "ValueError"),), property="declared_refusals")
+    path = CaseFile(refused).write(tmp_path)
     assert main(["script", str(path)]) == 2
-    assert f"{path}: one call of a layer cannot show SGD" in capsys.readouterr().err
+    assert f"{path}: one call of a layer cannot show declared_refusals" in capsys.readouterr().err
     assert main(["script", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.count("none") == 1
+    earlier = CaseFile(replace(LOSS, subject=SubjectSpec("mine:Mine", "MSELoss")))
+    with pytest.raises(CaseFileError, match="does not say how its layer is built"):
+        script(earlier)
     foreign = CaseFile(replace(LOSS, subject=SubjectSpec("torch.nn.MSELoss")))
     with pytest.raises(CaseFileError, match="no layer that a script could import"):
         script(foreign)

@@ -7,16 +7,19 @@ from typing import NoReturn
 
 import hypothesis
 import pytest
+import torch
 
 from verification import catalogue
 from verification.cases import Case, SubjectSpec
-from verification.cases.case_file import case_from_json, case_to_json
+from verification.cases.case_file import CaseFile, case_from_json, case_to_json
 from verification.properties import PROPERTIES
+from verification.report.script import script
 from verification.running.campaign import hunt
 from verification.subjects import trying
 from verification.subjects.foreign import kind_named
 from verification.subjects.resolve import foreign
 from verification.trials.discrepancy import Discrepancy, discrepancies
+from verification.trials.guards import globals_restored
 from verification.trials.run_case import run_case
 
 STATEFUL = "verification.meta.wild.stateful"
@@ -56,6 +59,18 @@ SHAPES = {
 }
 
 
+NO_SCRIPT = (
+    f"{STATEFUL}:Rebound",
+    f"{STATEFUL}:Flat",
+    f"{STATEFUL}:Dicts",
+    f"{STATEFUL}:Objects",
+    f"{STATEFUL}:Attributes",
+    f"{STATEFUL}:Tuples",
+    f"{ARRAYS}:Dense",
+)
+"""Where the script asks its reader how the layer holds its parameters, or what backward takes."""
+
+
 def wrong_name(name: str) -> str:
     return (
         f"{name}_wrong" if name.rpartition(".")[2].partition(":")[2].islower() else f"{name}Wrong"
@@ -91,6 +106,18 @@ def replayed(case: Case) -> Discrepancy:
     return outcome
 
 
+def exit_of(text: str) -> object:
+    """With what a script exits."""
+    try:
+        with globals_restored():
+            exec(text, {})
+    except SystemExit as ended:
+        return ended.code
+    finally:
+        torch.set_default_device(None)
+    return None
+
+
 def never(*_: object) -> NoReturn:
     raise AssertionError("a replay draws nothing")
 
@@ -106,3 +133,6 @@ def test_right_and_wrong_are_told_apart(
     monkeypatch.setattr("verification.subjects.partaking.sample", never)
     for failure in found:
         assert replayed(failure.case).finding == failure.finding
+        if failure.finding.kind == "value":
+            text = script(CaseFile(failure.case, failure.finding.to_dict()))
+            assert exit_of(text) == (2 if name in NO_SCRIPT else 1), text

@@ -5,24 +5,33 @@ No code of the layer runs to write it: the tensors follow from the case and the 
 
 import keyword
 import math
+import re
 import textwrap
 from collections.abc import Iterator
 
-from torch import Tensor
+import torch
 
 from verification import catalogue
-from verification.cases import Case, LayerCall, Role
+from verification.cases import Case, Role, SubjectSpec
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
 from verification.properties.registry import Family
-from verification.references.laws import OUTPUT
+from verification.report.script_calls import calls, literal, variable
 from verification.running.replay import require_known_names
+from verification.subjects.entry import Entry
 from verification.subjects.foreign import entry_elsewhere
 from verification.subjects.probed import Probed
+from verification.subjects.told import Adapter
 from verification.trials.trial import Trial
 
 ONE_CALL = (Family.PARITY, Family.EXACTNESS)
 """The families that judge one forward and one backward on the case's own tensors."""
+
+
+IMPORTS = ("importlib", "inspect", "runpy", "sys", "types")
+"""What a script may need beside torch."""
+
+SHOWN = ("for name, tensor in results.items():", "    print(name, tensor, sep='\\n')")
 
 
 def script(file: CaseFile) -> str:
@@ -33,27 +42,45 @@ def script(file: CaseFile) -> str:
         CaseFileError: one call of a layer cannot show the case, or its tensors cannot be made.
     """
     case = file.case
-    if case.layer.name == "SGD" or case.option("error") is not None:
-        raise CaseFileError(f"one call of a layer cannot show {case.layer.name}, {case.property}")
-    if case.subject.like is None and case.subject.name not in catalogue.SHIPPED:
+    if case.option("error") is not None:
+        raise CaseFileError(f"one call of a layer cannot show {case.property}")
+    if not case.subject.foreign and case.subject.name not in catalogue.SHIPPED:
         raise CaseFileError(f"{case.subject.name} is no layer that a script could import")
     require_known_names(case, case.subject.like or case.layer.name)
     _require_identifiers(case)
     try:
-        tensors = list(_tensors(case))
+        entry = _entry(case.subject)
+        described = bool(case.subject.inputs)
+        tensors = list(_described_tensors(file, entry) if described else _tensors(case, entry))
+        called = list(calls(case, entry.row))
+    except CaseFileError:
+        raise
     except Exception as error:  # whatever makes the case unreal
         raise CaseFileError(f"the case cannot be made real: {error}") from error
-    lines = [*_heading(file), *_imports(case), "", *tensors, "", *_built(case), "", *_called(case)]
-    return "\n".join([*lines, *_verdict(file)]) + "\n"
+    body = [*_found(case), "", *tensors, "", *called, *SHOWN, *_verdict(file)]
+    used = [name for name in IMPORTS if any(f"{name}." in line for line in body)]
+    imports = [*(f"import {name}" for name in used), *([""] if used else []), "import torch", ""]
+    return "\n".join([*_heading(file), *imports, *body]) + "\n"
+
+
+def _entry(subject: SubjectSpec) -> Entry:
+    if not subject.foreign:
+        return catalogue.find(subject.name)
+    return entry_elsewhere(subject, Probed.of(subject.found))
 
 
 def _require_identifiers(case: Case) -> None:
     """Names of a case become code here: refuse one that is more than a name."""
-    names = [_name(spec.name, spec.role) for spec in case.tensors]
+    names = [variable(spec) for spec in case.tensors]
     names += [name for call in case.layer.walk() for name, _ in call.arguments]
     place, _, qualname = case.subject.name.partition(":")
-    if case.subject.like is not None:
-        names += qualname.split(".") + ([] if place.endswith(".py") else place.split("."))
+    if case.subject.foreign:
+        names += re.split("[.,]", qualname) + ([] if place.endswith(".py") else place.split("."))
+        found, told = dict(case.subject.found), Adapter.of(case.subject.adapter)
+        for own in ("sources", "tensors"):
+            names += [name for name, _ in found.get(own, ())]
+        names += [name for name in (found.get("options"), told.backward) if name is not None]
+        names += [name for name, _ in told.kwargs] if case.subject.like else []
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise CaseFileError(f"{name!r} is no name that can stand in a script")
@@ -71,107 +98,78 @@ def _heading(file: CaseFile) -> Iterator[str]:
     yield ""
 
 
-def _imports(case: Case) -> Iterator[str]:
+def _found(case: Case) -> Iterator[str]:
+    """The subject by its name, and what every number is made as."""
     place, _, name = case.subject.name.partition(":")
-    yield from ("import inspect", "import runpy", "import sys", "", "import torch", "")
-    if case.subject.like is None:
-        kinds = ", ".join(sorted({call.name for call in case.layer.walk()}))
-        yield f"from scratch_layers import {kinds}"
-    elif place.endswith(".py"):
-        yield f"Layer = runpy.run_path({place!r})[{name!r}]"
+    if not case.subject.foreign:
+        kinds = {call.name for call in case.layer.walk()}
+        kinds |= {"Parameter"} if "lr" in case.layer.kwargs else set()
+        yield f"from scratch_layers import {', '.join(sorted(kinds))}"
     else:
-        outermost = name.partition(".")[0]
-        yield f"from {place} import {outermost}"
-        yield f"Layer = {name}"
+        module = f"importlib.import_module({place!r})"
+        if place.endswith(".py"):
+            module = f"types.SimpleNamespace(**runpy.run_path({place!r}))"
+        yield f"module = {module}"
+        several = ["forward", "backward"] if "," in name else ["Layer"]
+        yield from (f"{v} = module.{n}" for v, n in zip(several, name.split(","), strict=True))
     yield ""
     yield f"torch.set_default_dtype(torch.{case.dtype})"
     yield f"torch.set_default_device({case.device!r})"
     yield 'nan, inf = float("nan"), float("inf")'
 
 
-def _tensors(case: Case) -> Iterator[str]:
+def _tensors(case: Case, entry: Entry) -> Iterator[str]:
     """One line a tensor, in the memory layout of the case."""
-    foreign = case.subject.like is not None
-    entry = (
-        entry_elsewhere(case.subject, Probed()) if foreign else catalogue.find(case.subject.name)
-    )
     trial = Trial(case, entry)
     placed = trial.placed | trial.placed_cotangents
     for spec in case.tensors:
-        yield f"{_name(spec.name, spec.role)} = {_literal(placed[spec.name].tensor)}"
+        yield f"{variable(spec)} = {literal(placed[spec.name].tensor)}"
 
 
-def _name(name: str, role: Role) -> str:
-    inside = "layer_" if name[:1].isdigit() else ""  # "0.weight" of a container
-    return f"{inside}{name.replace('.', '_')}{'_cotangent' if role is Role.COTANGENT else ''}"
-
-
-def _literal(tensor: Tensor) -> str:
-    shape, stride = tuple(tensor.shape), tensor.stride()
-    if tensor.is_contiguous():
-        return f"torch.tensor({tensor.flatten().tolist()}, dtype={tensor.dtype}).reshape({shape})"
-    span = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-    memory = tensor.as_strided((span,), (1,)).tolist()
-    return f"torch.tensor({memory}, dtype={tensor.dtype}).as_strided({shape}, {stride})"
-
-
-def _built(case: Case) -> Iterator[str]:
-    names = [_name(spec.name, spec.role) for spec in case.of_role(Role.PARAMETER)]
-    if case.subject.like is None:
-        yield f"layer = {_expression(case.layer)}"
-    else:
-        yield f"arguments = {case.layer.kwargs!r}"
-        yield "taken = inspect.signature(Layer).parameters"
-        yield "layer = Layer(**{name: arguments[name] for name in arguments if name in taken})"
-    if not names:
-        return
-    yield f"values = [{', '.join(names)}]"
-    yield 'if hasattr(layer, "parameters"):'
-    yield "    for parameter, value in zip(layer.parameters(), values):"
-    yield "        parameter.data = value"
-    yield "else:"
-    yield "    for (parameter, _), value in zip(layer.param(), values):"
-    yield "        parameter.copy_(value)"
-
-
-def _expression(call: LayerCall) -> str:
-    inside = [_expression(child) for child in call.children]
-    inside += [f"{name}={value!r}" for name, value in call.arguments]
-    return f"{call.name}({', '.join(inside)})"
-
-
-def _called(case: Case) -> Iterator[str]:
-    inputs = ", ".join(_name(spec.name, spec.role) for spec in case.of_role(Role.INPUT))
-    yield f"results = {{{OUTPUT!r}: layer.forward({inputs})}}"
-    if case.of_role(Role.COTANGENT):
-        cotangent = _name(OUTPUT, Role.COTANGENT)
-        # A loss begins the way back, so it takes no cotangent.
-        ends = case.layer.name.endswith("Loss")
-        backward = f"layer.backward() * {cotangent}" if ends else f"layer.backward({cotangent})"
-        yield f"results['input gradient'] = {backward}"
-        parameters = [f"{spec.name} gradient" for spec in case.of_role(Role.PARAMETER)]
-        if parameters:
-            yield 'if hasattr(layer, "parameters"):'
-            yield "    gradients = [parameter.grad for parameter in layer.parameters()]"
-            yield "else:"
-            yield "    gradients = [gradient for _, gradient in layer.param()]"
-            yield f"results.update(zip({parameters}, gradients))"
-    yield "for name, tensor in results.items():"
-    yield "    print(name, tensor, sep='\\n')"
+def _described_tensors(file: CaseFile, entry: Entry) -> Iterator[str]:
+    """The same for a function that is not called here: a cotangent is a list of numbers."""
+    case = file.case
+    placed = Trial(case, entry).placed
+    for spec in case.tensors:
+        if spec.role is not Role.COTANGENT:
+            yield f"{variable(spec)} = {literal(placed[spec.name].tensor)}"
+        elif spec.values.stored is not None:
+            values = torch.tensor(spec.values.stored, dtype=getattr(torch, case.dtype))
+            yield f"{variable(spec)} = {literal(values)}"
+        else:
+            raise CaseFileError(f"its cotangent {spec.name} is not stored: it was not minimised")
+    if "at a point close by" in str((file.discrepancy or {}).get("sentence")):
+        yield "# It shows beside the point itself."
+        for spec in case.of_role(Role.INPUT):
+            if spec.dtype is None:
+                name = variable(spec)
+                yield f"{name} = {name} + ({name}.abs() + ({name} == 0)) / 64"
 
 
 def _verdict(file: CaseFile) -> Iterator[str]:
     """The comparison at the worst entry, where the property is judged on these very calls."""
-    found, prop = file.discrepancy or {}, PROPERTIES.get(file.case.property)
-    numbers = [found.get(name) for name in ("got", "expected", "bound")]
-    if prop is None or prop.family not in ONE_CALL or not all(map(_finite, numbers)):
+    found, family = file.discrepancy or {}, PROPERTIES[file.case.property].family
+    if not all(_finite(found.get(name)) for name in ("got", "expected", "bound")):
         return
     entry = tuple(found.get("entry", ()))
+    if file.case.subject.inputs and family is Family.GRADIENTS:
+        yield from _slope_verdict(found["tensor"], entry, abs(found["got"] - found["expected"]))
+    if family not in ONE_CALL:
+        return
     yield ""
     yield f"got = results[{found['tensor']!r}][{entry}].item()"
     yield f"expected, bound = {found['expected']!r}, {found['bound']!r}"
     yield 'print(f"got {got}, expected {expected}, bound {bound}")'
     yield "sys.exit(0 if abs(got - expected) <= bound else 1)"
+
+
+def _slope_verdict(tensor: str, entry: tuple[int, ...], off: float) -> Iterator[str]:
+    """A difference quotient has an error of its own: wrong is half of what was wrong then."""
+    yield ""
+    yield f"got = results[{tensor!r}][{entry}].item()"
+    yield f"slope = results[{tensor.replace('gradient', 'slopes')!r}][{entry}].item()"
+    yield 'print(f"got {got}, slope {slope}")'
+    yield f"sys.exit(1 if abs(got - slope) > {off / 2!r} else 0)"
 
 
 def _finite(number: object) -> bool:

@@ -74,20 +74,8 @@ class Driver:
     @classmethod
     def along(cls, way: Told, loaded: Loaded, row: Row, told: Adapter) -> Self:
         """The driver that was found before; nothing is looked for."""
-        stored, constants = dict(way), dict(told.kwargs)
-        sources = dict(stored.get("sources", ()))
-        matching: Matching | functional.Call = Matching(sources, constants)
-        if "tensors" in stored:
-            matching = functional.Call(
-                dict(stored["tensors"]),
-                sources,
-                stored.get("kind", ()),
-                stored.get("options"),
-                stored.get("positional"),
-                constants,
-            )
-        translation = Translation(stored.get("numpy", False), dict(stored.get("axes", ())))
-        return cls(row, loaded, stored.get("names", ()), told, matching, translation)
+        matching, translation = stored_call(way, told)
+        return cls(row, loaded, dict(way).get("names", ()), told, matching, translation)
 
     def with_axes(self, axes: Mapping[str, Axes]) -> Driver:
         """The same with tensors in these orders of axes; the kind's own order needs no mention."""
@@ -133,6 +121,24 @@ class Driver:
         if isinstance(layer, nn.Module) and backward is None:
             return Native(layer, self.names, self.translation)
         return Stateful(layer, self.names, self.told, self.translation)
+
+
+def stored_call(way: Told, told: Adapter) -> tuple[Matching | functional.Call, Translation]:
+    """What each argument of a subject is and how its tensors are translated, of `Driver.way`."""
+    stored, constants = dict(way), dict(told.kwargs)
+    sources = dict(stored.get("sources", ()))
+    translation = Translation(stored.get("numpy", False), dict(stored.get("axes", ())))
+    if "tensors" not in stored:
+        return Matching(sources, constants), translation
+    call = functional.Call(
+        dict(stored["tensors"]),
+        sources,
+        stored.get("kind", ()),
+        stored.get("options"),
+        stored.get("positional"),
+        constants,
+    )
+    return call, translation
 
 
 def _built(

@@ -36,7 +36,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """By which names hand-written layers call a parameter or an input of the kind."""
 
-_GRADIENT_OF = (
+GRADIENT_OF = (
     *("d{}", "d_{}", "grad_{}", "{}_grad", "{}_gradient", "gradient_{}", "g{}", "g_{}", "{}g"),
     *("del_{}", "delta_{}", "grad{}", "{}grad", "{}.grad"),
 )
@@ -299,7 +299,7 @@ def _gradient_reader(layer: Any, own: str, value: Callable[[], Any]) -> Callable
 
     def read() -> Any:
         for spelling in spellings:
-            for pattern in _GRADIENT_OF:
+            for pattern in GRADIENT_OF:
                 found = _reader(layer, pattern.format(spelling))()
                 if is_array(found):
                     return found

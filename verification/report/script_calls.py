@@ -1,0 +1,354 @@
+"""How a script builds and calls the subject of a case: lines of Python, one function for each form
+that a subject has. They leave `results`, by the names that a discrepancy calls them.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verification.cases import Case, LayerCall, Role, TensorSpec
+from verification.cases.case_file import CaseFileError
+from verification.references.laws import OUTPUT
+from verification.references.row import Row
+from verification.subjects.arguments import Matching
+from verification.subjects.driving import stored_call
+from verification.subjects.functional import Call
+from verification.subjects.parameters import GRADIENT_OF, NAMES
+from verification.subjects.probed import Probed
+from verification.subjects.stateful import BACKWARD, FORWARD
+from verification.subjects.told import Adapter
+from verification.subjects.translation import Translation
+
+
+def variable(spec: TensorSpec) -> str:
+    """The name of a tensor in the script."""
+    inside = "layer_" if spec.name[:1].isdigit() else ""  # "0.weight" of a container
+    cotangent = "_cotangent" if spec.role is Role.COTANGENT else ""
+    return f"{inside}{spec.name.replace('.', '_')}{cotangent}"
+
+
+def literal(value: Any) -> str:
+    """A value as an expression; a tensor in its memory layout."""
+    if not isinstance(value, Tensor):
+        return repr(value)
+    shape, stride = tuple(value.shape), value.stride()
+    if value.is_contiguous():
+        return f"torch.tensor({value.flatten().tolist()}, dtype={value.dtype}).reshape({shape})"
+    span = 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    memory = value.as_strided((span,), (1,)).tolist()
+    return f"torch.tensor({memory}, dtype={value.dtype}).as_strided({shape}, {stride})"
+
+
+def calls(case: Case, row: Row) -> Iterator[str]:
+    """The lines for a case of whatever form.
+
+    Raises:
+        CaseFileError: one call cannot show the case, or the file does not say how it is made.
+    """
+    if "lr" in case.layer.kwargs:
+        return _optimizer(case, row)
+    if case.subject.like is None and not case.subject.inputs:
+        return _layer(case, f"layer = {_expression(case.layer)}", Translation())
+    if case.subject.inputs:
+        return _described(case)
+    call, translation = _stored(case)
+    if not isinstance(call, Call):
+        own = _keywords({n: literal(v) for n, v in call.call(_built_from(case, row)).items()})
+        return _layer(case, f"layer = Layer({own})", translation)
+    tensors = {spec.name: _taken(spec, translation) for spec in _of(case, Role.INPUT)}
+    tensors |= {spec.name: _taken(spec, translation) for spec in _of(case, Role.PARAMETER)}
+    given = {n: literal(v) for n, v in call.arguments({}, _built_from(case, row)).items()}
+    given |= {own: tensors.get(name, "None") for own, name in call.tensors.items()}
+    if "," in case.subject.name:
+        return _pair(case, given, translation)
+    return _differentiated(case, call, given, translation)
+
+
+def _stored(case: Case) -> tuple[Matching | Call, Translation]:
+    if not case.subject.found:
+        raise CaseFileError(
+            "it does not say how its layer is built, since an earlier version wrote it: run the"
+            " check again"
+        )
+    return stored_call(Probed.of(case.subject.found).driven, Adapter.of(case.subject.adapter))
+
+
+def _built_from(case: Case, row: Row) -> dict[str, Any]:
+    return row.constructed(case.layer.kwargs, getattr(torch, case.dtype), torch.device("cpu"))
+
+
+def _of(case: Case, *roles: Role) -> list[TensorSpec]:
+    return [spec for role in roles for spec in case.of_role(role)]
+
+
+def _keywords(expressions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in expressions.items())
+
+
+def _taken(spec: TensorSpec, translation: Translation) -> str:
+    """A tensor as the subject takes it."""
+    axes = translation.axes.get(spec.name)
+    if spec.role is Role.COTANGENT:
+        axes = translation.axes.get("output")
+    turned = "" if axes is None else f".permute({axes})"
+    return f"{variable(spec)}{turned}{'.numpy()' if translation.numpy else ''}"
+
+
+def _returned(name: str, expression: str, translation: Translation) -> str:
+    """What the subject returned, as a tensor with its axes in the kind's order."""
+    axes = translation.axes.get(name)
+    if translation.numpy:
+        expression = f"torch.as_tensor({expression})"
+    return expression if axes is None else f"{expression}.permute({_inverse(axes)})"
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axes.index(axis) for axis in range(len(axes)))
+
+
+def _expression(call: LayerCall) -> str:
+    inside = [_expression(child) for child in call.children]
+    inside += [f"{name}={value!r}" for name, value in call.arguments]
+    return f"{call.name}({', '.join(inside)})"
+
+
+def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
+    """A layer with state; one without a backward of its own is differentiated by autograd."""
+    yield built
+    inputs, parameters = case.of_role(Role.INPUT), case.of_role(Role.PARAMETER)
+    told = Adapter.of(case.subject.adapter)
+    if parameters:
+        yield from _bound(case, parameters, told, translation)
+    given = ", ".join(_taken(spec, translation) for spec in inputs)
+    if "double_backward" in Probed.of(case.subject.found).offers:
+        yield from _by_autograd(case, f"layer({given})", "[*layer.parameters()]", translation)
+        return
+    forward, backward = "layer.forward", "layer.backward"
+    if case.subject.foreign:
+        forward, backward = "forward", "backward"
+        yield f"forward = {_first(FORWARD)}"
+        yield f"backward = {_first((told.backward,) if told.backward else BACKWARD)}"
+        yield f"output = {forward}({given})"
+        # What comes with it is kept for the backward.
+        yield "output, *kept = output if isinstance(output, tuple) else (output,)"
+    else:
+        yield f"output, kept = {forward}({given}), []"
+    yield f"results = {{{OUTPUT!r}: {_returned(OUTPUT, 'output', translation)}}}"
+    cotangents = case.of_role(Role.COTANGENT)
+    if len(cotangents) != 1:
+        return
+    # A loss begins the way back, so it takes no cotangent.
+    ends = case.layer.name.endswith("Loss")
+    cotangent = _taken(cotangents[0], translation)
+    called = f"{backward}() * {cotangent}" if ends else f"{backward}({cotangent}, *kept)"
+    if case.subject.foreign:
+        yield "wanted = inspect.signature(backward).parameters.values()"
+        yield f"if sum(p.default is p.empty for p in wanted) > {0 if ends else 1} + len(kept):"
+        yield '    print("say in this script what backward takes beside the cotangent")'
+        yield "    sys.exit(2)"
+    yield f"gradient = {called}"
+    yield "gradient = gradient[0] if isinstance(gradient, tuple) else gradient"
+    yield f"results['input gradient'] = {_returned('input', 'gradient', translation)}"
+    for number, parameter in enumerate(parameters):
+        value = _returned(parameter.name, f"gradients()[{number}]", translation)
+        yield f"results['{parameter.name} gradient'] = {value}"
+
+
+def _bound(
+    case: Case, parameters: tuple[TensorSpec, ...], told: Adapter, translation: Translation
+) -> Iterator[str]:
+    """Give the layer its parameters, and a function `gradients` that reads what it left of theirs:
+    by the layer's own methods, else by the attributes that were told or have a usual name.
+    """
+    values = ", ".join(_taken(spec, translation) for spec in parameters)
+    yield f"values = [{values}]"
+    yield 'if hasattr(layer, "parameters") and hasattr(next(iter(layer.parameters())), "data"):'
+    yield "    for parameter, value in zip(layer.parameters(), values):"
+    yield "        parameter.data = value"
+    yield "    def gradients():"
+    yield "        return [parameter.grad for parameter in layer.parameters()]"
+    yield 'elif hasattr(layer, "param"):'
+    yield "    for (parameter, _), value in zip(layer.param(), values):"
+    yield "        parameter[...] = value"
+    yield "    def gradients():"
+    yield "        return [gradient for _, gradient in layer.param()]"
+    if not case.subject.foreign:
+        return
+    held = dict(told.held)
+    yield "else:"
+    yield "    def named(*usual):"
+    yield "        for name in usual:"
+    yield "            if hasattr(getattr(layer, name, None), 'shape'):"
+    yield "                return name"
+    yield '        print(f"say in this script where the layer holds what is called {usual[0]}")'
+    yield "        sys.exit(2)"
+    for spec in parameters:
+        own, gradient = held.get(spec.name, (None, None))
+        names = [own] if own else [*_spelled(spec.name)]
+        patterns = [gradient] if gradient else [p for p in GRADIENT_OF if "." not in p]
+        yield f"    {variable(spec)}_held = named({', '.join(map(repr, names))})"
+        yield f"    {variable(spec)}_gradients = {patterns}"
+    holders = ", ".join(f"{variable(spec)}_held" for spec in parameters)
+    theirs = ", ".join(f"{variable(spec)}_gradients" for spec in parameters)
+    yield f"    for name, value in zip([{holders}], values):"
+    yield "        with torch.no_grad():"
+    yield "            getattr(layer, name)[...] = value.reshape(getattr(layer, name).shape)"
+    yield "    def gradients():"
+    yield f"        some = zip([{holders}], [{theirs}])"
+    yield "        return [getattr(layer, named(*(p.format(n) for p in ps))) for n, ps in some]"
+
+
+def _spelled(name: str) -> Iterator[str]:
+    """The usual names of a parameter's attribute."""
+    for usual in (name, *NAMES.get(name, ())):
+        yield from dict.fromkeys((usual, usual.upper(), usual.capitalize()))
+
+
+def _first(names: tuple[str, ...]) -> str:
+    """The first of these methods that the layer has."""
+    return f"next(getattr(layer, n) for n in {names} if hasattr(layer, n))"
+
+
+def _by_autograd(
+    case: Case, called: str, parameters: str, translation: Translation
+) -> Iterator[str]:
+    """An output and autograd's gradients; parameters: an expression for those that a module holds,
+    empty where they are given as tensors.
+    """
+    given = [spec for spec in case.of_role(Role.INPUT) if spec.dtype is None]
+    held = case.of_role(Role.PARAMETER)
+    leaves = [variable(spec) for spec in (given if parameters else [*given, *held])]
+    asked = f"[{', '.join(leaves)}]" + (f" + {parameters}" if parameters else "")
+    yield f"for leaf in [{', '.join(leaves)}]:"
+    yield "    leaf.requires_grad_()"
+    yield f"output = {_returned(OUTPUT, called, translation)}"
+    yield f"results = {{{OUTPUT!r}: output}}"
+    cotangents = case.of_role(Role.COTANGENT)
+    if not cotangents:
+        return
+    names = [f"{spec.name} gradient" for spec in (*given, *held)]
+    yield "gradients = torch.autograd.grad("
+    yield f"    output, {asked}, {variable(cotangents[0])}, materialize_grads=True"
+    yield ")"
+    yield f"results.update(zip({names}, gradients))"
+    for spec in held if parameters else ():
+        if spec.name in translation.axes:
+            key = f"results['{spec.name} gradient']"
+            yield f"{key} = {_returned(spec.name, key, translation)}"
+
+
+def _differentiated(
+    case: Case, call: Call, given: Mapping[str, str], translation: Translation
+) -> Iterator[str]:
+    """A function of tensors that autograd differentiates; one that goes by position has `apply`."""
+    if call.positional is None:
+        yield from _by_autograd(case, f"Layer({_keywords(given)})", "", translation)
+        return
+    ordered = ", ".join(given[own] for own in call.positional if own in given)
+    yield from _by_autograd(case, f"Layer.apply({ordered})", "", translation)
+
+
+def _pair(case: Case, given: Mapping[str, str], translation: Translation) -> Iterator[str]:
+    """A forward, and a backward of the cotangent and what forward kept, or what it was given."""
+    yield f"given = dict({_keywords(given)})"
+    yield "returned = forward(**given)"
+    yield "output, *kept = returned if isinstance(returned, tuple) else (returned,)"
+    yield f"results = {{{OUTPUT!r}: {_returned(OUTPUT, 'output', translation)}}}"
+    cotangents = case.of_role(Role.COTANGENT)
+    if not cotangents:
+        return
+    yield f"left = [{_taken(cotangents[0], translation)}, *kept]"
+    yield "wanted = inspect.signature(backward).parameters"
+    yield "named = [name for name in wanted if name in given or left]"
+    yield "arguments = [given[name] if name in given else left.pop(0) for name in named]"
+    yield "gradients = backward(*arguments)"
+    yield "gradients = gradients if isinstance(gradients, (tuple, list)) else [gradients]"
+    for number, spec in enumerate(_of(case, Role.INPUT, Role.PARAMETER)):
+        yield f"if len(gradients) > {number}:"
+        value = _returned(spec.name, f"gradients[{number}]", translation)
+        yield f"    results['{spec.name} gradient'] = {value}"
+
+
+def _optimizer(case: Case, row: Row) -> Iterator[str]:
+    """An optimiser's steps: each with its rate, and a gradient for every parameter."""
+    arguments = case.layer.kwargs
+    rates = arguments.pop("lr")
+    specs = {spec.name: variable(spec) for spec in case.of_role(Role.INPUT)}
+    weights = [name for name in specs if name.startswith("w")]
+    name, rate, own = case.layer.name, "lr", arguments
+    if case.subject.like is not None:
+        call, _ = _stored(case)
+        assert isinstance(call, Matching)  # a class, not a function of tensors
+        rate = next((mine for mine, (kind, _) in call.sources.items() if kind == "lr"), "lr")
+        name, own = "Layer", call.call(arguments)
+    kind = "Parameter" if case.subject.like is None else "torch.nn.Parameter"
+    yield f"parameters = [{', '.join(f'{kind}({specs[w]})' for w in weights)}]"
+    built = _keywords({rate: repr(rates[0]), **{n: literal(v) for n, v in own.items()}})
+    yield f"optimizer = {name}(parameters, {built})"
+    for step, value in enumerate(rates):
+        gradients = [specs[f"g{weight.removeprefix('w')}.{step}"] for weight in weights]
+        yield f"optimizer.lr = {value!r}"
+        yield f"for parameter, gradient in zip(parameters, [{', '.join(gradients)}]):"
+        yield "    parameter.grad = gradient"
+        yield "optimizer.step()"
+    yield f"results = dict(zip({weights}, [parameter.data for parameter in parameters]))"
+
+
+QUOTIENT = textwrap.dedent("""\
+    def slopes(tensor, function):
+        # Central differences: one entry after another is moved up and down by a step.
+        found, step = torch.zeros_like(tensor), torch.finfo(tensor.dtype).eps ** (1 / 3)
+        for place in range(tensor.numel()):
+            values = []
+            for sign in (1, -1):
+                moved = tensor.detach().clone().contiguous()
+                moved.view(-1)[place] += sign * step
+                values.append(function(moved).detach())
+            found.view(-1)[place] = (values[0] - values[1]) / (2 * step)
+        return found
+""")
+
+
+def _described(case: Case) -> Iterator[str]:
+    """A function of described inputs: autograd's gradients beside difference quotients."""
+    if case.of_role(Role.PARAMETER) or "," in case.subject.name:
+        raise CaseFileError("a script calls functions of tensors: no modules, no pairs with a vjp")
+    inputs = case.of_role(Role.INPUT)
+    smooth = [spec for spec in inputs if spec.dtype is None]
+    settings = {name: repr(value) for name, value in case.layer.arguments}
+    named = _keywords({**{spec.name: spec.name for spec in inputs}, **settings})
+    ordered = ", ".join([*(spec.name for spec in inputs), *settings.values()])
+    names = ", ".join(spec.name for spec in inputs)
+    yield from QUOTIENT.splitlines()
+    yield ""
+    yield f"def outputs({names}):"
+    yield "    applied = hasattr(Layer, 'apply')  # an autograd.Function"
+    yield f"    result = Layer.apply({ordered}) if applied else Layer({named})"
+    yield "    if isinstance(result, torch.Tensor):"
+    yield f"        return {{{OUTPUT!r}: result}}"
+    yield "    if isinstance(result, dict):"
+    yield "        return result"
+    yield "    return {f'output_{number}': value for number, value in enumerate(result)}"
+    yield ""
+    cotangents = {spec.name: variable(spec) for spec in case.of_role(Role.COTANGENT)}
+    weighted = ", ".join(f"{name!r}: {value}" for name, value in cotangents.items())
+    yield f"cotangents = {{{weighted}}}"
+    yield f"def weighted({names}):"
+    yield f"    given = outputs({names})"
+    yield "    return sum((given[n].flatten() * cotangents[n]).sum() for n in cotangents)"
+    yield ""
+    yield f"for leaf in [{', '.join(spec.name for spec in smooth)}]:"
+    yield "    leaf.requires_grad_()"
+    yield f"results = outputs({names})"
+    leaves = ", ".join(spec.name for spec in smooth)
+    yield f"gradients = torch.autograd.grad(weighted({names}), [{leaves}], allow_unused=True)"
+    for number, spec in enumerate(smooth):
+        others = ", ".join("t" if other.name == spec.name else other.name for other in inputs)
+        yield f"results['{spec.name} gradient'] = gradients[{number}]"
+        quotient = f"slopes({spec.name}, lambda t: weighted({others}))"
+        yield f"results['{spec.name} slopes'] = {quotient}"
