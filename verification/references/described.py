@@ -15,28 +15,13 @@ from torch import Tensor
 from gradcheck import rounding
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
-from verification.references.enclosure import Enclosure, Precision
+from verification.references.enclosure import Deferred, Precision
 from verification.references.laws import Enclosures
 from verification.references.roundings import spread
 from verification.references.row import Clause, Row, Trait
 from verification.strategies.description import Description
 
 Build = Callable[[LayerCall, torch.dtype], Subject]
-
-
-class Estimated(Enclosure):
-    """An enclosure whose error is found out when it is asked for: most results agree exactly."""
-
-    def __init__(self, value: Tensor, estimate: Callable[[], Tensor]) -> None:
-        for name, part in (("value", value), ("magnitude", value.abs()), ("exact", False)):
-            object.__setattr__(self, name, part)
-        object.__setattr__(self, "_estimate", estimate)
-
-    @property
-    def error(self) -> Tensor:
-        """The estimated bound; infinite where nothing is known."""
-        estimate: Callable[[], Tensor] = self.__dict__["_estimate"]
-        return estimate()
 
 
 @dataclass(frozen=True)
@@ -105,7 +90,7 @@ def enclosed_run(
         return known[name]
 
     return {
-        name: Estimated(value, lambda name=name: bound(name))  # type: ignore[misc]
+        name: Deferred(value, lambda name=name: bound(name), _own_roundings(value, precision))  # type: ignore[misc]
         for name, value in run(given).items()
     }
 
@@ -117,15 +102,20 @@ def _bounds(
     shaken: frozenset[str],
 ) -> dict[str, Tensor]:
     """The changes that random roundings make, some roundings of the result, and underflow."""
-    u = rounding.unit_roundoff(precision.dtype)
     changes = spread(run, given, precision.dtype, shaken)
     return {
         name: rounding.NOISE_SAFETY * changes[name]
-        + rounding.OUTPUT_ROUNDINGS * u * value.abs().nan_to_num(0.0, 0.0, 0.0)
+        + _own_roundings(value, precision)
         # What is below the normal numbers a function may take for zero.
         + torch.finfo(precision.dtype).smallest_normal
         for name, value in run(given).items()
     }
+
+
+def _own_roundings(value: Tensor, precision: Precision) -> Tensor:
+    """What the last operation may round."""
+    u = rounding.unit_roundoff(precision.dtype)
+    return rounding.OUTPUT_ROUNDINGS * u * value.abs().nan_to_num(0.0, 0.0, 0.0)
 
 
 def described_row(

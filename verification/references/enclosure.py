@@ -7,7 +7,7 @@ the bound rests on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +55,13 @@ class Enclosure:
     magnitude: Tensor
     exact: bool
 
+    @property
+    def least(self) -> Tensor | float:
+        """What of the error is known at no cost, where the rest is found out only when asked for:
+        nothing, unless a subclass says so.
+        """
+        return 0.0
+
     @classmethod
     def of(cls, tensor: Tensor, exact: bool) -> Enclosure:
         """A given tensor: no error, and exact if its elements are integers that the dtype holds."""
@@ -71,6 +78,41 @@ class Enclosure:
     def at(self, index: Tensor) -> Enclosure:
         """The enclosure of some samples, by their places along axis 0."""
         return Enclosure(self.value[index], self.error[index], self.magnitude[index], self.exact)
+
+
+class Deferred(Enclosure):
+    """An enclosure whose error is found out when it is asked for: most results agree without it.
+
+    estimate: the error, which is nowhere below `least`.
+    """
+
+    def __init__(
+        self,
+        value: Tensor,
+        estimate: Callable[[], Tensor],
+        least: Tensor | float,
+        exact: bool = False,
+    ) -> None:
+        told = {"value": value, "magnitude": value.abs(), "exact": exact}
+        for name, part in {**told, "_estimate": estimate, "_least": least}.items():
+            object.__setattr__(self, name, part)
+
+    @property
+    def error(self) -> Tensor:
+        """The bound; infinite where nothing is known."""
+        estimate: Callable[[], Tensor] = self.__dict__["_estimate"]
+        return estimate()
+
+    @property
+    def least(self) -> Tensor | float:
+        """What the bound is at least."""
+        least: Tensor | float = self.__dict__["_least"]
+        return least
+
+    def times(self, factor: int) -> Deferred:
+        """As of any enclosure."""
+        size = abs(factor)
+        return Deferred(factor * self.value, lambda: size * self.error, size * self.least)
 
 
 def integers(tensor: Tensor) -> bool:
