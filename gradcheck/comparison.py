@@ -21,6 +21,7 @@ from gradcheck.errors import (
     derived_error,
     error_at_base,
     estimated_error,
+    with_jumps,
 )
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, Shared, as_double, flatten
 from gradcheck.jacobians import jacobian_along, step_sizes
@@ -146,6 +147,7 @@ class Point:
         self.weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
+        self._in_doubt: Point | None = None
 
     def at(self, tensors: Tensors, seen: Seen | None = None) -> "Point":
         """The same question at another point."""
@@ -159,8 +161,20 @@ class Point:
         same.question = replace(self.question, subject=subject)
         same.inputs, same.parameters = inputs, {}
         same.gradients = [dict(gradient) for gradient in gradients]
-        same._evaluator, same._errors = None, {}
+        same._evaluator, same._errors, same._in_doubt = None, {}, None
         return same
+
+    def in_doubt(self) -> "Point":
+        """The same with all the noise that can be found, for what seems to be wrong."""
+        if self.question.evaluation_error is not None:
+            return self
+        if self._in_doubt is None:
+            evaluator, generator = self._evaluator or self.new_evaluator(), self.question.generator
+            noise = self.seen.noise or estimated_error(evaluator, generator)
+            self._in_doubt = same = copy.copy(self)
+            same.seen = replace(self.seen, noise=with_jumps(noise, evaluator, generator))
+            same._errors = {}
+        return self._in_doubt
 
     @property
     def basis(self) -> Basis:

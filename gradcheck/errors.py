@@ -4,15 +4,17 @@ Both are an ``ErrorBound``, a function of the steps and of the values probed wit
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gradcheck.evaluation import Evaluator, flatten, power_of_two_near
-from gradcheck.noise import POINTS, noise_level
+from gradcheck.noise import POINTS, jump_sizes, noise_level
 from gradcheck.rounding import (
     NOISE_SAFETY,
     OUTPUT_ROUNDINGS,
+    QUANTUM_SAFETY,
     significand_bits,
     underflow,
     unit_roundoff,
@@ -20,8 +22,24 @@ from gradcheck.rounding import (
 
 Tensors = Mapping[str, Tensor]
 
-ErrorBound = Callable[[Sequence[float], Tensor], Tensor]
-"""(steps, values probed with them [S, 7, L, M]) -> bound on the error of a value, [S, L, M]."""
+_JUMP_POINTS = 17  # some jump lies alone among them at one of the distances that are tried
+_LONGER = 2  # doublings from one distance to the next
+_LONGEST = 10  # halvings of a number that are the longest distance: those of bfloat16 show then
+
+
+@dataclass(frozen=True)
+class ErrorBound:
+    """(steps, values probed with them [S, 7, L, M]) -> bound on the error of a value, [S, L, M].
+
+    ``jumps`` [M] is the part of it that was seen as jumps, beside ``noise``.
+    """
+
+    noise: Callable[[Sequence[float], Tensor], Tensor]
+    jumps: Tensor | float = 0.0
+
+    def __call__(self, steps: Sequence[float], values: Tensor) -> Tensor:
+        return self.noise(steps, values) + self.jumps
+
 
 EvaluationError = Callable[[Tensors, Tensors], Tensors]
 """(inputs, parameters) -> for every output a bound on |fl(f) - f| at that point, of its shape."""
@@ -49,7 +67,7 @@ def derived_error(analysis: EvaluationError, evaluator: Evaluator, name: str) ->
     def error(steps: Sequence[float], values: Tensor) -> Tensor:
         return torch.stack([at_corner(step) for step in steps])[:, None].expand(values[:, 0].shape)
 
-    return error
+    return ErrorBound(error)
 
 
 def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBound:
@@ -66,7 +84,24 @@ def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBo
     def error(steps: Sequence[float], values: Tensor) -> Tensor:
         return level + OUTPUT_ROUNDINGS * u * values.abs().amax(1) + smallest
 
-    return error
+    return ErrorBound(error)
+
+
+def with_jumps(error: ErrorBound, evaluator: Evaluator, generator: torch.Generator) -> ErrorBound:
+    """The noise seen by ``estimated_error``, and what jumps show that lie further apart."""
+    tensors = {**evaluator.inputs, **evaluator.parameters}
+    floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
+    coarsest = min((t.dtype for t in floating.values()), key=significand_bits)
+    step = {name: _short_step(tensor, coarsest, generator) for name, tensor in floating.items()}
+    here = error_at_base(evaluator, error)
+    jumps = torch.zeros_like(here)
+    for doublings in range(0, 2 * significand_bits(coarsest) // 3 - _LONGEST, _LONGER):
+        longer = {name: along * 2.0**doublings for name, along in step.items()}
+        found = jump_sizes(evaluator.values_along(longer, _JUMP_POINTS), here)
+        jumps = torch.where(jumps > 0, jumps, found)
+    # an output whose jumps were not met is taken to have those of the others
+    everywhere = torch.where(jumps > 0, jumps, jumps.amax()) if len(jumps) else jumps
+    return ErrorBound(error, QUANTUM_SAFETY * everywhere)
 
 
 def error_at_base(evaluator: Evaluator, error: ErrorBound) -> Tensor:

@@ -73,7 +73,7 @@ def jacobian_along(
         found = _classified(values, deviation, now, basis)
         counts = torch.ones(len(now) + 1, len(lines), dtype=torch.bool)
         if thorough:
-            found = _only_trusted(found, now, base, values, deviation)
+            found = _only_trusted(found, now, base, values, deviation - error.jumps)
             if not units:
                 found = _with_hidden_kinks(found)
         else:  # where a larger step settles a line, smaller ones do not count
@@ -152,8 +152,9 @@ def _only_trusted(
 
     A function below the noise is not seen, and its slope may be the noise over the natural length
     of ``base``. So longer steps count only with what is plainly affine, and are no better than
-    that. And a noise level taken too high hides everything: it is believed where the ``deviation``
-    is plausible as rounding of the ``values`` at that step, and where the slope stands out of it.
+    that. And a noise level taken too high hides everything: it is believed where the ``deviation``,
+    less jumps that were seen, is plausible as rounding of the ``values`` at that step, and where
+    the slope stands out of it.
     Derived bounds need none of this.
     """
     if found.basis == "derived":

@@ -301,7 +301,7 @@ def _confirm(
     first[worst[:_LOOK_AGAIN]] = True
     for chosen in (suspects & first, suspects & ~first):
         if bool(chosen.any()):
-            again = confirmed(point, name, lines.where(chosen), generator)
+            again = confirmed(point.in_doubt(), name, lines.where(chosen), generator)
             comparison = comparison.replaced(chosen, again)
             if bool(again.wrong.any(0).all()):
                 break

@@ -1,5 +1,9 @@
 """How noisy is a function: the level of its rounding errors, seen in a table of differences.
 
+A function that rounds to few digits inside is constant between its jumps, and shows no noise where
+the points of the table lie closer together (More and Wild take longer steps then). A jump is a
+first difference unlike the two beside it, which are alike; at a kink those two differ.
+
 Over a short stretch a function is a polynomial plus noise. Differences of order k remove the
 polynomial and multiply the noise by sqrt((2k)!) / k!, so their size tells the noise (J. J. More and
 S. M. Wild, *Estimating Computational Noise*, SIAM J. Sci. Comput. 33, 2011; the table is
@@ -29,3 +33,17 @@ def noise_level(values: Tensor) -> Tensor:
             scale = math.factorial(order) ** 2 / math.factorial(2 * order)
             levels.append((scale * differences.square().mean(0)).sqrt())
     return torch.stack(levels).median(0).values
+
+
+def jump_sizes(values: Tensor, error: Tensor) -> Tensor:
+    """The largest jump in ``values`` [P, *shape] of a function at equally spaced points, [*shape].
+
+    0 where all differences are those of a smooth function, or of one with kinks, within ``error``
+    [*shape] of each value.
+    """
+    first = values[1:] - values[:-1]
+    before, here, after = first[:-2], first[1:-1], first[2:]
+    jump = (here - (before + after) / 2).abs()
+    # the two sides differ by a kink or by curvature, and then by more than the middle departs
+    is_jump = jump > (after - before).abs() + 4 * error
+    return torch.where(is_jump, jump, 0.0).amax(0)

@@ -33,6 +33,11 @@ OUTPUT_ROUNDINGS = 4.0
 """Units of roundoff of its own size that any computed value may err by, however little noise was
 seen: the last operation's rounding, and a library function's error of up to 2 ulp = 4 u."""
 
+QUANTUM_SAFETY = 4.0
+"""How many of its jumps a value of a function may err by that rounds to few digits inside: half a
+jump for the rounding itself, and for up to twenty such roundings of random sign in one value four
+deviations of their sum."""
+
 ANALYTIC_SAFETY = 8.0
 """How many times further than the evaluation, per unit of step, an unanalysed gradient may be
 carried by rounding. Reverse mode does at most about four operations for one of the evaluation
