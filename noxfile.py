@@ -10,6 +10,7 @@ pip's own index serves; `cpu`, `cu130` and the like name a build on torch's inde
 
 import os
 import shutil
+from pathlib import Path
 
 import nox
 from nox.command import CommandFailed
@@ -84,9 +85,12 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, docstrings and the import arrows, by ruff."""
+    """Style, docstrings and the import arrows, by ruff; the jobs, by GitHub's own schemas."""
     install_groups(session, "lint")
     session.run("ruff", "check", ".", *session.posargs)
+    schema = ("check-jsonschema", "--builtin-schema")
+    session.run(*schema, "vendor.github-workflows", *map(str, Path(".github").rglob("*.yml")))
+    session.run(*schema, "vendor.github-actions", "action.yml")
 
 
 @nox.session

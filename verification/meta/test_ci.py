@@ -2,8 +2,12 @@
 action and the workflow call what is there.
 """
 
+import os
 import re
 import shlex
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -105,6 +109,76 @@ def test_what_a_job_calls_is_there(path: Path, capsys: pytest.CaptureFixture[str
         assert f"\n  {name}:\n" in text
     for file in re.findall(r"constraints/[\w.]+", text):
         assert (ROOT / file).is_file()
+
+
+def blocks(path: Path) -> dict[str, str]:
+    """The shell blocks of a job's steps, by the steps' names."""
+    step = re.compile(
+        r"^( *)- name: (.+)\n(?:\1  (?!run).*\n|\1   .*\n)*\1  run: (.*)\n((?:\1   .*\n)*)", re.M
+    )
+    found = {}
+    for _, name, first, more in step.findall(path.read_text()):
+        lines = textwrap.dedent(more)
+        found[name] = (
+            first
+            if first not in (">-", "|")
+            else lines
+            if first == "|"
+            else " ".join(lines.split("\n"))
+        )
+    return found
+
+
+def shell(block: str, folder: Path, **environment: str) -> int:
+    """A block's exit status, run as GitHub runs it."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    inherited = {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", block]
+    return subprocess.run(
+        command, cwd=folder, env=inherited | environment, check=False, timeout=300
+    ).returncode
+
+
+@pytest.mark.parametrize(
+    ("layer", "like", "options", "status"),
+    [
+        ("Mine", "ReLU", "--dtype float32 --property forward_matches_reference --examples 3", 1),
+        ("double", "", "--input 'x: n m' --examples 1 --reason '$(touch run)' --waive p", 2),
+        ("double", "", "--input 'x: n m' --property gradients_are_derivatives_of_forward", 0),
+        ("Mine", "", "", 2),
+    ],
+)
+def test_the_action_checks_a_layer(
+    layer: str, like: str, options: str, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(LAYER + "\ndef double(x):\n    return 2 * x\n")
+    block = blocks(ROOT / "action.yml")["Check"]
+    given = {"LAYER": f"mine.py:{layer}", "LIKE": like, "OPTIONS": options}
+    assert shell(block, tmp_path, **given) == status
+    assert (tmp_path / "reports/check.json").exists() is (status != 2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_night_joins_the_examples_of_its_shards(tmp_path: Path) -> None:
+    block = blocks(ROOT / ".github/workflows/night.yml")["Join the examples of the shards"]
+    for shard in ("one", "two"):
+        examples = tmp_path / "shards" / shard / ".hypothesis/examples"
+        examples.mkdir(parents=True)
+        (examples / shard).write_text(shard)
+    (tmp_path / "shards/killed/reports").mkdir(parents=True)
+    assert shell(block, tmp_path) == 0
+    assert {path.name for path in (tmp_path / "examples").iterdir()} == {"one", "two"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_report_is_shown_where_there_is_one(path: Path, tmp_path: Path) -> None:
+    block, page = blocks(path)["Show the report on the job's page"], tmp_path / "page"
+    page.write_text("")
+    assert shell(block, tmp_path, GITHUB_STEP_SUMMARY=str(page)) == 0
+    (tmp_path / "reports/verify").mkdir(parents=True)
+    (tmp_path / "reports/verify/report.md").write_text("the verdict")
+    assert shell(block, tmp_path, GITHUB_STEP_SUMMARY=str(page)) == 0
+    assert page.read_text() == "the verdict"
 
 
 def test_the_jobs_call_something() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from verification import catalogue
 from verification.cases import Case, SubjectSpec
-from verification.cases.case_file import CaseFile, case_from_json, case_to_json
+from verification.cases.case_file import CaseFile, parse
 from verification.properties import PROPERTIES
 from verification.report.script import script
 from verification.running.campaign import hunt
@@ -97,7 +97,7 @@ def failures(name: str, like: str) -> list[Discrepancy]:
 
 def replayed(case: Case) -> Discrepancy:
     """What is wrong when the case comes back from its file."""
-    back = case_from_json(json.loads(json.dumps(case_to_json(case))))
+    back = parse(json.dumps(CaseFile(case).to_dict())).case
     assert back == case
     entry, _ = foreign(back.subject)
     with catalogue.added(entry):
