@@ -14,11 +14,10 @@ from torch import Tensor
 
 from scratch_layers.checks import working_dtype
 
-# Windows are written and multiplied about this much at a time, so that memory stays bounded and
-# wide products pay for their calls. Half of it costs 13 % at 16 and 32 channels of 32 x 32, twice
-# as much gains nothing.
+# Windows are written and multiplied about this much at a time, so that memory stays bounded. Half
+# of it costs 13 % at 16 and 32 channels of 32 x 32, twice as much gains nothing.
 CHUNK_BYTES = 1 << 22
-# An accelerator launches kernels one by one and has no such cache; there it only bounds the memory.
+# An accelerator launches kernels one by one, and has memory enough for more.
 ACCELERATOR_CHUNK_BYTES = 1 << 28
 # A network of ten layers has fewer shapes at a time; with the largest memory of each, 64 MB.
 PLANS_KEPT = 64
@@ -46,12 +45,13 @@ Area = tuple[Along, Along]
 
 
 class Block(NamedTuple):
-    """Some lines of positions: their windows on the ground, and the matrix they are copied to.
+    """Some lines of an area's positions: their windows on the ground, and where they are copied to.
 
     `windows` and `target` are (C, th, tw, n, lines, columns); `matrix` is the same memory as
     `target`, (G, C/G th tw, n lines columns + spare).
     """
 
+    area: int
     lines: slice
     windows: Tensor
     target: Tensor
@@ -69,19 +69,16 @@ class Windows:
         chunks = max(1, -(-batch // max(1, self.limit // largest)))
         self.samples = max(1, -(-batch // chunks))
         self.starts: list[int] = []
-        extents, self.seen, inside = [], list[slice](), []
+        extents, inside = [], []
         for axis, length in zip(zip(*areas, strict=True), size, strict=True):
-            start, end = min(a.start for a in axis), max(a.end for a in axis)
-            first = max(0, start)
-            last = max(first, min(length, end))
-            self.seen.append(slice(first, last))
-            inside.append(slice(first - start, last - start))
+            start, end = min(0, *(a.start for a in axis)), max(length, *(a.end for a in axis))
             self.starts.append(start)
             extents.append(end - start)
+            inside.append(slice(-start, length - start))
         self.ground = source.new_zeros((self.samples, channels, *extents), dtype=dtype)
         self.bytes = self.ground.nbytes
         self.inside = self.ground[:, :, inside[0], inside[1]]
-        self.blocks = [self._blocks(*area) for area in areas]
+        self.blocks = [block for i, area in enumerate(areas) for block in self._blocks(i, *area)]
 
     @classmethod
     def of(cls, source: Tensor, areas: tuple[Area, ...], groups: int) -> "Windows":
@@ -106,15 +103,23 @@ class Windows:
                 plans[key] = plan
         return plan
 
-    def lay(self, source: Tensor) -> Iterator[tuple[int, int]]:
-        """Lay the samples on the ground, chunk by chunk, and say from which one and how many."""
-        seen = source[:, :, self.seen[0], self.seen[1]]
-        for first in range(0, source.shape[0], self.samples):
-            count = min(self.samples, source.shape[0] - first)
-            self.inside[:count].copy_(seen[first : first + count])
-            yield first, count
+    def chunks(self, source: Tensor) -> Iterator[tuple[int, slice, slice, Tensor]]:
+        """im2col of the source: of which area, samples and lines of positions, and the matrix.
 
-    def _blocks(self, rows: Along, columns: Along) -> list[Block]:
+        The next matrix is written over the last.
+        """
+        for first in range(0, source.shape[0], self.samples):
+            samples = slice(first, first + self.samples)
+            laid = source[samples]
+            self.inside[: len(laid)].copy_(laid)
+            for area, lines, windows, target, matrix in self.blocks:
+                if len(laid) < self.samples:
+                    windows = windows[:, :, :, : len(laid)]
+                    _, target, matrix = _matrix(windows, matrix.view(-1), self.groups)
+                target.copy_(windows)
+                yield area, samples, lines, matrix
+
+    def _blocks(self, area: int, rows: Along, columns: Along) -> Iterator[Block]:
         n, c, h, w = self.ground.stride()
         samples, channels = self.ground.shape[:2]
         windows = self.ground.as_strided(
@@ -125,35 +130,24 @@ class Windows:
         height = channels * rows.taps * columns.taps
         lines = max(1, min(rows.positions, self.limit // (height * columns.positions)))
         buffer = self._shared(height * _width(samples * lines * columns.positions))
-        blocks = []
         for top in range(0, rows.positions, lines):
-            chunk = windows[..., top : top + lines, :]
-            blocks.append(Block(slice(top, top + lines), *_matrix(chunk, buffer, self.groups)))
-        return blocks
+            some = windows[..., top : top + lines, :]
+            yield Block(area, slice(top, top + lines), *_matrix(some, buffer, self.groups))
 
     def _shared(self, numbers: int) -> Tensor:
-        """Memory that all plans of this thread write their windows to, one after the other."""
-        # A row of 128 numbers has 16 to spare; only a single line may be longer than a chunk.
-        size = (CHUNK_BYTES + CHUNK_BYTES // 8) // self.ground.itemsize
+        """Memory that all plans of this thread write their windows to, one after the other.
+
+        A row of 128 numbers has 16 to spare; only a single line may be longer than a chunk.
+        """
+        size, name = 9 * (CHUNK_BYTES // 8) // self.ground.itemsize, str(self.ground.dtype)
         if self.ground.device.type != "cpu" or numbers > size:
             self.bytes += numbers * self.ground.itemsize
             return self.ground.new_empty(numbers)
-        name = str(self.ground.dtype)
         shared: Tensor | None = getattr(_kept, name, None)
         if shared is None or shared.numel() < size:
             shared = self.ground.new_empty(size)
             setattr(_kept, name, shared)
         return shared[:numbers]
-
-
-def write(block: Block, samples: int) -> Tensor:
-    """im2col of the first samples on the ground: a matrix (G, C/G th tw, samples positions)."""
-    _, windows, target, matrix = block
-    if samples < windows.shape[3]:
-        windows = windows[:, :, :, :samples]
-        _, target, matrix = _matrix(windows, matrix.view(-1), matrix.shape[0])
-    target.copy_(windows)
-    return matrix
 
 
 def _matrix(windows: Tensor, memory: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,6 @@ from scratch_layers import (
     ConvTranspose2d,
     FusedUpsampling,
     Upsampling,
-    correlation,
     loops,
     windows,
 )
@@ -63,14 +62,6 @@ def test_every_dtype_gives_the_same_in_chunks(build, dtype, chunk_bytes, monkeyp
     whole = run(layer(), x)
     monkeypatch.setattr(windows, "CHUNK_BYTES", chunk_bytes)
     assert all(torch.equal(a, b) for a, b in zip(run(layer(), x), whole, strict=True))
-
-
-@pytest.mark.parametrize("dilation", [1, 2, 9])
-def test_phases_take_no_windows_that_nothing_needs(dilation):
-    """One position more, where two phases share their windows; with dilation they lie far apart."""
-    geometry = correlation.Geometry((2, 2), (1, 1), (dilation, dilation), 1)
-    for alike in correlation._phases_along(geometry, 0, 4, 10):
-        assert alike.windows.positions <= 5 + (dilation == 1)
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "transposed", "expanded"])

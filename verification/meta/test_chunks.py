@@ -7,16 +7,14 @@ from scratch_layers.windows import Windows
 from verification import catalogue
 from verification.meta.harness import find_failures
 
+chunks = Windows.chunks
 PROPERTY = "results_are_exact_on_integers"
 
 
 def _first_samples_again(self, source):
-    """Windows.lay, wrong: every chunk holds the samples of the first."""
-    seen = source[:, :, self.seen[0], self.seen[1]]
-    for first in range(0, source.shape[0], self.samples):
-        count = min(self.samples, source.shape[0] - first)
-        self.inside[:count].copy_(seen[:count])
-        yield first, count
+    """Windows.chunks, wrong: every chunk holds the samples of the first."""
+    first = source[: self.samples]
+    return chunks(self, first.repeat(len(source), 1, 1, 1)[: len(source)])
 
 
 @pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d"])
@@ -24,7 +22,7 @@ def test_a_fault_between_chunks_is_found(kind, monkeypatch):
     whole = catalogue.find(f"scratch_layers.{kind}")
     chunked = catalogue.find(f"scratch_layers.{kind}InChunks")
     assert not find_failures(chunked, PROPERTY)
-    monkeypatch.setattr(Windows, "lay", _first_samples_again)
+    monkeypatch.setattr(Windows, "chunks", _first_samples_again)
     assert not find_failures(whole, PROPERTY)
     assert find_failures(chunked, PROPERTY)
 
