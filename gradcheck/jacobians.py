@@ -287,16 +287,18 @@ def _merge(rounds: list[Estimate]) -> Estimate:
 
     A larger step's entry counts as long as its interval meets those of all smaller steps; among
     those that count the one with the smallest bound is taken. What was seen only from afar, across
-    a kink or before the error falls as h^2, is dropped that way.
+    a kink or before the error falls as h^2, is dropped that way. Where a smaller step saw a kink,
+    the one slope that a larger one saw is at best that of one side.
     """
     final = rounds[-1]
     value, bound, kind, noise = final.value, final.bound, final.kind, final.noise
     low, high = value - bound, value + bound
-    counts = torch.ones_like(bound, dtype=torch.bool)
+    counts, kinds = torch.ones_like(bound, dtype=torch.bool), final.kind
     for larger in reversed(rounds[:-1]):
         known = larger.bound.isfinite()
         meets = (larger.value - larger.bound <= high) & (larger.value + larger.bound >= low)
-        counts = counts & (meets | ~known)
+        counts = counts & (meets | ~known) & (kinds != Kind.KINK)
+        kinds = torch.where(known, larger.kind, kinds)
         used = counts & known
         low = torch.where(used, torch.maximum(low, larger.value - larger.bound), low)
         high = torch.where(used, torch.minimum(high, larger.value + larger.bound), high)

@@ -29,7 +29,7 @@ from gradcheck.lines import (
     miss_probability,
     random_lines,
 )
-from gradcheck.modes import Judged, judge_modes
+from gradcheck.modes import Judged, judge_modes, not_judged
 from gradcheck.nearby import confirmed, neighbour, neighbourhood
 from gradcheck.projections import locate
 from gradcheck.report import Method, TensorReport
@@ -67,6 +67,8 @@ def judge_all(
             agreements = _look_elsewhere(point, verdicts, generator)
     elif any(report.mismatches for report, _ in verdicts):
         return [_shown_here(point, v, method, generator) for v in verdicts], Judged()
+    if not look_elsewhere:
+        return verdicts, not_judged(point)
     judged = judge_modes(agreements, lambda: neighbour(point, generator))
     wrong = {report.tensor: report for report in judged.wrong}
     basis = verdicts[0][1]

@@ -29,9 +29,16 @@ class Judged:
     wrong: tuple[TensorReport, ...] = ()
 
 
-def offers_modes(point: Point) -> bool:
-    """Whether there is another way than backward at all."""
-    return bool(point.question.subject.offers & {"jvp", "vmap"})
+def not_judged(point: Point) -> Judged:
+    """What is said where the given cotangents or bounds leave no room for other modes."""
+    offers = point.question.subject.offers
+    return Judged(
+        refused=tuple(
+            f"{mode}: judged only without given cotangents and error bounds: leave them out"
+            for mode, (offer, _) in _WAYS.items()
+            if offer in offers
+        )
+    )
 
 
 def judge_modes(agreements: Sequence[Agreement], beside: Callable[[], Point]) -> Judged:
@@ -59,9 +66,8 @@ def _compare(backward: Agreement) -> tuple[dict[Mode, Comparison], list[str]]:
     point = backward.point
     judged: dict[Mode, Comparison] = {}
     refused = []
-    offered = point.question.subject.offers if offers_modes(point) else frozenset()
     for mode, (offer, derivative) in _WAYS.items():
-        if offer not in offered:
+        if offer not in point.question.subject.offers:
             continue
         try:
             with warnings.catch_warnings():

@@ -8,11 +8,12 @@ subject on the same numbers in float64, and what the gradients may be off by is 
 import torch
 from torch import Tensor
 
-from gradcheck.classes import Estimate
+from gradcheck.classes import Estimate, Kind
 from gradcheck.comparison import Point, Question, Seen
 from gradcheck.errors import Tensors
-from gradcheck.evaluation import Evaluator
+from gradcheck.evaluation import Evaluator, power_of_two_near
 from gradcheck.rounding import (
+    NATURAL_LENGTH,
     PLAUSIBLE_NOISE,
     SPREAD_SAFETY,
     gamma,
@@ -90,7 +91,11 @@ class NarrowPoint(Point):
             ) from error
 
     def analytic_rounding(self, name: str, numerical: Estimate, directions: Tensor) -> Tensor:
-        """The sums' rounding in 16 bits and the spread of the gradients, [cotangents, lines]."""
+        """The sums' rounding in 16 bits and the spread of the gradients, [cotangents, lines].
+
+        And where the derivative varies, that of the outputs, from which backward may compute it
+        (1 - y^2 for tanh): it varies over the natural length, or that of the tensor.
+        """
         sizes = self.weights.abs()
         terms = (sizes > 0).to(torch.float64) @ (numerical.value != 0).to(torch.float64).T + 1
         sums = gamma(terms, unit_roundoff(self.dtype)) * (sizes @ numerical.value.abs().T)
@@ -99,7 +104,10 @@ class NarrowPoint(Point):
             self._spread = self._gradient_spread()
         spread = self._spread[name] @ lengths.T
         smallest = underflow(terms, self.dtype) * lengths.sum(1)
-        return sums + SPREAD_SAFETY * spread + smallest
+        varies = (numerical.kind == Kind.SMOOTH).to(torch.float64)
+        length = min(power_of_two_near(self.tensor(name)), NATURAL_LENGTH)
+        outputs = unit_roundoff(self.dtype) / length * (sizes * self.prepare(name).base.abs())
+        return sums + SPREAD_SAFETY * (spread + outputs @ varies.T) + smallest
 
     def _gradient_spread(self) -> dict[str, Tensor]:
         """Largest change of every gradient in float64 by one relative roundoff, [cotangents, N]."""

@@ -65,7 +65,7 @@ class GradientReport:
 
     ``complaints`` are faults that are no wrong number (a gradient of another shape, a forward that
     does not repeat, a tensor written to): the numbers were not judged then. ``modes`` were judged
-    beside backward; ``modes_refused`` are offered, but what they raised is said.
+    beside backward; ``modes_refused`` are offered, but were not: with what they raised, or why.
     """
 
     subject: str

@@ -64,6 +64,24 @@ def test_what_a_function_offers_is_judged_and_said() -> None:
     assert (report.ok, report.modes) == (True, ("forward mode",))
 
 
+def test_modes_that_given_bounds_leave_out_are_said() -> None:
+    x = numbers(3, 4)
+    alone = {"output": torch.ones(3, 4, dtype=torch.float64)}
+    for given in ({"cotangents": alone}, {"evaluation_error": lambda inputs, parameters: alone}):
+        report = check_gradients(torch.tanh, x, **given)
+        assert (report.ok, report.modes) == (True, ())
+        assert [text.split(":")[0] for text in report.modes_refused] == ["forward mode", "vmap"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_modes_of_16_bits(dtype: torch.dtype) -> None:
+    arguments = numbers(5).to(dtype), numbers(5, seed=1).to(dtype)
+    report = check_gradients(Cube, *arguments)
+    assert (report.ok, report.modes, report.modes_refused) == (True, ("forward mode",), ())
+    assert "by forward mode wrong" in str(check_gradients(WrongJvp, *arguments))
+    assert "under vmap wrong" in str(check_gradients(Square, arguments[0]))
+
+
 @pytest.mark.parametrize("method", ["auto", "full"])
 def test_a_wrong_forward_mode_is_no_wrong_backward(method: Any) -> None:
     report = check_gradients(WrongJvp, numbers(5), numbers(5, seed=1), method=method)

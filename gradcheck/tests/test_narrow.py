@@ -43,6 +43,30 @@ def test_right_gradients_pass(name: str, dtype: torch.dtype) -> None:
         assert report.basis == "estimated"
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_where_backward_uses_a_rounded_output(dtype: torch.dtype) -> None:
+    """1 - y^2 of a saturated tanh is 0 in 16 bits; a factor of 2 is seen all the same."""
+
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            y = x.tanh()
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+            (y,) = ctx.saved_tensors
+            return 2 * grad_outputs[0] * (1 - y * y)
+
+    for f in (torch.tanh, torch.sigmoid, lambda x: x.softmax(-1)):
+        for seed in range(6):
+            x, y = numbers(4, 5, seed=seed, dtype=dtype), numbers(4, 5, seed=seed + 50, dtype=dtype)
+            report = check_gradients(lambda x, y, f=f: f(2 * x * y), x, y, seed=seed)
+            assert report.ok, str(report)
+    assert check_gradients(Twice, numbers(4, 5, dtype=dtype)).mismatches
+
+
 WRONG: dict[str, Any] = {
     "sign": lambda x, w, g: (-(g @ w.T), x.T @ g),
     "a factor 2": lambda x, w, g: (g @ w.T, 2 * (x.T @ g)),
