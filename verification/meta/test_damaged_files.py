@@ -7,16 +7,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from verification.cases.case_file import CaseFileError, parse
+from verification.cases import SubjectSpec
+from verification.cases.case_file import CaseFile, CaseFileError, parse
 from verification.cases.size import largest_tensor
 from verification.running.replay import replay
 from verification.subjects.loading import SubjectError
+from verification.subjects.resolve import foreign
+from verification.subjects.trying import sample
 from verification.trials.discrepancy import Discrepancy
 
 FILES = sorted((Path(__file__).parents[1] / "regressions").glob("*.case.json"))
@@ -91,10 +95,10 @@ def watched() -> Iterator[list[str]]:
     _watching = False
 
 
-def outcome(content: bytes) -> str:
+def outcome(content: bytes, *allowed: str) -> str:
     """How a damaged file ends: refused, or with a verdict."""
     try:
-        result = replay(parse(content.decode()))
+        result = replay(parse(content.decode()), allowed, supervised=False).outcome
     except (CaseFileError, SubjectError, UnicodeDecodeError):
         return "refused"
     return "fails" if isinstance(result, Discrepancy) else "passes"
@@ -114,6 +118,25 @@ def test_damaged_files_are_refused_or_replayed(watched: list[str]) -> None:
     assert ends["passes"] > COUNT / 20
     assert watched == []
     assert torch.is_grad_enabled()
+
+
+def test_damage_to_how_a_layer_is_driven(watched: list[str]) -> None:
+    """It drives the layer that was allowed in another way, or in none."""
+    name = "verification.meta.wild.stateful:Pairs"
+    entry, _ = foreign(SubjectSpec(name, "Linear"))
+    case = replace(sample(entry.row, 1)[0], subject=entry.spec)
+    whole = CaseFile(case).to_dict()
+    assert outcome(json.dumps(whole).encode(), name) == "passes"
+    watched.clear()  # importing the layer wrote its bytecode
+    chance = random.Random(0)
+    ends: Counter[str] = Counter()
+    for _ in range(COUNT // 10):
+        data = copy.deepcopy(whole)
+        container, key = chance.choice(list(places(data["case"]["subject"]["found"])))
+        container[key] = copy.deepcopy(chance.choice(VALUES))
+        ends[outcome(json.dumps(data).encode(), name)] += 1
+    assert ends["refused"] > COUNT / 20
+    assert watched == []
 
 
 def test_what_is_forbidden_would_be_seen(watched: list[str], tmp_path: Path) -> None:
