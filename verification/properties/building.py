@@ -3,10 +3,7 @@
 Every other property sets the parameters and passes every argument.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -54,8 +51,8 @@ def check_fresh_layers_start_as_torchs(trial: Trial) -> None:
 @property_of(Family.STATE, needs={TRUTH, Clause.REFUSALS}, cases=CASES, decides=Decides.CONTRACT)
 def check_arguments_left_out_are_torchs(trial: Trial) -> None:
     """A layer built without the arguments that have torch's default computes the same."""
-    call, twin = trial.case.layer, trial.entry.row.twin
-    defaults = {} if twin is None else _defaults(twin)
+    call = trial.case.layer
+    defaults = torch_nn.defaults(call.name)
     given = tuple((n, v) for n, v in call.arguments if n not in defaults or v != defaults[n])
     if len(given) == len(call.arguments):
         trial.unjudged("no argument has torch's default")
@@ -64,12 +61,3 @@ def check_arguments_left_out_are_torchs(trial: Trial) -> None:
         f"cannot be built as {short}", trial.entry.build, short, trial.dtype, trial.device
     )
     trial.require_results(trial.forward(subject=subject), trial.true_outputs)
-
-
-def _defaults(twin: Callable[..., Any]) -> Mapping[str, object]:
-    """The defaults of a constructor; one that passes arguments on has those of its base classes."""
-    found: dict[str, object] = {}
-    for maker in reversed(twin.__mro__) if isinstance(twin, type) else (twin,):
-        parameters = inspect.signature(maker).parameters.values()
-        found |= {p.name: p.default for p in parameters if p.default is not p.empty}
-    return found

@@ -82,27 +82,38 @@ def _require_held(trial: Trial, raw: RawLayer, model: Model) -> None:
 
 @property_of(
     Family.PROTOCOL,
-    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.STATE, "zero", "state"},
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.STATE, Clause.REFUSALS, "zero", "state"},
     cases=ordinary(limits=SMALL),
     decides=Decides.CONTRACT,
 )
 def check_zero_grad_fits_the_data(trial: Trial) -> None:
     """zero_grad zeroes a gradient in its place, and replaces one that no longer fits because the
-    parameter was rebound; param, where there is one, gives the very values and gradients.
+    parameter was rebound; until then backward is refused. param, where there is one, shows the very
+    values and gradients.
     """
     if not trial.parameters:
         trial.unjudged("no parameters")
     raw, given = RawLayer(trial.subject), trial.parameters
-    for elsewhere in ({"device": "meta"}, {"dtype": other_dtype(trial.dtype)}, {}):
-        raw.set_parameters({name: value.to(**elsewhere) for name, value in given.items()})
+    other = other_dtype(trial.dtype)
+    for elsewhere in (lambda t: t.to("meta"), lambda t: t.to(other), _longer, Tensor.clone):
+        raw.set_parameters({name: elsewhere(value) for name, value in given.items()})
         trial.attempt("zero_grad raises", raw.layer.zero_grad)
         for name, parameter in raw.held.items():
             gradient = parameter.gradient
             fits = gradient is not None and _kind(gradient) == _kind(parameter.value)
             sentence = f"zero_grad leaves a {name}.grad that is not like a rebound {name}"
             trial.require(fits, "does not fit", f"{name} gradient", sentence)
+        raw.set_parameters(given)
+        trial.attempt("forward raises", raw.forward, trial.inputs)
+        if elsewhere is not Tensor.clone:
+            require_refusal(
+                trial,
+                lambda: raw.backward(trial.cotangents),
+                "ValueError",
+                "backward with a gradient that does not fit its parameter",
+                says=["zero_grad"],
+            )
     pairs = raw.layer.param() if hasattr(raw.layer, "param") else []
-    trial.attempt("forward raises", raw.forward, trial.inputs)
     trial.attempt("backward raises", raw.backward, trial.cotangents)
     held = raw.tensors()
     for (name, value), (shown, gradient) in zip(given.items(), pairs, strict=bool(pairs)):
@@ -112,6 +123,10 @@ def check_zero_grad_fits_the_data(trial: Trial) -> None:
     for name, (_, gradient) in zip(given, pairs, strict=bool(pairs)):
         zeros = torch.zeros_like(given[name])
         trial.require_same(f"{name} gradient", gradient, zeros, "param showed it, then zero_grad")
+
+
+def _longer(tensor: Tensor) -> Tensor:
+    return tensor.new_zeros(tensor.shape[0] + 1, *tensor.shape[1:])
 
 
 def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:

@@ -171,8 +171,8 @@ def check_moving_keeps_the_numbers(trial: Trial) -> None:
 
 @property_of(Family.STATE, needs=NEEDS, cases=ordinary(limits=SMALL), decides=Decides.CONTRACT)
 def check_text_shows_the_architecture(trial: Trial) -> None:
-    """Its repr names every layer inside, outermost first, and every number that is not 0 or 1; two
-    layers built alike have the same.
+    """Its repr names every layer inside, outermost first, and the value of every argument that has
+    not torch's default; two layers built alike have the same.
     """
     text = repr(RawLayer(trial.subject).layer)
     rest = text
@@ -191,12 +191,17 @@ def check_text_shows_the_architecture(trial: Trial) -> None:
 
 
 def _numbers(call: LayerCall) -> Counter[str]:
-    """The arguments' numbers and words as text, each as often as there are arguments that have it;
-    0 and 1 may be defaults that are left out.
+    """The numbers and words that must be shown, as text, each as often as there are arguments that
+    have it: of those that have no default, or another value. Where torch has no such kind, 0 and 1
+    may be defaults.
     """
+    defaults, known = torch_nn.defaults(call.name), torch_nn.has_twin(call)
     shown: Counter[str] = Counter()
-    for value in call.kwargs.values():
+    for name, value in call.kwargs.items():
         parts = set(value if isinstance(value, tuple) else (value,))
-        # True and False equal 1 and 0.
-        shown.update(str(part).removesuffix(".0") for part in parts - {0, 1})
+        if not known:
+            parts -= {0, 1}
+        elif name in defaults and parts == {defaults[name]}:
+            continue
+        shown.update({str(part).removesuffix(".0") for part in parts})
     return shown

@@ -5,6 +5,7 @@ Where one departs from the contract of DESIGN, its row says so by the clause's n
 waived here; docs/findings.md reproduces each departure.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,6 +29,18 @@ OTHER_CONTRACT = dict.fromkeys(
 def has_twin(call: LayerCall) -> bool:
     """Whether torch has a layer of this kind, and of every kind inside it."""
     return all(part.name in ROWS and ROWS[part.name].twin for part in call.walk())
+
+
+def defaults(kind: str) -> dict[str, object]:
+    """The arguments that the constructor of a kind's twin has defaults for; one that passes
+    arguments on has those of its base classes.
+    """
+    twin = ROWS[kind].twin if kind in ROWS else None
+    found: dict[str, object] = {}
+    for maker in reversed(twin.__mro__) if isinstance(twin, type) else (twin,) if twin else ():
+        parameters = inspect.signature(maker).parameters.values()
+        found |= {p.name: p.default for p in parameters if p.default is not p.empty}
+    return found
 
 
 def build_module(call: LayerCall, dtype: torch.dtype, device: torch.device) -> nn.Module:

@@ -16,7 +16,7 @@ class ByLoops(Road):
         self.output_size(x)
         picture, padding = self._padded(x)
         wide = [None if t is None else t.to(picture.dtype) for t in (weight, bias)]
-        y = loops.conv2d_forward(picture, *wide, self.stride, padding, self.dilation, self.groups)
+        y = loops.conv2d_forward(picture, *wide, **self._unusual(padding))
         return self._remember(y.to(x.dtype), x, weight, bias)
 
     def backward(self, grad_output):
@@ -24,9 +24,7 @@ class ByLoops(Road):
         x, weight = record.tensors["input"], record.tensors["weight"]
         picture, padding = self._padded(x)
         wide = weight.to(picture.dtype), dy.to(picture.dtype)
-        dx, dw, db = loops.conv2d_backward(
-            picture, *wide, self.stride, padding, self.dilation, self.groups
-        )
+        dx, dw, db = loops.conv2d_backward(picture, *wide, **self._unusual(padding))
         self.weight.grad += dw.to(x.dtype)
         if self.bias is not None:
             self.bias.grad += db.to(x.dtype)
@@ -34,6 +32,12 @@ class ByLoops(Road):
             (up, left), (height, width) = self._before, x.shape[2:]
             dx = dx[:, :, up : up + height, left : left + width]
         return dx.to(x.dtype, copy=True).contiguous()
+
+    def _unusual(self, padding):
+        """The arguments that are not what the loops take for granted, as Conv2d does."""
+        usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+        ours = {name: getattr(self, name) for name in usual} | {"padding": padding}
+        return {name: value for name, value in ours.items() if value != usual[name]}
 
     def _padded(self, x):
         """A wide picture, and the padding that is left to the loops."""
