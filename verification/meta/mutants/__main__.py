@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Progress(console=console) as progress:
             waiting = [m for source in sources.values() for m in source.waiting()]
+            # What is asked everything comes last, in this run as in the one before.
+            waiting.sort(key=lambda pair: pair[1])
             task = progress.add_task("mutants", total=len(waiting))
             for verdict in run(waiting, options.jobs, imported, store):
                 sources[verdict.mutant.file].keep(verdict, options.results)
