@@ -83,6 +83,27 @@ def test_a_kink_spans_its_two_slopes() -> None:
     assert found.bound.item() == pytest.approx(3.5)
 
 
+def test_a_slope_seen_from_afar_does_not_replace_a_kink() -> None:
+    """A dent to the right of 0 in what is flat: a large step sees the slope on the left alone, and
+    smaller ones are taken since the other output asks for them.
+    """
+
+    def dented(x: Tensor) -> Tensor:
+        dent = (0.02 - (x - 0.02).abs()).clamp(min=0)
+        return torch.cat([dent, torch.relu(x - 1e-4)])
+
+    x = torch.zeros(1).double()
+    evaluator = Evaluator(FunctionSubject(dented), {"input": x}, {}, told_stacked=False)
+    found = jacobian_along(
+        evaluator,
+        "input",
+        torch.ones(1, 1).double(),
+        lambda _, values: U * values.abs().amax(1),
+        "derived",
+    )
+    assert (found.value + found.bound)[0, 0].item() >= 1
+
+
 @pytest.mark.parametrize("distance", [0.3, 1e-2, 1e-4, 1e-6])
 def test_a_kink_close_by_does_not_deceive(distance: float) -> None:
     """Seen from x = -distance the hinge at 0 is flat, whatever a larger step says."""

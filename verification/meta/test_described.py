@@ -135,6 +135,34 @@ def test_an_annotated_signature_describes_itself(tmp_path):
     assert report.ok
 
 
+def test_the_further_words_of_an_annotation_are_known():
+    def scaled(x: Axes("rows=3 #c", ["float32"]), y: Axes("*#b _ ?c", ["float32"])):
+        return x.sum() * y
+
+    assert annotated_inputs(scaled, ()) == {"x": "3 c", "y": "*b y_1 c"}
+
+
+def test_a_signature_of_jaxtyping_describes_itself(tmp_path):
+    jaxtyping = pytest.importorskip("jaxtyping")
+
+    class Gate(torch.nn.Module):
+        def __init__(self, c):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(c))
+
+        def forward(self, x: jaxtyping.Float[torch.Tensor, "n c"]):
+            return x * self.weight
+
+    report = verification.check(
+        Gate,
+        settings={"c": [2, 3]},
+        properties=["gradients_are_derivatives_of_forward"],
+        cases=tmp_path,
+        **QUICK,
+    )
+    assert report.ok
+
+
 def test_whole_numbers_in_an_annotation_must_be_described():
     def picks(x: Axes("n c", ["float32"]), labels: Axes("n", ["int64"])):
         return x[labels]

@@ -30,8 +30,9 @@ def annotated_inputs(function: Callable[..., Any], settings: Collection[str]) ->
     for name, parameter in parameters.items():
         axes = getattr(parameter.annotation, "dim_str", None)
         if axes is not None:
-            lines[name] = f"{axes}{_domain(name, parameter.annotation.dtypes)}"
-        elif parameter.default is parameter.empty and name not in (*settings, "ctx"):
+            said = (_axis(name, place, token) for place, token in enumerate(axes.split()))
+            lines[name] = f"{' '.join(said)}{_domain(name, parameter.annotation.dtypes)}"
+        elif parameter.default is parameter.empty and name not in (*settings, "ctx", "self"):
             raise DescriptionError(
                 f"argument {name!r} has no annotation such as Float[Tensor, 'n c']: give inputs, or"
                 " settings for what is no tensor"
@@ -43,10 +44,19 @@ def annotated_inputs(function: Callable[..., Any], settings: Collection[str]) ->
     return lines
 
 
+def _axis(name: str, place: int, token: str) -> str:
+    """An axis in this language. `rows=3` is 3; what may broadcast (`#c`) has its full size; `_` is
+    an extent of its own.
+    """
+    plain = token.rpartition("=")[2].replace("#", "").replace("?", "")
+    return f"{name}_{place}" if plain.startswith("_") else plain
+
+
 def _domain(name: str, dtypes: Any) -> str:
     """The domain that follows from the dtypes that an annotation allows."""
-    # An annotation without dtypes allows any.
-    allowed = [dtypes] if isinstance(dtypes, str) else [str(dtype) for dtype in dtypes or ()]
+    # What allows any dtype names none.
+    several = dtypes if isinstance(dtypes, (list, tuple)) else [dtypes]
+    allowed = [dtype for dtype in several if isinstance(dtype, str)]
     if not allowed or any("float" in dtype for dtype in allowed):
         return ""
     if all("bool" in dtype for dtype in allowed):
