@@ -19,7 +19,7 @@ from gradcheck.classes import Basis
 from gradcheck.comparison import Agreement, Comparison, Point, Question
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
-from gradcheck.joined import joined
+from gradcheck.joined import joined_point
 from gradcheck.lines import Lines, along, random_direction, signed_integers
 from gradcheck.rounding import (
     ANALYTIC_SAFETY,
@@ -182,13 +182,11 @@ def agrees_exactly(
     tensors = [point.tensor(name) for name in names]
     if not all(t.numel() and t.dtype == torch.float64 for t in tensors):
         return None
-    scales = dict.fromkeys(names, 1.0)
     try:
         _require_the_same_map(point, names, generator, both_ways=True)
-        question, inputs, parameters, name = joined(
-            point.question, point.inputs, point.parameters, scales
-        )
-        return ExactPoint(question, inputs, parameters, with_units=False).agrees(name)
+        together, name = joined_point(point, dict.fromkeys(names, 1.0))
+        exact = ExactPoint(together.question, together.inputs, together.parameters, False)
+        return exact.agrees(name)
     except Exception:  # as above
         return None
 

@@ -4,12 +4,11 @@ What is wrong in any of them shows along it, at the cost of one tensor.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Point, Question
+from gradcheck.comparison import Point
 from gradcheck.errors import Tensors
 from gradcheck.evaluation import power_of_two_near
 from gradcheck.rounding import significand_bits
@@ -93,27 +92,18 @@ class Joined:
         return part if its_own else part.to(like.dtype)
 
 
-def joined(
-    question: Question, inputs: Tensors, parameters: Tensors, scales: Mapping[str, float]
-) -> tuple[Question, Tensors, Tensors, str]:
-    """The question about all tensors of ``scales`` as one: with its point, and its name there.
-
-    A single tensor stays as it is.
-    """
-    if len(scales) == 1:
-        return question, inputs, parameters, next(iter(scales))
-    subject = Joined(question.subject, inputs, parameters, scales)
-    return replace(question, subject=subject), {JOINED: subject.vector()}, {}, JOINED
-
-
-def joined_point(point: Point, names: Sequence[str]) -> tuple[Point, str, dict[str, float]]:
-    """The point with all tensors of ``names``, of one dtype, as one; its name, and their units.
+def joined_point(point: Point, units: Mapping[str, float]) -> tuple[Point, str]:
+    """The point with all tensors of ``units``, of one dtype, as one in these, and its name.
 
     Nothing is evaluated anew. A single tensor stays as it is.
     """
-    if len(names) == 1:
-        return point, names[0], {names[0]: 1.0}
-    units = {name: power_of_two_near(point.tensor(name)) for name in names}
+    if len(units) == 1:
+        return point, next(iter(units))
     subject = Joined(point.question.subject, point.inputs, point.parameters, units)
     gradients: list[Tensors] = [subject.gathered(gradient) for gradient in point.gradients]
-    return point.through(subject, {JOINED: subject.vector()}, gradients), JOINED, units
+    return point.through(subject, {JOINED: subject.vector()}, gradients), JOINED
+
+
+def natural_units(point: Point, names: Sequence[str]) -> dict[str, float]:
+    """The size of each tensor's numbers."""
+    return {name: power_of_two_near(point.tensor(name)) for name in names}

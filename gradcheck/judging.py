@@ -20,7 +20,7 @@ from gradcheck.exactness import (
     packed_lines,
 )
 from gradcheck.findings import tensor_report
-from gradcheck.joined import joined_point
+from gradcheck.joined import joined_point, natural_units
 from gradcheck.lines import (
     Lines,
     along,
@@ -99,16 +99,17 @@ def _look_elsewhere(
     """
     inputs, parameters = neighbourhood(point, generator)
     beside = {**inputs, **parameters}
-    names = [report.tensor for report, _ in verdicts]
-    together, name, _ = joined_point(point.at(beside, point.seen), names)
+    there = point.at(beside, point.seen)
+    units = natural_units(there, [report.tensor for report, _ in verdicts])
+    together, name = joined_point(there, units)
     report, lines, comparison = _judge_at(together, name, "projection", generator)
     if not report.mismatches:
         return [Agreement(together, name, lines, comparison, "beside")]
     apart = point.at(beside)
     for place, (report, _) in enumerate(verdicts):
-        there, _, comparison = _judge_at(apart, report.tensor, "projection", generator)
-        if there.mismatches:
-            verdicts[place] = replace(there, where="beside"), comparison.basis
+        alone, _, comparison = _judge_at(apart, report.tensor, "projection", generator)
+        if alone.mismatches:
+            verdicts[place] = replace(alone, where="beside"), comparison.basis
     return []
 
 
@@ -221,7 +222,8 @@ def _right_together(
     """
     if len(names) < 2 or not _can_join(point, names):
         return {}
-    together, joint, units = joined_point(point, names)
+    units = natural_units(point, names)
+    together, joint = joined_point(point, units)
     if method == "full" and not together.prepare(joint).shares_calls(joint):
         return {}
     vector = together.tensor(joint)
@@ -316,7 +318,7 @@ def _ways(point: Point, names: Sequence[str]) -> dict[str, Method]:
     Where all tensors can share one, they are judged in the same way.
     """
     if "vmap" in point.question.subject.offers and _can_join(point, names):
-        together, joint, _ = joined_point(point, names)
+        together, joint = joined_point(point, natural_units(point, names))
         return dict.fromkeys(names, _cheaper(together, joint))
     return {name: _cheaper(point, name) for name in names}
 
