@@ -143,14 +143,14 @@ def test_the_further_words_of_an_annotation_are_known():
 
 
 def test_a_signature_of_jaxtyping_describes_itself(tmp_path):
-    jaxtyping = pytest.importorskip("jaxtyping")
+    described = pytest.importorskip("jaxtyping").Float[torch.Tensor, "n c"]
 
     class Gate(torch.nn.Module):
         def __init__(self, c):
             super().__init__()
             self.weight = torch.nn.Parameter(torch.ones(c))
 
-        def forward(self, x: jaxtyping.Float[torch.Tensor, "n c"]):
+        def forward(self, x: described):
             return x * self.weight
 
     report = verification.check(
@@ -169,6 +169,98 @@ def test_whole_numbers_in_an_annotation_must_be_described():
 
     with pytest.raises(DescriptionError, match="describe it in inputs, as labels"):
         annotated_inputs(picks, ())
+
+
+def ends(sizes, generator):
+    return torch.randint(0, sizes["n"], (sizes["b"],), generator=generator)
+
+
+def too_many_ends(sizes, generator):
+    return torch.cat([ends(sizes, generator)] * 2)
+
+
+def picked(x, places):
+    return x[places] * 2
+
+
+def test_a_domain_of_ones_own_is_stored_by_its_name_and_replayed(functions, tmp_path):
+    (tmp_path / functions).write_text(FUNCTIONS + DRAWN)
+    name = f"{functions}:Picks"
+    report = verification.check(
+        name,
+        inputs={"x": "n c", "places": f"b {functions}:ends"},
+        where="n >= 1",
+        properties=["gradients_are_derivatives_of_forward"],
+        **QUICK,
+    )
+    assert not report.ok
+    (path,) = (tmp_path / "reports" / "cases").glob("*.case.json")
+    file = read(path)
+    places = next(spec for spec in file.case.tensors if spec.name == "places")
+    assert places.domain.startswith(f"{functions}:ends(")
+    assert places.values.stored is None
+    assert isinstance(replay(file, [name]).outcome, Discrepancy)
+
+
+DRAWN = """
+
+def ends(sizes, generator):
+    return torch.randint(0, sizes["n"], (sizes["b"],), generator=generator)
+
+
+class Picks(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, places):
+        ctx.save_for_backward(places)
+        ctx.shape = x.shape
+        return x[places]
+
+    @staticmethod
+    def backward(ctx, g):
+        (places,) = ctx.saved_tensors
+        return g.new_zeros(ctx.shape).index_copy(0, places, g), None
+"""
+
+
+def test_a_function_with_a_closure_for_a_domain_is_judged_in_this_process(tmp_path):
+    def all_of_them(sizes, generator):
+        return ends(sizes, generator)
+
+    report = verification.check(
+        picked,
+        inputs={"x": "n", "places": ("b", all_of_them)},
+        where="n >= 1",
+        cases=tmp_path,
+        **QUICK,
+    )
+    assert report.ok
+    assert "cannot be imported" in report.unsupervised
+
+
+@torch.library.custom_op("test_described::triple", mutates_args=())
+def triple(x: torch.Tensor) -> torch.Tensor:
+    return 3 * x
+
+
+@triple.register_fake
+def _(x):
+    return x.new_empty(0)
+
+
+triple.register_autograd(lambda ctx, g: 3 * g)
+
+
+def test_a_custom_operator_is_compared_with_what_it_was_registered_as(tmp_path):
+    report = verification.check(
+        triple,
+        inputs={"x": "n"},
+        properties=["operator_is_what_it_was_registered_as"],
+        supervised=False,
+        cases=tmp_path,
+        **QUICK,
+    )
+    cell = of(report, "operator_is_what_it_was_registered_as")
+    assert "opcheck" in cell.failures[0].sentence
 
 
 def sine(x, eps=0.0):
@@ -201,6 +293,23 @@ def counts(x):
             {"inputs": {"x": "n"}, "reference": refuses_everything},
             "raises ValueError where the function does not",
         ),
+        (sine, {"inputs": {"x": "n"}, "same": {"m"}}, "same names m, which no input has"),
+        (
+            picked,
+            {"inputs": {"x": "n", "places": ("b", too_many_ends)}},
+            "let it return a tensor of that shape",
+        ),
+        (
+            picked,
+            {"inputs": {"x": "n", "places": ("n", ends)}},
+            "raises KeyError for {'n': ",
+        ),
+        (
+            picked,
+            {"inputs": {"x": "n", "places": ("[n]", ends)}},
+            "no axis may be missing",
+        ),
+        (torch.nn.Linear, {"inputs": {"x": "n c"}}, "takes no x: it takes input, in_features"),
         (refuses_everything, {"inputs": {"x": "n"}}, "it raises ValueError for x"),
         (counts, {"inputs": {"x": "n"}}, "no output has a derivative"),
     ],
