@@ -28,6 +28,9 @@ ONE_CALL = (Family.PARITY, Family.EXACTNESS)
 """The families that judge one forward and one backward on the case's own tensors."""
 
 
+DERIVATIVES = "gradients_are_derivatives_of_forward"
+"""The property of described functions whose gradients a script compares with slopes."""
+
 IMPORTS = ("importlib", "inspect", "runpy", "sys", "types")
 """What a script may need beside torch."""
 
@@ -152,7 +155,7 @@ def _verdict(file: CaseFile) -> Iterator[str]:
     if not all(_finite(found.get(name)) for name in ("got", "expected", "bound")):
         return
     entry = tuple(found.get("entry", ()))
-    if file.case.subject.inputs and family is Family.GRADIENTS:
+    if file.case.property == DERIVATIVES:
         yield from _slope_verdict(found["tensor"], entry, abs(found["got"] - found["expected"]))
     if family not in ONE_CALL:
         return

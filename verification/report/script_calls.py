@@ -268,10 +268,12 @@ def _pair(case: Case, given: Mapping[str, str], translation: Translation) -> Ite
     yield "arguments = [given[name] if name in given else left.pop(0) for name in named]"
     yield "gradients = backward(*arguments)"
     yield "gradients = gradients if isinstance(gradients, (tuple, list)) else [gradients]"
-    for number, spec in enumerate(_of(case, Role.INPUT, Role.PARAMETER)):
-        yield f"if len(gradients) > {number}:"
-        value = _returned(spec.name, f"gradients[{number}]", translation)
-        yield f"    results['{spec.name} gradient'] = {value}"
+    names = [f"{spec.name} gradient" for spec in _of(case, Role.INPUT, Role.PARAMETER)]
+    yield f"results.update(zip({names}, gradients))"
+    for key in names:
+        value = _returned(key.removesuffix(" gradient"), f"results[{key!r}]", translation)
+        if translation != Translation():
+            yield f"results[{key!r}] = {value}"
 
 
 def _optimizer(case: Case, row: Row) -> Iterator[str]:
