@@ -26,6 +26,8 @@ STATEFUL = "verification.meta.wild.stateful"
 ARRAYS = "verification.meta.wild.arrays"
 FUNCTIONS = "verification.meta.wild.functions"
 KINDS = "verification.meta.wild.kinds"
+SEQUENCES = "verification.meta.wild.sequences"
+COURSES = "verification.meta.wild.courses"
 
 SHAPES = {
     "pairs": (f"{STATEFUL}:Pairs", "Linear"),
@@ -55,6 +57,16 @@ SHAPES = {
     "a reduction that is assumed": (f"{KINDS}:SummedLoss", "MSELoss"),
     "labels for an input": (f"{KINDS}:Embedding", "Embedding"),
     "an argument in parts": (f"{KINDS}:Adam", "torch.optim.Adam"),
+    "one output and one bias": (f"{SEQUENCES}:LSTM", "LSTM"),
+    "states in and out": (f"{SEQUENCES}:RNN", "RNN"),
+    "matrices alone": (f"{COURSES}:Norm", "BatchNorm1d"),
+    "a dict with a mode": (f"{COURSES}:batchnorm_forward,batchnorm_backward", "BatchNorm1d"),
+    "gradients in a tuple, the cache first": (f"{COURSES}:Apart", "Linear"),
+    "an array of rows": (f"{COURSES}:Table", "Embedding"),
+    "probabilities for a target": (f"{COURSES}:OneHot", "CrossEntropyLoss"),
+    "labels of a matrix": (f"{COURSES}:Labels", "CrossEntropyLoss"),
+    "dropout where the kind has none": (f"{COURSES}:Attention", "ScaledDotProductAttention"),
+    "an optimiser of dicts": (f"{COURSES}:Momentum", "SGD"),
     "a pair of functions of tensors": (f"{FUNCTIONS}:linear_forward,linear_backward", "Linear"),
 }
 
@@ -67,6 +79,9 @@ NO_SCRIPT = (
     f"{STATEFUL}:Attributes",
     f"{STATEFUL}:Tuples",
     f"{ARRAYS}:Dense",
+    f"{SEQUENCES}:RNN",
+    f"{COURSES}:Apart",
+    f"{COURSES}:Momentum",
 )
 """Where the script asks its reader how the layer holds its parameters, or what backward takes."""
 

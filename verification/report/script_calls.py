@@ -117,15 +117,25 @@ def _expression(call: LayerCall) -> str:
     return f"{call.name}({', '.join(inside)})"
 
 
+def _ask(what: str, indent: str = "") -> Iterator[str]:
+    """End the script where its reader has to say what no file does."""
+    yield f'{indent}print("say in this script {what}")'
+    yield f"{indent}sys.exit(2)"
+
+
 def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
     """A layer with state; one without a backward of its own is differentiated by autograd."""
     yield built
-    inputs, parameters = case.of_role(Role.INPUT), case.of_role(Role.PARAMETER)
+    found = Probed.of(case.subject.found)
+    if dict(found.driven).get("still"):
+        yield "layer.training = False"
+    inputs = case.of_role(Role.INPUT)
+    parameters = tuple(p for p in case.of_role(Role.PARAMETER) if p.name not in found.absent)
     told = Adapter.of(case.subject.adapter)
     if parameters:
         yield from _bound(case, parameters, told, translation)
     given = ", ".join(_taken(spec, translation) for spec in inputs)
-    if "double_backward" in Probed.of(case.subject.found).offers:
+    if "double_backward" in found.offers:
         yield from _by_autograd(case, f"layer({given})", "[*layer.parameters()]", translation)
         return
     forward, backward = "layer.forward", "layer.backward"
@@ -141,6 +151,7 @@ def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
     yield f"results = {{{OUTPUT!r}: {_returned(OUTPUT, 'output', translation)}}}"
     cotangents = case.of_role(Role.COTANGENT)
     if len(cotangents) != 1:
+        yield from _ask("in which order backward takes the cotangents of several outputs")
         return
     # A loss begins the way back, so it takes no cotangent.
     ends = case.layer.name.endswith("Loss")
@@ -149,11 +160,16 @@ def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
     if case.subject.foreign:
         yield "wanted = inspect.signature(backward).parameters.values()"
         yield f"if sum(p.default is p.empty for p in wanted) > {0 if ends else 1} + len(kept):"
-        yield '    print("say in this script what backward takes beside the cotangent")'
-        yield "    sys.exit(2)"
+        yield from _ask("what backward takes beside the cotangent", "    ")
+        # Whatever a gradient is called, it begins so.
+        yield "if kept and not next(iter(wanted)).name.lower().startswith(('d', 'g', 'u')):"
+        yield from _ask("in which order backward takes the cotangent and what was kept", "    ")
     yield f"gradient = {called}"
-    yield "gradient = gradient[0] if isinstance(gradient, tuple) else gradient"
-    yield f"results['input gradient'] = {_returned('input', 'gradient', translation)}"
+    yield "returned = gradient if isinstance(gradient, tuple) else (gradient,)"
+    for number, spec in enumerate(inputs):
+        value = _returned(spec.name, f"returned[{number}]", translation)
+        yield f"if len(returned) > {number} and returned[{number}] is not None:"
+        yield f"    results['{spec.name} gradient'] = {value}"
     for number, parameter in enumerate(parameters):
         value = _returned(parameter.name, f"gradients()[{number}]", translation)
         yield f"results['{parameter.name} gradient'] = {value}"
@@ -291,6 +307,10 @@ def _optimizer(case: Case, row: Row) -> Iterator[str]:
     kind = "Parameter" if case.subject.like is None else "torch.nn.Parameter"
     yield f"parameters = [{', '.join(f'{kind}({specs[w]})' for w in weights)}]"
     built = _keywords({rate: repr(rates[0]), **{n: literal(v) for n, v in own.items()}})
+    if case.subject.like is not None:
+        own_names = tuple(call.sources)
+        yield f"if next(iter(inspect.signature(Layer).parameters)) in {own_names}:"
+        yield from _ask("how the optimiser is given its parameters", "    ")
     yield f"optimizer = {name}(parameters, {built})"
     for step, value in enumerate(rates):
         gradients = [specs[f"g{weight.removeprefix('w')}.{step}"] for weight in weights]

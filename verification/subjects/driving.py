@@ -17,10 +17,10 @@ from verification.cases import LayerCall
 from verification.cases.subject_spec import Told
 from verification.references.row import Row, Trait
 from verification.subjects import functional
-from verification.subjects.arguments import Matching, matched_by_name, matchings
+from verification.subjects.arguments import Matching, Source, matched_by_name, matchings
 from verification.subjects.loading import Factory, Loaded, SubjectError, importable_name
 from verification.subjects.native import Native
-from verification.subjects.optimizers import OptimizerSubject
+from verification.subjects.optimizers import OptimizerSubject, Updating
 from verification.subjects.stateful import BACKWARD, Stateful, method
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Axes, Translation, told_axes
@@ -30,8 +30,8 @@ from verification.subjects.translation import Axes, Translation, told_axes
 class Driver:
     """One way to drive a subject: which argument is which, and how tensors are translated.
 
-    row: that of the kind. names: those of the kind's parameters. taken: the arguments of the kind
-    that the subject takes.
+    row: that of the kind. names: those of the kind's parameters. still: whether the subject is told
+    not to train. taken: the arguments of the kind that the subject takes.
     """
 
     row: Row
@@ -40,6 +40,7 @@ class Driver:
     told: Adapter
     matching: Matching | functional.Call
     translation: Translation
+    still: bool = False
 
     @property
     def taken(self) -> frozenset[str]:
@@ -50,6 +51,8 @@ class Driver:
     def notes(self) -> Iterator[str]:
         """What was found out, in sentences."""
         yield from self.matching.notes
+        if self.still:
+            yield "told not to train: in training it gives other results every time"
         yield from self.translation.notes
 
     @property
@@ -59,6 +62,7 @@ class Driver:
         found: dict[str, Any] = {
             "names": self.names,
             "numpy": translation.numpy,
+            "still": self.still,
             "axes": tuple(translation.axes.items()),
             "sources": tuple(call.sources.items()),
         }
@@ -74,8 +78,9 @@ class Driver:
     @classmethod
     def along(cls, way: Told, loaded: Loaded, row: Row, told: Adapter) -> Self:
         """The driver that was found before; nothing is looked for."""
-        matching, translation = stored_call(way, told)
-        return cls(row, loaded, dict(way).get("names", ()), told, matching, translation)
+        stored, (matching, translation) = dict(way), stored_call(way, told)
+        names, still = stored.get("names", ()), stored.get("still", False)
+        return cls(row, loaded, names, told, matching, translation, still)
 
     def with_axes(self, axes: Mapping[str, Axes]) -> Driver:
         """The same with tensors in these orders of axes; the kind's own order needs no mention."""
@@ -114,6 +119,8 @@ class Driver:
         subject = self._around(layer)
         if "training" in kind and "training" not in self.taken and subject.takes_training:
             subject.train(kind["training"])
+        if self.still:
+            subject.train(False)
         return subject
 
     def _around(self, layer: Any) -> Native | Stateful:
@@ -162,9 +169,16 @@ def _optimizer(factory: Factory, call: LayerCall, matching: Matching) -> Optimiz
     rate = next((own for own, (name, _) in matching.sources.items() if name == "lr"), "lr")
 
     def make(params: Sequence[Any], lr: float) -> Any:
-        return factory(params, **{rate: lr}, **matching.call(arguments))
+        own = {rate: lr, **matching.call(arguments)}
+        return Updating(factory(**own), params) if alone else factory(params, **own)
 
+    alone = not _takes_parameters(inspect.signature(factory).parameters, matching.sources)
     return OptimizerSubject(call.name, make, rates)
+
+
+def _takes_parameters(theirs: Mapping[str, inspect.Parameter], known: Mapping[str, Source]) -> bool:
+    """Whether the first argument of an optimiser's constructor is no argument of its kind."""
+    return bool(theirs) and next(iter(theirs)) not in known
 
 
 def drivers(
@@ -208,9 +222,11 @@ def _matchings(
     except (TypeError, ValueError):
         raise SubjectError(f"{first!r} shows no signature: wrap it in a function") from None
     wanted = dict(kind)
-    if Trait.DIFFERENTIABLE not in row.traits:  # an optimiser: the parameters come first
+    if Trait.DIFFERENTIABLE not in row.traits:  # an optimiser: the parameters come first, if at all
         wanted.pop("params", None)
-        theirs.pop(next(iter(theirs), ""), None)
+        named = {own: matched_by_name(own, wanted, renamed) for own in theirs}
+        if _takes_parameters(theirs, {own: source for own, source in named.items() if source}):
+            theirs.pop(next(iter(theirs)))
     yield from matchings(importable_name(first), row.name, wanted, theirs, renamed, constants)
 
 

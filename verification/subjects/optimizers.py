@@ -53,6 +53,31 @@ class OptimizerSubject:
         raise NotImplementedError(f"{self.name} is an optimiser: it has no vector-Jacobian product")
 
 
+class Updating:
+    """An optimiser that is given dicts of its parameters and gradients at every step, in
+    `update(params, grads)`, and changes the arrays or puts others in their place.
+    """
+
+    def __init__(self, inner: Any, params: Sequence[scratch_layers.Parameter]) -> None:
+        self._inner = inner
+        self._params = {str(place): parameter for place, parameter in enumerate(params)}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is assigned, such as `lr`, is the inner optimiser's."""
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._inner, name, value)
+
+    def step(self) -> None:
+        """Update the data of every parameter in place."""
+        values = {name: parameter.data.numpy() for name, parameter in self._params.items()}
+        gradients = {name: parameter.grad.numpy() for name, parameter in self._params.items()}
+        self._inner.update(values, gradients)
+        for name, parameter in self._params.items():
+            parameter.data.copy_(torch.from_numpy(values[name]))
+
+
 def scratch_sgd(call: LayerCall, kind: Callable[..., Any] = scratch_layers.SGD) -> OptimizerSubject:
     """scratch_layers.SGD, or another class with its arguments, under the subject protocol."""
     arguments = call.kwargs

@@ -15,7 +15,6 @@ from verification.references.row import Row, Trait
 from verification.subjects.driving import Driver
 from verification.subjects.probed import Probed
 from verification.subjects.trying import (
-    CASES,
     FEW,
     Kind,
     axes_of,
@@ -30,6 +29,9 @@ from verification.trials.trial import Trial
 
 MOST_VALUES = 4
 """How many values are tried for an argument that a subject does not take."""
+
+MANY = 120
+"""How many cases are drawn to find some whose sizes differ for every number of axes."""
 
 OPTIONAL = ("bias", "affine", "elementwise_affine")
 """Arguments of the kind that say whether there are parameters."""
@@ -51,7 +53,8 @@ def otherwise(
 ) -> Iterator[Probed]:
     """The same with other values for an argument that the subject does not take."""
     fixed = dict(found.fixed)
-    if argument in fixed and argument not in held:
+    # What holds a number for each class would say how many classes there are.
+    if argument in fixed and argument not in held and argument not in kind.row.tensor_arguments:
         for value in kind.values.get(argument, [])[:MOST_VALUES]:
             if value != fixed[argument]:
                 yield replace(found, fixed=tuple((fixed | {argument: value}).items()))
@@ -98,35 +101,36 @@ def _all_true(driver: Driver, row: Row) -> bool:
 
 
 def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
-    """How many axes an input may have, where some numbers of them fail loudly and others do not:
-    in the cases whose sizes differ most, since where sizes of 1 happen to fit one may pass.
+    """How many axes an input may have, where a subject is right with some numbers of them and fails
+    loudly with others: in the cases whose sizes differ most, since where sizes are equal or 1 one
+    may pass. With still more axes sizes may be too small to fail loudly; then being wrong counts.
     """
     cases: dict[int, list[Case]] = {}
-    for case in sorted(sample(row, CASES), key=differing, reverse=True):
+    for case in sorted(sample(row, MANY), key=differing, reverse=True):
         cases.setdefault(axes_of(case), []).append(case)
     if len(cases) < 2:
         return ()
-    failed = {
-        axes: sum(_fails_loudly(driver, trial_of(case, row)) for case in each[:FEW])
+    off = {
+        axes: [_off(driver, trial_of(case, row)) for case in each[:FEW]]
         for axes, each in cases.items()
     }
-    if all(failed.values()):
+    if all(map(any, off.values())) or not any(math.inf in each for each in off.values()):
         return ()
-    taken = [axes for axes, count in failed.items() if 2 * count <= len(cases[axes][:FEW])]
+    taken = [axes for axes, each in off.items() if 2 * sum(map(bool, each)) <= len(each)]
     return tuple(sorted(taken)) if len(taken) < len(cases) else ()
 
 
-def _fails_loudly(driver: Driver, trial: Trial) -> bool:
-    """Whether a call raises, or something comes back in another shape."""
+def _off(driver: Driver, trial: Trial) -> float:
+    """How far the outputs are off; infinite where a call raises or a result has another shape."""
     try:
         subject = build(driver, trial.case)
-        if distance(subject, trial) == math.inf:
-            return True
+        off = distance(subject, trial)
         gradients = subject.vjp(trial.cotangents) if trial.cotangents else {}
         truths = trial.truth.gradients if gradients else {}
-        return any(g.shape != truths[n].value.shape for n, g in gradients.items() if n in truths)
+        known = {name: gradient for name, gradient in gradients.items() if name in truths}
+        return math.inf if any(g.shape != truths[n].value.shape for n, g in known.items()) else off
     except Exception:
-        return True
+        return math.inf
 
 
 def _restricted(driver: Driver, found: Probed, kind: Kind) -> Probed:

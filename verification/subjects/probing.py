@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from verification.cases import Case, Role
 from verification.references.row import Row
 from verification.subjects.driving import Driver, drivers, held_by_constants
@@ -40,6 +42,9 @@ ALONE = (
     "autograd must differentiate a function alone: else name its backward too, FILE:f,f_backward"
 )
 """What is said of a function of arrays."""
+
+CALLS = 8
+"""How many calls show whether a layer draws: each drops something or nothing."""
 
 NOTHING = Probed()
 """No layer to be judged against."""
@@ -93,6 +98,8 @@ def probe(
     if arguments:
         candidates = [candidate.asking(arguments) for candidate in candidates]
         found = _with_fixed(found, kind, candidates[0])
+    if _gives_other_results(candidates, found, kind):
+        candidates = [replace(candidate, still=True) for candidate in candidates]
     driver, case, found = _driven(candidates, found, kind, loaded, held)
     found = part_of(driver, found, kind, held)
     subject = build(driver, case)
@@ -126,6 +133,20 @@ def _driven(
             first_error = first_error or error
     assert first_error is not None
     raise first_error
+
+
+def _gives_other_results(candidates: Sequence[Driver], found: Probed, kind: Kind) -> bool:
+    """Whether a subject of a kind that knows no training draws while it trains: dropout, say."""
+    trial = trial_of(kind.telling(found)[0], kind.plain(found))
+    for driver in candidates if "training" not in kind.values else ():
+        try:
+            subject = build(driver, trial.case)
+            first, *more = (subject.forward(trial.inputs, trial.parameters) for _ in range(CALLS))
+        except Exception:  # another candidate may do
+            continue
+        takes_training = getattr(subject, "takes_training", False)
+        return takes_training and any(not torch.equal(first[n], y[n]) for y in more for n in first)
+    return False
 
 
 def _returned(candidates: Sequence[Driver], trial: Trial) -> tuple[str, ...]:
