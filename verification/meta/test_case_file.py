@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from verification.cases.case_file import (
     read,
 )
 from verification.properties import PROPERTIES
+from verification.report.failure import replay_command
 from verification.running.replay import replay
 from verification.subjects.loading import SubjectError
+from verification.subjects.resolve import DECLARED
 
 FLOATS = (0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, 0.1, 1.7976931348623157e308, 2.0**53)
 
@@ -171,6 +174,32 @@ def test_code_outside_the_catalogue_is_not_run(subject: tuple[str, str | None], 
     )
     with pytest.raises(SubjectError, match=says):
         replay(parse(text))
+
+
+FUNCTION = SubjectSpec("mine.py:f", inputs=(("x", "n"),))
+
+ELSEWHERE = {
+    "a domain": replace(CASE.tensors[0], domain="code.py:draw(n=9)"),
+    "a domain in a line": replace(FUNCTION, inputs=(("x", "n code.py:draw"),)),
+    "against": SubjectSpec("mine.py:f", "ReLU", adapter=(("against", "code.py:draw"),)),
+    **{name: replace(FUNCTION, declared=((name, "code.py:draw"),)) for name in DECLARED},
+}
+
+
+@pytest.mark.parametrize("named", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_code_that_is_named_elsewhere_is_not_run(
+    named: TensorSpec | SubjectSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a layer is allowed says nothing of what else a file names."""
+    monkeypatch.chdir(tmp_path)
+    for file in ("code.py", "mine.py"):
+        Path(file).write_text(f"open('{file} ran', 'w')")
+    drawn = isinstance(named, TensorSpec)
+    case = CASE.with_tensor(named) if drawn else replace(CASE, subject=named)
+    with pytest.raises(SubjectError, match=r"with --allow-layer code\.py:draw$"):
+        replay(parse(text_of(case)), ["mine.py:f"])
+    assert not list(tmp_path.glob("* ran"))
+    assert "--verify-allow-layer code.py:draw" in replay_command(case, "x")
 
 
 def test_damaged_files_are_refused_or_read() -> None:

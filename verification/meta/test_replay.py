@@ -17,7 +17,6 @@ from typing import NamedTuple
 import pytest
 
 from verification.__main__ import main
-from verification.cases import SubjectSpec
 from verification.cases.case_file import CaseFile, read
 from verification.running.journal import Journal, case_in_flight
 from verification.running.replay import replay
@@ -153,7 +152,7 @@ def test_the_case_of_a_dying_layer_is_kept(run: Run) -> None:
 
 def test_replayed_ten_times_the_verdict_is_the_same(in_folder: Run) -> None:
     file = read(in_folder.case_of("Wrong"))
-    with Supervisor(SubjectSpec("layers.py:Wrong", "ReLU")) as child:
+    with Supervisor(file.case.subject) as child:
         found = [
             replay(file, ["layers.py:Wrong"]).outcome,
             *(child.run(file.case) for _ in range(9)),

@@ -12,6 +12,7 @@ from verification.cases.case_file import CaseFile
 from verification.cases.provenance import provenance
 from verification.report.comparison import place
 from verification.report.summary import Failure
+from verification.subjects.resolve import code_named
 from verification.trials.discrepancy import Discrepancy
 
 SHOWN = 16
@@ -50,9 +51,9 @@ def _compared(discrepancy: Discrepancy) -> dict[str, Any] | None:
 
 
 def replay_command(case: Case, file: str) -> str:
-    """The command that runs a case again; a layer outside the catalogue must be allowed by name."""
-    allowed = f" --verify-allow-layer {case.subject.name}" if case.subject.foreign else ""
-    return f"pytest --replay-case {file}{allowed}"
+    """The command that runs a case again; code outside the catalogue must be allowed by name."""
+    allowed = (f" --verify-allow-layer {name}" for name in code_named(case))
+    return f"pytest --replay-case {file}{''.join(allowed)}"
 
 
 def failure_text(discrepancy: Discrepancy, replay: str = "") -> str:

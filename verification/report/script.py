@@ -18,6 +18,7 @@ from verification.properties import PROPERTIES
 from verification.properties.registry import Family
 from verification.report.script_calls import calls, literal, variable
 from verification.running.replay import require_known_names
+from verification.strategies.drawn import own_domains
 from verification.subjects.entry import Entry
 from verification.subjects.foreign import entry_elsewhere
 from verification.subjects.probed import Probed
@@ -49,6 +50,9 @@ def script(file: CaseFile) -> str:
         raise CaseFileError(f"one call of a layer cannot show {case.property}")
     if not case.subject.foreign and case.subject.name not in catalogue.SHIPPED:
         raise CaseFileError(f"{case.subject.name} is no layer that a script could import")
+    drawn = [name for spec in case.tensors for name in own_domains(spec.domain)]
+    if drawn:
+        raise CaseFileError(f"the tensors are drawn by {drawn[0]}, which no script could repeat")
     require_known_names(case, case.subject.like or case.layer.name)
     _require_identifiers(case)
     try:

@@ -41,7 +41,7 @@ def replay(file: CaseFile, allowed: Collection[str] = (), *, supervised: bool = 
         SubjectError: its subject is not of the catalogue and not allowed, or cannot be imported.
     """
     case = file.case
-    entry = known(case.subject, allowed)
+    entry = known(case, allowed)
     try:
         if entry is not None:
             return Replayed(_run_here(case, entry))

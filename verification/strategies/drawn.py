@@ -61,6 +61,13 @@ class Drawn(Domain):
         return made.double() if made.is_floating_point() else made
 
 
+def own_domains(text: str) -> list[str]:
+    """The functions that a line of a description, or a domain's text, names: whatever has a colon,
+    which no other part of them has.
+    """
+    return re.findall(r"[^\s()]*:[^\s()]*", text)
+
+
 @cache
 def _function(name: str) -> Callable[..., Any]:
     found = at_hand(name)
