@@ -14,7 +14,7 @@ from verification.strategies.tensors import DISTINCT
 from verification.subjects.entry import TRUTH
 from verification.subjects.raw import RawLayer
 from verification.trials.model import Model
-from verification.trials.refused import other_dtype, require_refusal
+from verification.trials.refused import all_tensors, other_dtype, require_refusal, untouched
 from verification.trials.results import gradients_of
 from verification.trials.trial import Trial
 
@@ -146,18 +146,21 @@ def _one_tensor(geometry: Geometry) -> SearchStrategy[dict[str, str]]:
     decides=Decides.CONTRACT,
 )
 def check_changed_data_is_refused(trial: Trial) -> None:
-    """A backward after an input or a parameter was changed in place is a RuntimeError."""
+    """A backward after an input or a parameter was changed in place is a RuntimeError, and changes
+    no gradient.
+    """
     name, cotangents = trial.case.option("changed"), trial.cotangents
     trial.forward()
     (trial.inputs | trial.parameters)[name].neg_()
-    require_refusal(
-        trial,
-        lambda: trial.subject.vjp(cotangents),
-        "RuntimeError",
-        f"backward after {name} was changed in place",
-        # "weight" is what a layer inside a container calls its "0.weight".
-        says=[name.rpartition(".")[2]],
-    )
+    with untouched(trial, lambda: all_tensors(trial), "a refused backward"):
+        require_refusal(
+            trial,
+            lambda: trial.subject.vjp(cotangents),
+            "RuntimeError",
+            f"backward after {name} was changed in place",
+            # "weight" is what a layer inside a container calls its "0.weight".
+            says=[name.rpartition(".")[2]],
+        )
 
 
 @property_of(

@@ -16,7 +16,7 @@ from verification.strategies.geometry import SMALL, Geometry
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 from verification.subjects.optimizers import OptimizerSubject
 from verification.subjects.raw import RawLayer
-from verification.trials.refused import other_dtype, require_refusal, untouched
+from verification.trials.refused import all_tensors, other_dtype, require_refusal, untouched
 from verification.trials.results import gradients_of
 from verification.trials.trial import Trial
 
@@ -126,7 +126,7 @@ def check_bad_inputs_are_refused(trial: Trial) -> None:
     mistake, right = (ALONE | AMONG_OTHERS)[what], trial.inputs[name]
     spoilt: dict[str, Any] = trial.inputs | {name: mistake.spoil(right)}
     trial.results()  # gradients that the refused call must leave alone
-    with untouched(trial, lambda: _all_tensors(trial), "a refused forward"):
+    with untouched(trial, lambda: all_tensors(trial), "a refused forward"):
         require_refusal(
             trial,
             lambda: trial.subject.forward(spoilt, trial.parameters),
@@ -153,7 +153,7 @@ def check_bad_cotangents_are_refused(trial: Trial) -> None:
     what, raw = trial.case.option("mistake"), RawLayer(trial.subject)
     mistake, right = (ALONE | AMONG_OTHERS | SHAPES)[what], trial.cotangents[OUTPUT]
     trial.results()
-    with untouched(trial, lambda: _all_tensors(trial), "a refused backward"):
+    with untouched(trial, lambda: all_tensors(trial), "a refused backward"):
         require_refusal(
             trial,
             lambda: raw.layer.backward(mistake.spoil(right)),
@@ -214,9 +214,3 @@ def check_steps_that_do_not_fit_are_refused(trial: Trial) -> None:
     for i, weight in enumerate(held):
         name = f"gradient of w{i}"
         trial.require_same(name, weight.grad, torch.zeros_like(weight.data), "zero_grad was called")
-
-
-def _all_tensors(trial: Trial) -> dict[str, Tensor]:
-    """What the caller holds, and what a hand-written layer holds."""
-    held = RawLayer(trial.subject).tensors() if hasattr(trial.subject, "layer") else {}
-    return trial.inputs | trial.parameters | trial.cotangents | held

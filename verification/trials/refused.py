@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from verification.subjects.raw import RawLayer
 from verification.trials.trial import Trial
 
 
@@ -43,6 +44,12 @@ def untouched(
     for name, tensor in tensors().items():
         kept = torch.equal(_bits(tensor), before[name])
         trial.require(kept, "changed", name, f"{name} was changed by {during}")
+
+
+def all_tensors(trial: Trial) -> dict[str, Tensor]:
+    """What the caller holds, and what a hand-written layer holds."""
+    held = RawLayer(trial.subject).tensors() if hasattr(trial.subject, "layer") else {}
+    return trial.inputs | trial.parameters | trial.cotangents | held
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from scratch_layers import (
     MSELoss,
     NearestUpsampling,
     ReLU,
+    Sequential,
     Sigmoid,
     Upsampling,
 )
@@ -73,6 +74,16 @@ class ZeroGradZeroesTheWeight(ConvTranspose2d):
     def zero_grad(self):
         super().zero_grad()
         self.weight.data.zero_()
+
+
+@fault("Sequential", "changed_data_is_refused", shown="a weight of an early layer")
+class LeavesTheRefusalToTheLayers(Sequential):
+    """Has added to the last layers' gradients by the time an early one refuses."""
+
+    def require_ready(self):
+        if self._record is None:
+            raise RuntimeError("call forward first")
+        return self._record
 
 
 @fault("Conv2d", "zero_grad_fits_the_data", shown="zero_grad, by who holds the gradient")
