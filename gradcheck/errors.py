@@ -72,13 +72,8 @@ def derived_error(analysis: EvaluationError, evaluator: Evaluator, name: str) ->
 
 def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBound:
     """Noise seen at points that are close together, and some roundings of the values probed."""
-    tensors = {**evaluator.inputs, **evaluator.parameters}
-    floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
-    dtypes = [*(t.dtype for t in floating.values()), *evaluator.output_dtypes]
-    coarsest = min(dtypes, key=significand_bits)
-    # from x on to one side: a kink at x itself is no noise
-    steps = {name: _short_step(tensor, coarsest, generator) for name, tensor in floating.items()}
-    level = NOISE_SAFETY * noise_level(evaluator.values_along(steps, POINTS))
+    coarsest, step = _short_step(evaluator, generator)
+    level = NOISE_SAFETY * noise_level(evaluator.values_along(step, POINTS))
     u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
 
     def error(steps: Sequence[float], values: Tensor) -> Tensor:
@@ -89,13 +84,10 @@ def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBo
 
 def with_jumps(error: ErrorBound, evaluator: Evaluator, generator: torch.Generator) -> ErrorBound:
     """The noise seen by ``estimated_error``, and what jumps show that lie further apart."""
-    tensors = {**evaluator.inputs, **evaluator.parameters}
-    floating = {n: t for n, t in tensors.items() if t.is_floating_point()}
-    coarsest = min((t.dtype for t in floating.values()), key=significand_bits)
-    step = {name: _short_step(tensor, coarsest, generator) for name, tensor in floating.items()}
+    coarsest, step = _short_step(evaluator, generator)
     here = error_at_base(evaluator, error)
     jumps = torch.zeros_like(here)
-    for doublings in range(0, 2 * significand_bits(coarsest) // 3 - _LONGEST, _LONGER):
+    for doublings in range(0, _short_bits(coarsest) - _LONGEST, _LONGER):
         longer = {name: along * 2.0**doublings for name, along in step.items()}
         found = jump_sizes(evaluator.values_along(longer, _JUMP_POINTS), here)
         jumps = torch.where(jumps > 0, jumps, found)
@@ -109,9 +101,27 @@ def error_at_base(evaluator: Evaluator, error: ErrorBound) -> Tensor:
     return error((0.0,), evaluator.base.reshape(1, 1, 1, -1)).reshape(-1)
 
 
-def _short_step(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) -> Tensor:
-    """From one point of the difference table to the next, in a random direction."""
-    sizes = torch.where(tensor == 0, power_of_two_near(tensor), tensor.abs())
-    spacing = sizes * 2.0 ** -(2 * significand_bits(coarsest) // 3)
-    signs = 2 * torch.randint(0, 2, tensor.shape, generator=generator) - 1
-    return signs.to(tensor) * spacing
+def _short_step(
+    evaluator: Evaluator, generator: torch.Generator
+) -> tuple[torch.dtype, dict[str, Tensor]]:
+    """From one point of the difference table to the next: each number by a share of itself.
+
+    In a random direction and on one side only, where a kink at x itself is no noise. Also the dtype
+    with the fewest bits, on which the share depends.
+    """
+    tensors = {**evaluator.inputs, **evaluator.parameters}
+    floating = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    dtypes = [*(tensor.dtype for tensor in floating.values()), *evaluator.output_dtypes]
+    coarsest = min(dtypes, key=significand_bits)
+
+    def step(tensor: Tensor) -> Tensor:
+        sizes = torch.where(tensor == 0, power_of_two_near(tensor), tensor.abs())
+        signs = 2 * torch.randint(0, 2, tensor.shape, generator=generator) - 1
+        return signs.to(tensor) * (sizes * 2.0 ** -_short_bits(coarsest))
+
+    return coarsest, {name: step(tensor) for name, tensor in floating.items()}
+
+
+def _short_bits(dtype: torch.dtype) -> int:
+    """How many halvings of a number are a short step: two thirds of its bits."""
+    return 2 * significand_bits(dtype) // 3

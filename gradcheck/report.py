@@ -42,8 +42,7 @@ class TensorReport:
     ``may_miss`` is the probability that a wrong gradient hides from the directions and
     cotangents, for errors that are larger than ``resolution`` in units of one comparison.
     ``where`` says at which point, that of "integers" for a map that is affine in every tensor.
-    ``mode``
-    is another than "backward" only where backward is right and that mode is wrong.
+    ``mode`` is another than "backward" only where backward is right and that mode is wrong.
     """
 
     tensor: str
