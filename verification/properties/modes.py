@@ -11,7 +11,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.testing._internal.optests.generate_tests import OpCheckError
 
 from gradcheck import rounding
 from verification.cases.declarations import Surroundings
@@ -156,6 +155,9 @@ def check_shapes_are_told_without_numbers(trial: Trial) -> None:
 @property_of(Family.PLACE, needs=NEEDS | {OPERATOR}, cases=PLAIN, decides=Decides.CONTRACT)
 def check_operator_is_what_it_was_registered_as(trial: Trial) -> None:
     """torch.library.opcheck finds nothing: schema, autograd, tensors without numbers, tracing."""
+    # Imported here: it brings torch's compiler, which takes longer than all the rest of the suite.
+    from torch.testing._internal.optests.generate_tests import OpCheckError
+
     subject = function(trial, trial.dtype)
     operator = subject.callee.operator
     assert operator is not None
