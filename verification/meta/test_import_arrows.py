@@ -1,6 +1,8 @@
 """Who imports whom, as the design draws it: the judge and the judged know nothing of each other."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,10 @@ def test_a_wrong_arrow_is_seen(room, source):
 )
 def test_wrong_computing_is_seen(path, source):
     assert wrong_computing(path, source)
+
+
+def test_torchs_compiler_is_not_imported():
+    # It takes longer than torch and the suite together, in every child process again.
+    code = "import sys, verification.running.checking; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.split() == [b"False"]

@@ -1,7 +1,7 @@
 """Rows of the layers that put numbers elsewhere: padding, Fold, Unfold, PixelShuffle and back."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -100,28 +100,22 @@ FOLD = Row(
 
 _NO_SAMPLES = {Clause.EMPTY_BATCH: "the backward of an empty batch raises: it is not shuffled back"}
 
-PIXEL_SHUFFLE = Row(
-    name="PixelShuffle",
-    law=Multilinear(_shuffled, degree_of_terms=1),
-    geometries=functools.partial(rearranging.shuffles, name="PixelShuffle"),
-    traits=_OF_ANY_SIZE,
-    twin=nn.PixelShuffle,
-    departures=_NO_SAMPLES,
-)
 
-PIXEL_UNSHUFFLE = Row(
-    name="PixelUnshuffle",
-    law=Multilinear(_unshuffled, degree_of_terms=1),
-    geometries=functools.partial(rearranging.shuffles, name="PixelUnshuffle"),
-    traits=_TRAITS,
-    twin=nn.PixelUnshuffle,
-    departures=_NO_SAMPLES,
-)
+def _shuffle(name: str, image: Callable[..., Tensor], traits: frozenset[Trait]) -> Row:
+    return Row(
+        name=name,
+        law=Multilinear(image, degree_of_terms=1),
+        geometries=functools.partial(rearranging.shuffles, name=name),
+        traits=traits,
+        twin=getattr(nn, name),
+        departures=_NO_SAMPLES,
+    )
+
 
 ROWS = (
     UNFOLD,
     FOLD,
-    PIXEL_SHUFFLE,
-    PIXEL_UNSHUFFLE,
+    _shuffle("PixelShuffle", _shuffled, _OF_ANY_SIZE),
+    _shuffle("PixelUnshuffle", _unshuffled, _TRAITS),
     *(_padding(kind, dims) for kind in _MODES for dims in (2, 1, 3)),
 )

@@ -41,7 +41,8 @@ def part_of(driver: Driver, found: Probed, kind: Kind, held: Mapping[str, Any]) 
     """What is known with the numbers of axes, the silent assumptions and the forms that a subject
     takes; `held` are arguments whose values the user said.
     """
-    found = replace(found, axes=found.axes or _axes(driver, kind.plain(found)))
+    if len(kind.axes) > 1 and not found.axes:
+        found = replace(found, axes=_axes(driver, kind.plain(found)))
     found = _assumed(driver, found, kind, held)
     for argument in kind.deciding:
         found = _with_inputs(driver, found, kind, held, argument)
@@ -108,8 +109,6 @@ def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
     cases: dict[int, list[Case]] = {}
     for case in sorted(sample(row, MANY), key=differing, reverse=True):
         cases.setdefault(axes_of(case), []).append(case)
-    if len(cases) < 2:
-        return ()
     off = {
         axes: [_off(driver, trial_of(case, row)) for case in each[:FEW]]
         for axes, each in cases.items()

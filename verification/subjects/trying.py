@@ -34,8 +34,9 @@ class Kind:
     """A kind of layer as its first cases show it.
 
     inputs, held: the names of its inputs and of its parameters. values: what each argument may be.
-    deciding: arguments that decide which inputs there are. one_number, unnamed, given: arguments
-    that may be a tuple beside a number, a name beside a number, None beside something.
+    deciding: arguments that decide which inputs there are. axes: how many its first input may have.
+    one_number, unnamed, given: arguments that may be a tuple beside a number, a name beside a
+    number, None beside something.
     """
 
     row: Row
@@ -43,6 +44,7 @@ class Kind:
     held: tuple[str, ...]
     values: Mapping[str, list[Any]]
     deciding: tuple[str, ...]
+    axes: frozenset[int]
     one_number: tuple[str, ...]
     unnamed: tuple[str, ...]
     given: tuple[str, ...]
@@ -68,6 +70,7 @@ class Kind:
             _names(cases, Role.PARAMETER),
             values,
             tuple(name for name in values if _decides(name, cases)),
+            frozenset(map(axes_of, cases)),
             tuple(
                 name
                 for name in mixed(lambda value: isinstance(value, tuple))
