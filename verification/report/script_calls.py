@@ -51,7 +51,7 @@ def calls(case: Case, row: Row) -> Iterator[str]:
         CaseFileError: one call cannot show the case, or the file does not say how it is made.
     """
     if "lr" in case.layer.kwargs:
-        return _optimizer(case, row)
+        return _optimizer(case)
     if case.subject.like is None and not case.subject.inputs:
         return _layer(case, f"layer = {_expression(case.layer)}", Translation())
     if case.subject.inputs:
@@ -129,12 +129,11 @@ def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
     found = Probed.of(case.subject.found)
     if dict(found.driven).get("still"):
         yield "layer.training = False"
-    inputs = case.of_role(Role.INPUT)
     parameters = tuple(p for p in case.of_role(Role.PARAMETER) if p.name not in found.absent)
     told = Adapter.of(case.subject.adapter)
     if parameters:
         yield from _bound(case, parameters, told, translation)
-    given = ", ".join(_taken(spec, translation) for spec in inputs)
+    given = ", ".join(_taken(spec, translation) for spec in case.of_role(Role.INPUT))
     if "double_backward" in found.offers:
         yield from _by_autograd(case, f"layer({given})", "[*layer.parameters()]", translation)
         return
@@ -149,6 +148,13 @@ def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
     else:
         yield f"output, kept = {forward}({given}), []"
     yield f"results = {{{OUTPUT!r}: {_returned(OUTPUT, 'output', translation)}}}"
+    yield from _way_back(case, backward, parameters, translation)
+
+
+def _way_back(
+    case: Case, backward: str, parameters: tuple[TensorSpec, ...], translation: Translation
+) -> Iterator[str]:
+    """The call of a layer's own backward, and every gradient that it leaves."""
     cotangents = case.of_role(Role.COTANGENT)
     if len(cotangents) != 1:
         yield from _ask("in which order backward takes the cotangents of several outputs")
@@ -166,7 +172,7 @@ def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
         yield from _ask("in which order backward takes the cotangent and what was kept", "    ")
     yield f"gradient = {called}"
     yield "returned = gradient if isinstance(gradient, tuple) else (gradient,)"
-    for number, spec in enumerate(inputs):
+    for number, spec in enumerate(case.of_role(Role.INPUT)):
         value = _returned(spec.name, f"returned[{number}]", translation)
         yield f"if len(returned) > {number} and returned[{number}] is not None:"
         yield f"    results['{spec.name} gradient'] = {value}"
@@ -292,7 +298,7 @@ def _pair(case: Case, given: Mapping[str, str], translation: Translation) -> Ite
             yield f"results[{key!r}] = {value}"
 
 
-def _optimizer(case: Case, row: Row) -> Iterator[str]:
+def _optimizer(case: Case) -> Iterator[str]:
     """An optimiser's steps: each with its rate, and a gradient for every parameter."""
     arguments = case.layer.kwargs
     rates = arguments.pop("lr")
@@ -342,12 +348,32 @@ def _described(case: Case) -> Iterator[str]:
         raise CaseFileError("a script calls functions of tensors: no modules, no pairs with a vjp")
     inputs = case.of_role(Role.INPUT)
     smooth = [spec for spec in inputs if spec.dtype is None]
+    names, leaves = (", ".join(spec.name for spec in some) for some in (inputs, smooth))
+    yield from QUOTIENT.splitlines()
+    yield from ("", *_outputs_of(case, inputs, names), "")
+    cotangents = {spec.name: variable(spec) for spec in case.of_role(Role.COTANGENT)}
+    weighted = ", ".join(f"{name!r}: {value}" for name, value in cotangents.items())
+    yield f"cotangents = {{{weighted}}}"
+    yield f"def weighted({names}):"
+    yield f"    given = outputs({names})"
+    yield "    return sum((given[n].flatten() * cotangents[n]).sum() for n in cotangents)"
+    yield ""
+    yield f"for leaf in [{leaves}]:"
+    yield "    leaf.requires_grad_()"
+    yield f"results = outputs({names})"
+    yield f"gradients = torch.autograd.grad(weighted({names}), [{leaves}], allow_unused=True)"
+    for number, spec in enumerate(smooth):
+        others = ", ".join("t" if other.name == spec.name else other.name for other in inputs)
+        yield f"results['{spec.name} gradient'] = gradients[{number}]"
+        quotient = f"slopes({spec.name}, lambda t: weighted({others}))"
+        yield f"results['{spec.name} slopes'] = {quotient}"
+
+
+def _outputs_of(case: Case, inputs: tuple[TensorSpec, ...], names: str) -> Iterator[str]:
+    """A function of the inputs to the outputs by name."""
     settings = {name: repr(value) for name, value in case.layer.arguments}
     named = _keywords({**{spec.name: spec.name for spec in inputs}, **settings})
     ordered = ", ".join([*(spec.name for spec in inputs), *settings.values()])
-    names = ", ".join(spec.name for spec in inputs)
-    yield from QUOTIENT.splitlines()
-    yield ""
     yield f"def outputs({names}):"
     yield "    applied = hasattr(Layer, 'apply')  # an autograd.Function"
     yield f"    result = Layer.apply({ordered}) if applied else Layer({named})"
@@ -356,21 +382,3 @@ def _described(case: Case) -> Iterator[str]:
     yield "    if isinstance(result, dict):"
     yield "        return result"
     yield "    return {f'output_{number}': value for number, value in enumerate(result)}"
-    yield ""
-    cotangents = {spec.name: variable(spec) for spec in case.of_role(Role.COTANGENT)}
-    weighted = ", ".join(f"{name!r}: {value}" for name, value in cotangents.items())
-    yield f"cotangents = {{{weighted}}}"
-    yield f"def weighted({names}):"
-    yield f"    given = outputs({names})"
-    yield "    return sum((given[n].flatten() * cotangents[n]).sum() for n in cotangents)"
-    yield ""
-    yield f"for leaf in [{', '.join(spec.name for spec in smooth)}]:"
-    yield "    leaf.requires_grad_()"
-    yield f"results = outputs({names})"
-    leaves = ", ".join(spec.name for spec in smooth)
-    yield f"gradients = torch.autograd.grad(weighted({names}), [{leaves}], allow_unused=True)"
-    for number, spec in enumerate(smooth):
-        others = ", ".join("t" if other.name == spec.name else other.name for other in inputs)
-        yield f"results['{spec.name} gradient'] = gradients[{number}]"
-        quotient = f"slopes({spec.name}, lambda t: weighted({others}))"
-        yield f"results['{spec.name} slopes'] = {quotient}"
