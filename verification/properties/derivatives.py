@@ -36,6 +36,9 @@ DRAWS, MANY_DRAWS = 100, 1600
 agree within the bound that many have.
 """
 
+HALF = 0.5
+"""The share of second derivatives: an example of them takes as long as ten of another property."""
+
 PLAIN = ordinary(layouts=("contiguous",), empty_batch=False)
 FEW = ordinary(layouts=("contiguous",), empty_batch=False, limits=Limits(elements=8))
 
@@ -67,7 +70,7 @@ def check_gradients_are_derivatives_of_forward(trial: Trial) -> None:
         fail_with(trial, report, hint(report, trial.cotangents))
 
 
-@property_of(Family.GRADIENTS, needs={DESCRIBED, Trait.DIFFERENTIABLE}, cases=FEW)
+@property_of(Family.GRADIENTS, needs={DESCRIBED, Trait.DIFFERENTIABLE}, cases=FEW, share=HALF)
 def check_second_derivatives_are_right_or_refused(trial: Trial) -> None:
     """The double backward is the derivative of backward; refused, it counts as not exercised."""
     law = trial.entry.row.law

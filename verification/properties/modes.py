@@ -31,6 +31,9 @@ from verification.trials.trial import Trial
 NEEDS = frozenset({DESCRIBED, Trait.DIFFERENTIABLE, KEEPS_TO_VALUES})
 PLAIN = ordinary(layouts=("contiguous",), empty_batch=False, limits=SMALL)
 
+FEW = 0.25
+"""The share of what hangs on sizes and settings, and on no number."""
+
 T = TypeVar("T")
 
 
@@ -129,7 +132,7 @@ def check_autocast_keeps_dtypes(trial: Trial) -> None:
     trial.require_results(got, gradients_of(truths))
 
 
-@property_of(Family.PLACE, needs=NEEDS, cases=PLAIN, decides=Decides.CONTRACT)
+@property_of(Family.PLACE, needs=NEEDS, cases=PLAIN, decides=Decides.CONTRACT, share=FEW)
 def check_shapes_are_told_without_numbers(trial: Trial) -> None:
     """On tensors without numbers the function gives outputs of the same shapes and dtypes."""
     mode = FakeTensorMode()
@@ -152,7 +155,9 @@ def check_shapes_are_told_without_numbers(trial: Trial) -> None:
         )
 
 
-@property_of(Family.PLACE, needs=NEEDS | {OPERATOR}, cases=PLAIN, decides=Decides.CONTRACT)
+@property_of(
+    Family.PLACE, needs=NEEDS | {OPERATOR}, cases=PLAIN, decides=Decides.CONTRACT, share=FEW
+)
 def check_operator_is_what_it_was_registered_as(trial: Trial) -> None:
     """torch.library.opcheck finds nothing: schema, autograd, tensors without numbers, tracing."""
     # Imported here: it brings torch's compiler, which takes longer than all the rest of the suite.

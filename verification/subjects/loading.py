@@ -37,6 +37,8 @@ def named(function: Factory | str | None) -> str | None:
         return function
     name = importable_name(function)
     if why_not_importable(function, name):
+        while AT_HAND.get(name, function) is not function:
+            name += "'"  # several lambdas of one place have one name
         AT_HAND[name] = function
     return name
 
