@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scratch_layers import ReLU
 from verification import catalogue
 from verification.cases import Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
 from verification.cases.case_file import (
@@ -22,10 +23,18 @@ from verification.cases.case_file import (
     read,
 )
 from verification.properties import PROPERTIES
+from verification.references.rows import ROWS
 from verification.report.failure import replay_command
 from verification.running.replay import replay
+from verification.subjects.driving import Driver
+from verification.subjects.functional import Call
 from verification.subjects.loading import SubjectError
+from verification.subjects.probed import KEPT
 from verification.subjects.resolve import DECLARED
+from verification.subjects.told import Adapter
+from verification.subjects.translation import Translation
+
+SCHEMA = Path(__file__).parents[1] / "cases/case.schema.json"
 
 FLOATS = (0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, 0.1, 1.7976931348623157e308, 2.0**53)
 
@@ -177,6 +186,16 @@ def test_code_outside_the_catalogue_is_not_run(subject: tuple[str, str | None], 
 
 
 FUNCTION = SubjectSpec("mine.py:f", inputs=(("x", "n"),))
+
+
+def test_the_schema_knows_all_that_is_kept_of_a_probing() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    names = {*schema["$defs"]["found"]["properties"]}
+    call = Call({}, {}, ("kind",), "options", ("positional",))
+    everything = Translation(True, {"weight": (1, 0)})
+    driver = Driver(ROWS["ReLU"], ReLU, ("weight",), Adapter(), call, everything, still=True)
+    assert names >= {*KEPT, *dict(driver.way)}
+
 
 ELSEWHERE = {
     "a domain": replace(CASE.tensors[0], domain="code.py:draw(n=9)"),
