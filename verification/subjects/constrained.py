@@ -26,6 +26,7 @@ class Constrained:
         self._subject = subject
         self._domains = domains
         self._given: dict[str, Tensor] = {}
+        self._latest: dict[str, tuple[Tensor, int, Tensor]] = {}
 
     @classmethod
     def by(cls, subject: Subject, specs: tuple[TensorSpec, ...]) -> Constrained:
@@ -46,12 +47,18 @@ class Constrained:
 
     def members(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The members that coordinates stand for, by name."""
-        return {
-            name: self._domains[name].member(tensor.double()).to(tensor.dtype)
-            if name in self._domains
-            else tensor
-            for name, tensor in tensors.items()
-        }
+        return {name: self._member(name, tensor) for name, tensor in tensors.items()}
+
+    def _member(self, name: str, tensor: Tensor) -> Tensor:
+        """One of them. A judge moves one tensor at a time: the others come again as they were."""
+        if name not in self._domains:
+            return tensor
+        given, version, member = self._latest.get(name, (None, 0, tensor))
+        if given is not tensor or version != tensor._version + member._version:
+            member = self._domains[name].member(tensor.double()).to(tensor.dtype)
+            version = tensor._version + member._version
+            self._latest[name] = tensor, version, member
+        return member
 
     def _seen(self, name: str, gradient: Tensor) -> Tensor:
         if name not in self._domains:
