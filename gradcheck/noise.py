@@ -2,7 +2,7 @@
 
 A function that rounds to few digits inside is constant between its jumps, and shows no noise where
 the points of the table lie closer together (More and Wild take longer steps then). A jump is a
-first difference unlike the two beside it, which are alike; at a kink those two differ.
+first difference unlike the two on either side of it, which are alike; at a kink those differ.
 
 Over a short stretch a function is a polynomial plus noise. Differences of order k remove the
 polynomial and multiply the noise by sqrt((2k)!) / k!, so their size tells the noise (J. J. More and
@@ -42,8 +42,8 @@ def jump_sizes(values: Tensor, error: Tensor) -> Tensor:
     [*shape] of each value.
     """
     first = values[1:] - values[:-1]
-    before, here, after = first[:-2], first[1:-1], first[2:]
-    jump = (here - (before + after) / 2).abs()
-    # the two sides differ by a kink or by curvature, and then by more than the middle departs
-    is_jump = jump > (after - before).abs() + 4 * error
+    beside = torch.stack([first[:-4], first[1:-3], first[3:-1], first[4:]])
+    jump = (first[2:-2] - beside.mean(0)).abs()
+    # a parabola's middle departs by 5/4 where the others span 3/2, a kink's by less than these
+    is_jump = jump > 2 * (beside.amax(0) - beside.amin(0)) + 4 * error
     return torch.where(is_jump, jump, 0.0).amax(0)

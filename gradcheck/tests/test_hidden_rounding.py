@@ -90,6 +90,11 @@ def test_jumps_are_told_from_kinks_and_curves() -> None:
     nothing = torch.zeros((), dtype=torch.float64)
     for smooth in (t, t.square(), t.exp(), t.relu(), (t - 0.3).abs(), t.clamp(-0.4, 0.7)):
         assert jump_sizes(smooth, nothing + 1e-15) == 0
+    places = torch.linspace(-4, 4, 4001, dtype=torch.float64)
+    for spacing in (1e-5, 1e-3, 1e-2):  # points of inflection among them
+        for f in (torch.sin, torch.tanh, torch.sigmoid, lambda x: x**3, lambda x: x.exp()):
+            curves = f(places + spacing * torch.arange(17).double()[:, None])
+            assert not jump_sizes(curves, torch.full_like(places, 4e-14)).any()
     stairs = torch.where(t > 0.3, 1.0, 0.0).to(t)
     assert jump_sizes(stairs, nothing) == 1
     assert jump_sizes(stairs + t.square(), nothing) == pytest.approx(1)
