@@ -139,7 +139,7 @@ class _Shown:
         # Transient: when all is said the bar is gone. Where there is no terminal it never shows.
         console = Console(highlight=False, markup=False, soft_wrap=True)
         self._bar = Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
-        self._task = self._bar.add_task("", total=None)
+        self._task = self._bar.add_task("", total=0)
 
     def __call__(self, cell: "Cell", left: int) -> None:
         line = (
@@ -149,9 +149,9 @@ class _Shown:
         if not self._bar.console.is_terminal:
             print(line, flush=True)
             return
-        self._bar.start()
         done = self._bar.tasks[0].completed + 1
         self._bar.update(self._task, total=done + left, completed=done)
+        self._bar.start()
         self._bar.console.print(line)
 
     def close(self) -> None:

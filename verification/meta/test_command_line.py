@@ -187,6 +187,17 @@ def test_unknown_arguments_are_refused_elsewhere(capsys: pytest.CaptureFixture[s
     assert "unrecognized arguments: --fast" in capsys.readouterr().err
 
 
+def test_on_a_terminal_a_bar_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    asked = ["check", "scratch_layers:ReLU", "--like=ReLU", "--examples=1", "--dtype=float32"]
+    assert main([*asked, "--property=forward_matches_reference"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 1" in shown
+    assert "passed  forward_matches_reference" in shown
+
+
 def test_a_reader_that_leaves_sees_no_traceback() -> None:
     """As `| head` does."""
     case = next((ROOT / "verification/regressions").glob("*.case.json"))

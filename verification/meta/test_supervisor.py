@@ -236,7 +236,7 @@ def test_what_cannot_be_loaded_is_no_verdict(folder: Path) -> None:
 
 
 AT_IMPORT = {
-    "exit": ("import os; os._exit(3)", "ends its process when it is imported: exit 3"),
+    "exit": ("import os; os._exit(3)", "cannot be imported in a process of its own: exit 3"),
     "crash": ("import ctypes; ctypes.string_at(0)", "killed by SIGSEGV"),
     "error": ("1 / 0", "fails: ZeroDivisionError"),
     "system exit": ("raise SystemExit(0)", "fails: SystemExit: 0"),
@@ -264,7 +264,7 @@ def test_an_import_without_end_is_waited_for_once(
     monkeypatch.setattr(Supervisor, "_new_child", lambda child: started.append(1) or start(child))
     with (
         Supervisor(SubjectSpec("imported.py:Mine", "ReLU"), seconds=1) as child,
-        pytest.raises(SubjectError, match="when it is imported: no answer within 1 s"),
+        pytest.raises(SubjectError, match="a process of its own: no answer within 1 s"),
     ):
         child.run(case_of(1))
     assert len(started) == 1

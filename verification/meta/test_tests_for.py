@@ -44,7 +44,7 @@ def test_each_property_is_an_item(tmp_path: Path) -> None:
     assert f"test_layers.py::test_mine[{item}] PASSED" in shown
     assert f"test_layers.py::test_wrong[{item}] FAILED" in shown
     assert "input gradient wrong at" in shown
-    assert "dies.py:Mine ends its process when it is imported: exit 7" in shown
+    assert "dies.py:Mine cannot be imported in a process of its own: exit 7" in shown
     assert "2 failed, 1 passed" in shown
 
     summary = read(tmp_path / "reports/verify")

@@ -122,7 +122,7 @@ class Supervisor:
         """The answer, unless the layer could not be imported or built."""
         if isinstance(answer, Died):
             raise SubjectError(
-                f"{self._subject.name} ends its process when it is {what}: {answer.reason}"
+                f"{self._subject.name} cannot be {what} in a process of its own: {answer.reason}"
             )
         if "refused" in answer:
             raise SubjectError(answer["refused"])
