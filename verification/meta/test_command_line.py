@@ -265,7 +265,7 @@ def test_the_gate_joins_suite_and_smoke_run(
     assert main(["report", str(folder), *more]) == status
     shown = capsys.readouterr().out
     assert says in shown
-    assert "not exercised, needs batched: ReLU q" in shown
+    assert "not exercised, needs batched: q" in shown
     assert "| ReLU | p |" in (folder / "report.md").read_text()
 
 

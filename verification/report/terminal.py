@@ -47,8 +47,12 @@ def totals_line(summary: Summary) -> str:
 
 
 def not_exercised_lines(summary: Summary) -> Iterator[str]:
-    """One line a reason; a device of which nothing was exercised comes first."""
+    """One line a reason; a device of which nothing was exercised comes first. The one layer of a
+    check is named in its verdict.
+    """
     cells = summary.of(Result.NOT_EXERCISED)
+    layers = {*summary.layers(), *(pair.layer for pair in summary.not_applicable)}
+    several = len(layers) > 1
     ran = {cell.device for cell in [*summary.of(Result.PASSED), *summary.of(Result.FAILED)]}
     for device in dict.fromkeys(cell.device for cell in cells if cell.device not in ran):
         reason = next(cell.reason for cell in cells if cell.device == device)
@@ -56,9 +60,11 @@ def not_exercised_lines(summary: Summary) -> Iterator[str]:
     grouped: dict[str, list[str]] = defaultdict(list)
     for cell in cells:
         if cell.device in ran:
-            grouped[cell.reason].append(f"{cell.layer} {cell.property} {cell.dtype}")
+            name = f"{cell.layer} {cell.property}" if several else cell.property
+            grouped[cell.reason].append(f"{name} {cell.dtype}")
     for pair in summary.not_applicable:
-        grouped[_why(pair.missing)].append(f"{pair.layer} {pair.property}")
+        name = f"{pair.layer} {pair.property}" if several else pair.property
+        grouped[_why(pair.missing)].append(name)
     for reason, names in grouped.items():
         yield f"not exercised, {reason}: {_some(names)}"
 
