@@ -118,7 +118,10 @@ def check_zero_grad_fits_the_data(trial: Trial) -> None:
     held = raw.tensors()
     for (name, value), (shown, gradient) in zip(given.items(), pairs, strict=bool(pairs)):
         trial.require_same(name, shown, value, "param shows it beside its gradient")
-        trial.require_same(f"{name} gradient", gradient, held[f"{name} gradient"], "param shows it")
+        left = held.get(f"{name} gradient")
+        if left is None:
+            trial.fail("missing", f"{name} gradient", f"backward leaves {name} without a gradient")
+        trial.require_same(f"{name} gradient", gradient, left, "param shows it")
     trial.attempt("zero_grad raises", raw.layer.zero_grad)
     for name, (_, gradient) in zip(given, pairs, strict=bool(pairs)):
         zeros = torch.zeros_like(given[name])
