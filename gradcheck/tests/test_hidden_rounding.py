@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gradcheck import check_gradients
 from gradcheck.noise import jump_sizes
+from gradcheck.rounding import OUTPUT_ROUNDINGS, unit_roundoff
 
 METHODS = ["full", "projection"]
 
@@ -89,12 +90,13 @@ def test_jumps_are_told_from_kinks_and_curves() -> None:
     t = torch.linspace(-1, 1, 17, dtype=torch.float64)
     nothing = torch.zeros((), dtype=torch.float64)
     for smooth in (t, t.square(), t.exp(), t.relu(), (t - 0.3).abs(), t.clamp(-0.4, 0.7)):
-        assert jump_sizes(smooth, nothing + 1e-15) == 0
+        assert jump_sizes(smooth, nothing + unit_roundoff(torch.float64)) == 0
     places = torch.linspace(-4, 4, 4001, dtype=torch.float64)
     for spacing in (1e-5, 1e-3, 1e-2):  # points of inflection among them
         for f in (torch.sin, torch.tanh, torch.sigmoid, lambda x: x**3, lambda x: x.exp()):
             curves = f(places + spacing * torch.arange(17).double()[:, None])
-            assert not jump_sizes(curves, torch.full_like(places, 4e-14)).any()
+            rounding = OUTPUT_ROUNDINGS * unit_roundoff(torch.float64) * curves.abs().amax(0)
+            assert not jump_sizes(curves, rounding).any()
     stairs = torch.where(t > 0.3, 1.0, 0.0).to(t)
     assert jump_sizes(stairs, nothing) == 1
     assert jump_sizes(stairs + t.square(), nothing) == pytest.approx(1)
