@@ -83,11 +83,13 @@ def _require_identifiers(case: Case) -> None:
     place, _, qualname = case.subject.name.partition(":")
     if case.subject.foreign:
         names += re.split("[.,]", qualname) + ([] if place.endswith(".py") else place.split("."))
-        found, told = dict(case.subject.found), Adapter.of(case.subject.adapter)
+        # What was told of a described function is no adapter.
+        told = Adapter.of(case.subject.adapter) if case.subject.like else Adapter()
+        found = dict(case.subject.found)
         for own in ("sources", "tensors"):
             names += [name for name, _ in found.get(own, ())]
         names += [name for name in (found.get("options"), told.backward) if name is not None]
-        names += [name for name, _ in told.kwargs] if case.subject.like else []
+        names += [name for name, _ in told.kwargs]
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise CaseFileError(f"{name!r} is no name that can stand in a script")

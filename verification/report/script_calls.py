@@ -17,6 +17,7 @@ from verification.references.laws import OUTPUT
 from verification.references.row import Row
 from verification.subjects.arguments import Matching
 from verification.subjects.driving import stored_call
+from verification.subjects.entry import MODULE
 from verification.subjects.functional import Call
 from verification.subjects.parameters import GRADIENT_OF, NAMES
 from verification.subjects.probed import Probed
@@ -344,7 +345,7 @@ QUOTIENT = textwrap.dedent("""\
 
 def _described(case: Case) -> Iterator[str]:
     """A function of described inputs: autograd's gradients beside difference quotients."""
-    if case.of_role(Role.PARAMETER) or "," in case.subject.name:
+    if MODULE in Probed.of(case.subject.found).offers or "," in case.subject.name:
         raise CaseFileError("a script calls functions of tensors: no modules, no pairs with a vjp")
     inputs = case.of_role(Role.INPUT)
     smooth = [spec for spec in inputs if spec.dtype is None]

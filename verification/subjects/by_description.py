@@ -20,10 +20,11 @@ from verification.strategies.domain import DomainError
 from verification.strategies.extents import DescriptionError
 from verification.strategies.geometry import Geometry
 from verification.strategies.tensors import DENSE
-from verification.subjects.calling import Callee, callee_of, require_taken
+from verification.subjects.calling import Callee, ModuleCallee, callee_of, require_taken
 from verification.subjects.described import Declared, DescribedSubject, Manner
 from verification.subjects.entry import (
     KEEPS_TO_VALUES,
+    MODULE,
     OPERATOR,
     REFERENCE,
     SAMPLES,
@@ -107,6 +108,8 @@ def _offers(spec: SubjectSpec, callee: Callee, known: Declared, seen: Seen) -> I
         yield REFERENCE
     if callee.operator is not None:
         yield OPERATOR
+    if isinstance(callee, ModuleCallee):
+        yield MODULE
     if Surroundings.of(spec.adapter).batch is not None:
         yield SAMPLES
 
@@ -168,7 +171,7 @@ def _entry(
     whole = {} if seen is None else seen.whole
     law = stand_in(description, lambda call, dtype: build(call, dtype, host), widest, whole)
     row: Row = described_row(_short(spec.name), description, found.outputs, law)
-    asked = replace(spec, digest=found.digest)
+    asked = replace(spec, digest=found.digest, found=found.told)
     return Entry(spec.name, row, build, frozenset(found.offers), asked=asked)
 
 

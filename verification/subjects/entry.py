@@ -35,6 +35,9 @@ SAMPLES = "samples"
 OPERATOR = "custom operator"
 """A described function that is registered with torch.library."""
 
+MODULE = "module"
+"""A described function that is a module, or the class of one."""
+
 DECLARED_REFUSALS = "declared refusals"
 """A row may list uses that must be refused; a property that needs the list says so by this name."""
 
