@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import verification
-from verification.cases.case_file import read
+from verification.cases.case_file import CaseFileError, read
+from verification.report.script import script
 from verification.report.summary import Result
 from verification.running.replay import replay
 from verification.strategies.annotations import annotated_inputs
@@ -221,6 +222,38 @@ class Picks(torch.autograd.Function):
         (places,) = ctx.saved_tensors
         return g.new_zeros(ctx.shape).index_copy(0, places, g), None
 """
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, by):
+        return by * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g, None
+
+
+class Doubling(torch.nn.Module):
+    def __init__(self, by):
+        super().__init__()
+        self.by = by
+
+    def forward(self, x):
+        return Doubled.apply(x, self.by)
+
+
+@pytest.mark.parametrize("judged", [Doubled, Doubling])
+def test_a_script_repeats_what_is_a_function_with_its_settings(judged, tmp_path):
+    prop = "gradients_are_derivatives_of_forward"
+    asked = {"inputs": {"x": "n"}, "settings": {"by": [3.0]}, "properties": [prop]}
+    verification.check(judged, supervised=False, cases=tmp_path, **asked, **QUICK)
+    (path,) = tmp_path.glob("*.case.json")
+    if judged is Doubled:
+        assert "by=3.0" in script(read(path))
+        return
+    with pytest.raises(CaseFileError, match="no modules"):
+        script(read(path))
 
 
 def test_a_function_with_a_closure_for_a_domain_is_judged_in_this_process(tmp_path):
