@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from gradcheck.subjects import LayerSubject
+from verification import check
 from verification.meta.harness import find_failures
 from verification.references.normalization import BATCH_NORM1D
 from verification.references.torch_nn import TwinSubject
@@ -126,3 +127,13 @@ def test_wrong_statistics_are_found(wrong):
 def test_a_biased_variance_is_found():
     (found,) = find_failures(module(Biased), FORWARD)
     assert not found.case.layer.kwargs["training"]
+
+
+def never_drops(x, p=0.5):
+    return x * 1.0
+
+
+def test_a_mode_is_not_assumed():
+    # Outside of training it would be right.
+    asked = {"properties": ["forward_matches_reference"], "dtypes": ["float64"], "examples": 10}
+    assert not check(never_drops, like="Dropout", supervised=False, **asked).ok

@@ -54,8 +54,10 @@ def otherwise(
 ) -> Iterator[Probed]:
     """The same with other values for an argument that the subject does not take."""
     fixed = dict(found.fixed)
-    # What holds a number for each class would say how many classes there are.
-    if argument in fixed and argument not in held and argument not in kind.row.tensor_arguments:
+    # A mode is said by its user: outside of training a dropout is right that never drops. What
+    # holds a number for each class would say how many classes there are.
+    known = {*held, *kind.row.tensor_arguments, "training"}
+    if argument in fixed and argument not in known:
         for value in kind.values.get(argument, [])[:MOST_VALUES]:
             if value != fixed[argument]:
                 yield replace(found, fixed=tuple((fixed | {argument: value}).items()))
