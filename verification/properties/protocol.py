@@ -94,6 +94,8 @@ def check_zero_grad_fits_the_data(trial: Trial) -> None:
     if not trial.parameters:
         trial.unjudged("no parameters")
     raw, given = RawLayer(trial.subject), trial.parameters
+    if not raw.rebinds:
+        trial.unjudged("a parameter cannot be bound to another tensor")
     other = other_dtype(trial.dtype)
     for elsewhere in (lambda t: t.to("meta"), lambda t: t.to(other), _longer, Tensor.clone):
         raw.set_parameters({name: elsewhere(value) for name, value in given.items()})

@@ -90,6 +90,8 @@ def check_bad_states_are_refused(trial: Trial) -> None:
     state: dict[str, Any] = {name: value + 1 for name, value in trial.parameters.items()}
     right = state.pop(entry, torch.zeros(1, dtype=trial.dtype))
     if mistake == "where one is expanded":
+        if not raw.rebinds:
+            trial.unjudged("a parameter cannot be bound to another tensor")
         # No other one may be expanded too.
         raw.set_parameters({name: value.clone() for name, value in trial.parameters.items()})
         raw.held[entry].rebind(right.new_zeros(()).expand(right.shape))

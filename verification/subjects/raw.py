@@ -27,6 +27,11 @@ class RawLayer:
         self.held: dict[str, Holder | Pair] = {p.name: p for p in find_parameters(self.layer)}
         self.cotangent_names = tuple(inspect.signature(self.layer.backward).parameters)
 
+    @property
+    def rebinds(self) -> bool:
+        """Whether every parameter can be bound to another tensor; a pair can only be written to."""
+        return not any(isinstance(parameter, Pair) for parameter in self.held.values())
+
     def set_parameters(self, values: Mapping[str, Tensor]) -> None:
         """Let the layer use these values."""
         for name, value in values.items():
