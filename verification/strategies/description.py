@@ -339,12 +339,23 @@ class Description:
 
     def _require_satisfiable(self) -> None:
         if not self._satisfying(Limits().elements):
+            self._require_axes_that_fit()
             relation = "" if self.relation is None else f" and where {self.relation.text!r}"
             lines = ", ".join(f"{each.name}: {each.line!r}" for each in self.inputs)
             raise DescriptionError(
                 f"no sizes from 1 to {SIZES[-1]} satisfy {lines}{relation}: mend the relation, or"
                 " the extents that become negative"
             )
+
+    def _require_axes_that_fit(self) -> None:
+        """Raise DescriptionError for a domain that has no member of such axes at any size."""
+        sizes = dict.fromkeys(self.names, 2) | {n: v[0] for n, v in self.settings.items()}
+        for each in self.inputs:
+            try:
+                fits = each.kind.require_fits
+                fits(each.shape(sizes, dict.fromkeys(self.runs, True)))
+            except DomainError as error:
+                raise DescriptionError(f"input {each.name!r}, {each.line!r}: {error}") from None
 
 
 def _count(each: Described, sizes: Mapping[str, Any], runs: Runs) -> int:
