@@ -343,6 +343,7 @@ def counts(x):
             {"inputs": {"x": "n", "places": ("[n]", ends)}},
             "no axis may be missing",
         ),
+        (sine, {"inputs": {"x": ends}}, 'as in ("n c", draw)'),
         (torch.nn.Linear, {"inputs": {"x": "n c"}}, "takes no x: it takes input, in_features"),
         (refuses_everything, {"inputs": {"x": "n"}}, "it raises ValueError for x"),
         (counts, {"inputs": {"x": "n"}}, "no output has a derivative"),

@@ -66,7 +66,7 @@ class Said:
         if self.inputs is not None:
             if not self.inputs:
                 raise SubjectError('there are no inputs: write inputs={"x": "n c"}, say')
-            return {name: _line(line) for name, line in self.inputs.items()}
+            return {name: _line(name, line) for name, line in self.inputs.items()}
         loaded = load(function) if isinstance(function, str) else function
         forward = loaded[0] if isinstance(loaded, tuple) else loaded
         try:
@@ -75,8 +75,15 @@ class Said:
             raise SubjectError(f"{error}; or give like, the kind of a layer") from None
 
 
-def _line(line: Line) -> str:
-    return line if isinstance(line, str) else f"{line[0]} {named(line[1])}"
+def _line(name: str, line: Line) -> str:
+    if isinstance(line, str):
+        return line
+    if not isinstance(line, tuple) or len(line) != 2 or not isinstance(line[0], str):
+        raise SubjectError(
+            f'input {name!r} is {line!r}: write its axes and domain, as in "n c", or its axes and'
+            ' the function that draws it, as in ("n c", draw)'
+        )
+    return f"{line[0]} {named(line[1])}"
 
 
 def _values(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
