@@ -100,7 +100,8 @@ def test_what_is_told_travels_in_the_case_and_its_replay(
     case = cell.failures[0].case
     assert case is not None
     assert '"against": "layers.py:Doubled"' in Path(case).read_text()
-    assert main(["replay", case, "--allow-layer", "layers.py:FasterWrong"]) == 1
+    wrong, old = (f"--allow-layer=layers.py:{name}" for name in ("FasterWrong", "Doubled"))
+    assert main(["replay", case, wrong, old]) == 1
     assert "input gradient wrong" in capsys.readouterr().out
 
 
