@@ -183,12 +183,13 @@ def _with_kernel(parameters: NamedShapes, kernel: Shape) -> NamedShapes:
 
 @st.composite
 def nothing_left(draw: DrawFn, geometries: Geometries) -> Refusal:
-    """A transposed convolution whose padding takes the whole output away."""
+    """A transposed convolution whose padding takes all the output away, on one axis or on both."""
     geometry = draw(geometries(SMALL))
     arguments, shape = geometry.layer.kwargs, geometry.inputs[0][1]
     window = Window(arguments["kernel_size"], arguments["stride"], arguments["dilation"])
     whole = transposed_size(shape[2:], window, 0, arguments["output_padding"])
-    padding = tuple(math.ceil(n / 2) for n in whole)
+    taken = draw(st.sampled_from([(1, 1), (1, 0), (0, 1)]))
+    padding = tuple(math.ceil(n / 2) * axis for n, axis in zip(whole, taken, strict=True))
     layer = geometry.layer.with_arguments(padding=padding)
     return _refused_input(replace(geometry, layer=layer), shape, "padding")
 
