@@ -88,8 +88,8 @@ def _require_held(trial: Trial, raw: RawLayer, model: Model) -> None:
 )
 def check_zero_grad_fits_the_data(trial: Trial) -> None:
     """zero_grad zeroes a gradient in its place, and replaces one that no longer fits because the
-    parameter was rebound; until then backward is refused. param, where there is one, shows the very
-    values and gradients.
+    parameter was rebound; until then backward is refused, and forward where the parameter does not
+    fit the layer. param, where there is one, shows the very values and gradients.
     """
     if not trial.parameters:
         trial.unjudged("no parameters")
@@ -105,6 +105,9 @@ def check_zero_grad_fits_the_data(trial: Trial) -> None:
             fits = gradient is not None and _kind(gradient) == _kind(parameter.value)
             sentence = f"zero_grad leaves a {name}.grad that is not like a rebound {name}"
             trial.require(fits, "does not fit", f"{name} gradient", sentence)
+        if elsewhere is _longer:
+            use, what = lambda: raw.forward(trial.inputs), "forward with a parameter that is longer"
+            require_refusal(trial, use, "ValueError", what, says=["shape"])
         raw.set_parameters(given)
         trial.attempt("forward raises", raw.forward, trial.inputs)
         if elsewhere is not Tensor.clone:
