@@ -76,10 +76,12 @@ class StraightThrough(torch.autograd.Function):
         return g * y * (1 - y), None
 
 
-def cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing, mean=None):
+def cross_entropy(
+    x, target, weight, ignore_index, reduction, label_smoothing, probabilities, mean=None
+):
     weight = None if weight is None else torch.tensor(weight, dtype=x.dtype)
     arguments = {"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing}
-    if reduction != "mean" or mean is None:
+    if reduction != "mean" or mean is None or probabilities:
         return F.cross_entropy(x, target, **arguments, reduction=reduction)
     return mean(F.cross_entropy(x, target, **arguments, reduction="none"), target, ignore_index)
 
