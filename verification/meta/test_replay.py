@@ -187,7 +187,8 @@ def test_pytest_replays_files_and_folders(in_folder: Run) -> None:
     kept = in_folder.folder / "kept"
     kept.mkdir()
     as_right = json.loads(wrong.read_text())
-    as_right["case"]["subject"] = {"name": "scratch_layers.ReLU"}
+    of_the_catalogue = {"name": "scratch_layers.ReLU", "like": None, "digest": None, "waivers": []}
+    as_right["case"]["subject"] = of_the_catalogue
     (kept / "right.case.json").write_text(json.dumps(as_right))
     (kept / "cut.case.json").write_text(wrong.read_text()[:99])
 
