@@ -12,7 +12,8 @@ import pytest
 
 import verification
 from verification.meta.test_page import SUMMARY
-from verification.report.summary import Known, Result, from_dict, read
+from verification.report.summary import Known, NotApplicable, Result, Summary, from_dict, read
+from verification.report.terminal import not_exercised_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,3 +84,16 @@ def test_every_field_is_explained() -> None:
     fields = set(names_of(schema()))
     assert len(fields) > 30
     assert fields - set(explained) == set()
+
+
+def test_what_several_layers_lack_is_counted_on_the_terminal_and_listed_elsewhere() -> None:
+    pairs = (NotApplicable("ReLU", "q", ("state",)), NotApplicable("SGD", "q", ("a backward",)))
+    summary = Summary((), pairs)
+    assert list(not_exercised_lines(summary)) == [
+        "not exercised, needs state: ReLU q",
+        "not exercised, needs a backward: SGD q",
+    ]
+    (line,) = not_exercised_lines(summary, short=True)
+    assert "needs: 2 pairs" in line
+    (line,) = not_exercised_lines(Summary((), pairs[:1]), short=True)
+    assert line == "not exercised, needs state: q"

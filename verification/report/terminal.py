@@ -15,7 +15,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield from _table(summary)
     yield totals_line(summary)
     yield from baseline_lines(summary)
-    yield from not_exercised_lines(summary)
+    yield from not_exercised_lines(summary, short=True)
 
 
 def _table(summary: Summary) -> Iterator[str]:
@@ -46,9 +46,11 @@ def totals_line(summary: Summary) -> str:
     return line
 
 
-def not_exercised_lines(summary: Summary) -> Iterator[str]:
+def not_exercised_lines(summary: Summary, *, short: bool = False) -> Iterator[str]:
     """One line a reason; a device of which nothing was exercised comes first. The one layer of a
     check is named in its verdict.
+
+    `short` counts what several layers lack, where a line for each would bury the rest.
     """
     cells = summary.of(Result.NOT_EXERCISED)
     layers = {*summary.layers(), *(pair.layer for pair in summary.not_applicable)}
@@ -62,11 +64,17 @@ def not_exercised_lines(summary: Summary) -> Iterator[str]:
         if cell.device in ran:
             name = f"{cell.layer} {cell.property}" if several else cell.property
             grouped[cell.reason].append(f"{name} {cell.dtype}")
-    for pair in summary.not_applicable:
+    counted = summary.not_applicable if short and several else ()
+    for pair in () if counted else summary.not_applicable:
         name = f"{pair.layer} {pair.property}" if several else pair.property
         grouped[_why(pair.missing)].append(name)
     for reason, names in grouped.items():
         yield f"not exercised, {reason}: {_some(names)}"
+    if counted:
+        yield (
+            f"not exercised, a layer lacks what a property needs: {len(counted)} pairs of the two,"
+            " each with what it lacks in summary.json and on the page"
+        )
 
 
 def _why(missing: tuple[str, ...]) -> str:
