@@ -90,8 +90,10 @@ def _hides(subject: DescribedSubject, given: Given) -> bool:
 
 def _rounds_its_inputs(subject: DescribedSubject, given: Given) -> bool:
     """Whether forward rounds all its inputs, be it where no operation of torch shows it: to move
-    them by less than float32 can tell changes nothing, and to move them by more does.
+    them by less than float32 can tell changes nothing, and to move them by more does. What draws
+    random numbers may give the same twice by chance, and is not asked.
     """
+    before = torch.get_rng_state()
 
     def moved(share: float) -> list[Tensor]:
         inputs = {n: t * (1 + share) if t.is_floating_point() else t for n, t in given.items()}
@@ -102,9 +104,10 @@ def _rounds_its_inputs(subject: DescribedSubject, given: Given) -> bool:
         return all(map(torch.equal, moved(share), moved(0.0)))
 
     try:
-        return same(2.0**-40) and not same(2.0**-12)
+        rounds = same(2.0**-40) and not same(2.0**-12)
     except Exception:  # beside these numbers it has no value
         return False
+    return rounds and torch.equal(torch.get_rng_state(), before)
 
 
 def _manner(make: MakeSubject, call: LayerCall, dtype: torch.dtype, given: Given) -> Manner:
