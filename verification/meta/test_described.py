@@ -118,6 +118,20 @@ def test_what_a_function_is_seen_to_do_is_said(tmp_path):
     assert "output_1 has no derivative" in said
 
 
+def test_what_gives_the_same_twice_by_chance_is_not_taken_for_coarse(tmp_path):
+    for seed in range(12):
+        torch.manual_seed(seed)
+        report = verification.check(
+            lambda x: (x + torch.rand_like(x)).floor() + 0 * x,
+            inputs={"x": ""},
+            properties=["same_call_gives_same_bits"],
+            cases=tmp_path,
+            dtypes=["float64"],
+            examples=2,
+        )
+        assert "fewer bits than float64" not in " ".join(report.found.notes)
+
+
 class Axes(NamedTuple):
     """What a jaxtyping annotation tells of itself."""
 
