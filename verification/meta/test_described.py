@@ -311,6 +311,42 @@ def test_a_custom_operator_is_compared_with_what_it_was_registered_as(tmp_path):
     assert "opcheck" in cell.failures[0].sentence
 
 
+def test_shapes_that_are_told_wrongly_are_seen(tmp_path):
+    prop = "shapes_are_told_without_numbers"
+    report = verification.check(
+        triple, inputs={"x": "n"}, properties=[prop], supervised=False, cases=tmp_path, **QUICK
+    )
+    assert "without numbers, and" in of(report, prop).failures[0].sentence
+
+
+class Product(torch.autograd.Function):
+    """A product that forgets that autocast multiplies in bfloat16."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return x @ w
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        return g @ w.t(), x.t() @ g
+
+
+def test_a_backward_that_forgets_autocast_is_seen(tmp_path):
+    prop = "autocast_keeps_dtypes"
+    report = verification.check(
+        Product,
+        inputs={"x": "n k", "w": "k m"},
+        properties=[prop],
+        dtypes=["float32"],
+        examples=20,
+        supervised=False,
+        cases=tmp_path,
+    )
+    assert "backward raises RuntimeError" in of(report, prop).failures[0].sentence
+
+
 def sine(x, eps=0.0):
     return x.sin() + eps
 
