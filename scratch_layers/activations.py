@@ -56,7 +56,7 @@ class ReLU(Activation):
 
         A product with 0 would turn infinity into NaN, and masked_fill takes a branch for every
         element: 3.1 ms for 100 x 8 x 32 x 32 of random sign. The bits of dy, and all ones or all
-        zeros, take 0.5.
+        zeros, take 0.2.
         """
         bits = INTEGERS[dy.dtype]
         keep = torch.le(x, 0, out=torch.empty_like(x)).to(bits).sub_(1)
