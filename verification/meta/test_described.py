@@ -7,6 +7,7 @@ import torch
 
 import verification
 from verification.cases.case_file import CaseFileError, read
+from verification.meta.functions.intended import StraightThrough
 from verification.report.script import script
 from verification.report.summary import Result
 from verification.running.replay import replay
@@ -79,14 +80,8 @@ def test_a_closure_is_judged_in_this_process_with_closures_declared(tmp_path):
     def surrogate(x):
         return x
 
-    class Steps(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.round()
-
-        @staticmethod
-        def backward(ctx, g):
-            return g
+    class Steps(StraightThrough):
+        """Of this function, so that no other process can import it."""
 
     report = verification.check(
         Steps,
@@ -283,68 +278,6 @@ def test_a_function_with_a_closure_for_a_domain_is_judged_in_this_process(tmp_pa
     )
     assert report.ok
     assert "cannot be imported" in report.unsupervised
-
-
-@torch.library.custom_op("test_described::triple", mutates_args=())
-def triple(x: torch.Tensor) -> torch.Tensor:
-    return 3 * x
-
-
-@triple.register_fake
-def _(x):
-    return x.new_empty(0)
-
-
-triple.register_autograd(lambda ctx, g: 3 * g)
-
-
-def test_a_custom_operator_is_compared_with_what_it_was_registered_as(tmp_path):
-    report = verification.check(
-        triple,
-        inputs={"x": "n"},
-        properties=["operator_is_what_it_was_registered_as"],
-        supervised=False,
-        cases=tmp_path,
-        **QUICK,
-    )
-    cell = of(report, "operator_is_what_it_was_registered_as")
-    assert "opcheck" in cell.failures[0].sentence
-
-
-def test_shapes_that_are_told_wrongly_are_seen(tmp_path):
-    prop = "shapes_are_told_without_numbers"
-    report = verification.check(
-        triple, inputs={"x": "n"}, properties=[prop], supervised=False, cases=tmp_path, **QUICK
-    )
-    assert "without numbers, and" in of(report, prop).failures[0].sentence
-
-
-class Product(torch.autograd.Function):
-    """A product that forgets that autocast multiplies in bfloat16."""
-
-    @staticmethod
-    def forward(ctx, x, w):
-        ctx.save_for_backward(x, w)
-        return x @ w
-
-    @staticmethod
-    def backward(ctx, g):
-        x, w = ctx.saved_tensors
-        return g @ w.t(), x.t() @ g
-
-
-def test_a_backward_that_forgets_autocast_is_seen(tmp_path):
-    prop = "autocast_keeps_dtypes"
-    report = verification.check(
-        Product,
-        inputs={"x": "n k", "w": "k m"},
-        properties=[prop],
-        dtypes=["float32"],
-        examples=20,
-        supervised=False,
-        cases=tmp_path,
-    )
-    assert "backward raises RuntimeError" in of(report, prop).failures[0].sentence
 
 
 def sine(x, eps=0.0):
