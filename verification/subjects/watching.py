@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gradcheck import rounding
 from verification.cases import LayerCall
 from verification.references.roundings import Dtypes
 from verification.subjects.described import DescribedSubject, Given, Manner
@@ -94,6 +95,7 @@ def _rounds_its_inputs(subject: DescribedSubject, given: Given) -> bool:
     random numbers may give the same twice by chance, and is not asked.
     """
     before = torch.get_rng_state()
+    narrow, wide = map(rounding.unit_roundoff, (torch.float32, torch.float64))
 
     def moved(share: float) -> list[Tensor]:
         inputs = {n: t * (1 + share) if t.is_floating_point() else t for n, t in given.items()}
@@ -104,7 +106,7 @@ def _rounds_its_inputs(subject: DescribedSubject, given: Given) -> bool:
         return all(map(torch.equal, moved(share), moved(0.0)))
 
     try:
-        rounds = same(2.0**-40) and not same(2.0**-12)
+        rounds = same((narrow * wide) ** 0.5) and not same(narrow**0.5)
     except Exception:  # beside these numbers it has no value
         return False
     return rounds and torch.equal(torch.get_rng_state(), before)
