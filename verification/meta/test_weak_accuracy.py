@@ -6,12 +6,14 @@ import verification
 from verification import catalogue
 from verification.cases import SubjectSpec
 from verification.properties import PROPERTIES
+from verification.references.torch_nn import REFERENCES
 from verification.report.summary import Result
 from verification.running.campaign import Tally, hunt
 from verification.subjects.resolve import foreign
 from verification.subjects.told import Adapter
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import WEAK
+from verification.trials.weak import leniently
 
 FAST = "verification.meta.wild.fast"
 FORWARD = ("forward_matches_reference", "results_are_exact_on_integers")
@@ -61,3 +63,14 @@ def test_the_report_counts_what_is_weak() -> None:
     assert cell.result is Result.PASSED
     weak = cell.counts[WEAK]
     assert f"weak accuracy: forward matches reference: {weak} of 30 examples" in str(report)
+
+
+def test_what_computes_beside_its_tensors_is_no_measure() -> None:
+    twins = {
+        name: leniently(REFERENCES[f"torch.nn.{name}"]).row.law.twin
+        for name in ("ConvTranspose2d", "ConvTranspose3d")
+    }
+    assert twins == {
+        "ConvTranspose2d": REFERENCES["torch.nn.ConvTranspose2d"],
+        "ConvTranspose3d": None,
+    }
