@@ -90,10 +90,7 @@ def one_round(
 def _seconds(target: Target, settings: hypothesis.settings, tally: Tally, run: Run) -> float:
     started = time.process_time()
     hunt(
-        target.entry,
-        target.prop,
-        device=target.device,
-        dtype=target.dtype,
+        *target,
         tally=tally,
         settings=settings,
         run=run,

@@ -5,7 +5,7 @@ import inspect
 import shutil
 import time
 
-from verification.commands import Subparsers, add_folder, could_not_run
+from verification.commands import Subparsers, add_folder, check, could_not_run, replay
 from verification.report.summary import Status
 
 RIGHT = "grad_output.sum((0, 2, 3))"
@@ -25,7 +25,6 @@ def add_parser(subparsers: Subparsers) -> None:
 def execute(options: argparse.Namespace, _: list[str]) -> int:
     """Break, catch, replay; 0 if the fault was caught and the replay shows it again."""
     from scratch_layers import convolution
-    from verification.__main__ import main
 
     started = time.perf_counter()
     source = inspect.getsource(convolution)
@@ -38,12 +37,23 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     print(f"{copy}: a copy of scratch_layers/convolution.py with one line changed")
     print(f"  - {RIGHT}\n  + {WRONG}\n")
     layer = f"{copy}:Conv2d"
-    check = ["check", layer, "--like=Conv2d", "--property=gradients_match_reference"]
-    caught = main([*check, "--dtype=float32", f"--cases={options.folder}"])
+    asked = ["check", layer, "--like=Conv2d", "--property=gradients_match_reference"]
+    caught = _run([*asked, "--dtype=float32", f"--cases={options.folder}"])
     cases = sorted(options.folder.glob("*.case.json"))
     if caught != Status.WRONG or not cases:
         return could_not_run("the fault was not caught")
     print("\nthe same case again, from its file:\n")
-    replayed = main(["replay", str(cases[0]), f"--allow-layer={layer}"])
+    replayed = _run(["replay", str(cases[0]), f"--allow-layer={layer}"])
     print(f"{time.perf_counter() - started:.0f} s")
     return Status.RIGHT if replayed == Status.WRONG else Status.WRONG
+
+
+def _run(arguments: list[str]) -> int:
+    """What the command line makes of these arguments."""
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    for command in (check, replay):
+        command.add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    status: int = options.execute(options, [])
+    return status

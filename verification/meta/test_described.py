@@ -256,7 +256,7 @@ class Doubling(torch.nn.Module):
 def test_a_script_repeats_what_is_a_function_with_its_settings(judged, tmp_path):
     prop = "gradients_are_derivatives_of_forward"
     asked = {"inputs": {"x": "n"}, "settings": {"by": [3.0]}, "properties": [prop]}
-    verification.check(judged, supervised=False, cases=tmp_path, **asked, **QUICK)
+    verification.check(judged, supervised=False, cases=str(tmp_path), **asked, **QUICK)
     (path,) = tmp_path.glob("*.case.json")
     if judged is Doubled:
         assert "by=3.0" in script(read(path))

@@ -59,10 +59,7 @@ def campaign(request: pytest.FixtureRequest, _journal: "Journal | None") -> Call
         tally = Tally()
         request.node.stash[CAMPAIGN] = target, tally
         hunt(
-            target.entry,
-            target.prop,
-            device=target.device,
-            dtype=target.dtype,
+            *target,
             tally=tally,
             settings=settings,
             run=supervised or (run_case if _journal is None else _journal.run),

@@ -82,9 +82,9 @@ class Tally:
 def hunt(
     entry: Entry,
     prop: Property,
-    *,
     device: str = "cpu",
     dtype: str = "float32",
+    *,
     tally: Tally | None = None,
     settings: hypothesis.settings | None = None,
     run: Run = run_case,

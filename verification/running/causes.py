@@ -52,9 +52,9 @@ class Survey:
 def survey(
     entry: Entry,
     prop: Property,
-    *,
     device: str,
     dtype: str,
+    *,
     settings: hypothesis.settings,
     run: Run,
 ) -> Survey:

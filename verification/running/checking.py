@@ -68,7 +68,7 @@ def check(
     waive: Mapping[str, str] | None = None,
     geometries: Callable[[Limits], SearchStrategy[Geometry]] | None = None,
     supervised: bool = True,
-    cases: Path = CASES,
+    cases: Path | str = CASES,
     progress: Progress | None = None,
 ) -> Report:
     """Judge a hand-written layer by the row of its kind, or any differentiable function by the
@@ -129,7 +129,7 @@ def check(
         ValueError: a property, device, dtype or clause is unknown, or a number makes no sense.
     """
     asked = Asked(
-        properties, devices, dtypes, examples, seconds, contract, waivers(waive or {}), cases
+        properties, devices, dtypes, examples, seconds, contract, waivers(waive or {}), Path(cases)
     )
     if like is None:
         declared = derivative_of, vjp, scaled_by, approximate, stochastic, reference

@@ -146,14 +146,7 @@ def _failures(
     # A death costs the start of a process, and a budget of time is for the verdict.
     if not new or asked.seconds < math.inf or any(d.finding.kind == "died" for d in found):
         return [failure_of(d, save_case(d, asked.cases)) for d in found]
-    surveyed = survey(
-        target.entry,
-        target.prop,
-        device=target.device,
-        dtype=target.dtype,
-        settings=asked.settings,
-        run=run,
-    )
+    surveyed = survey(*target, settings=asked.settings, run=run)
     met = {d.cause for d in found}
     more = [minimise(d, run) for cause, d in surveyed.smallest.items() if cause not in met]
     return [
@@ -178,10 +171,7 @@ def _judge(
     with catalogue.added(target.entry):
         try:
             hunt(
-                target.entry,
-                target.prop,
-                device=target.device,
-                dtype=target.dtype,
+                *target,
                 tally=tally,
                 settings=asked.settings,
                 run=run,
