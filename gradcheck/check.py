@@ -7,21 +7,22 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from gradcheck.classes import Basis
-from gradcheck.comparison import Point, Question
-from gradcheck.complaints import changes, disagreements, left_out, misfits, restless
-from gradcheck.complex_numbers import RealViews, as_real
-from gradcheck.errors import EvaluationError, Tensors
-from gradcheck.evaluation import flatten, judged_outputs
-from gradcheck.judging import Verdict, judge_all
-from gradcheck.lines import miss_probability, signed_integers
-from gradcheck.memory import putting_back
-from gradcheck.modes import Judged
-from gradcheck.narrow import NarrowPoint, is_narrow
-from gradcheck.progress import Progress
-from gradcheck.recognition import arranged
-from gradcheck.report import GradientReport, Method
+from gradcheck.differences.classes import Basis
+from gradcheck.differences.errors import EvaluationError
+from gradcheck.differences.evaluation import flatten, judged_outputs
+from gradcheck.differences.lines import miss_probability, signed_integers
+from gradcheck.reporting.progress import Progress
+from gradcheck.reporting.report import GradientReport, Method
 from gradcheck.subjects import LayerSubject, Subject, as_subject
+from gradcheck.subjects.complex_numbers import RealViews, as_real
+from gradcheck.subjects.memory import putting_back
+from gradcheck.subjects.protocol import Tensors
+from gradcheck.subjects.recognition import arranged
+from gradcheck.verdicts.comparison import Point, Question
+from gradcheck.verdicts.complaints import changes, disagreements, left_out, misfits, restless
+from gradcheck.verdicts.judging import Verdict, judge_all
+from gradcheck.verdicts.modes import Judged
+from gradcheck.verdicts.narrow import NarrowPoint, is_narrow
 
 _STRENGTH: tuple[Basis, ...] = ("exact", "derived", "estimated")
 _DRAWN_COTANGENTS = 2

@@ -5,15 +5,13 @@ Three ways to be wrong are told apart: a double backward that is refused, one th
 (detached), and one that gives wrong numbers.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gradcheck.check import check_gradients, draw_cotangents, own_parameters
-from gradcheck.recognition import arranged
-from gradcheck.report import GradientReport, Method
+from gradcheck.reporting.report import GradientReport, Method
 from gradcheck.subjects import (
     AutogradSubject,
     as_subject,
@@ -21,8 +19,8 @@ from gradcheck.subjects import (
     named_outputs,
     pulled_back,
 )
-
-Tensors = Mapping[str, Tensor]
+from gradcheck.subjects.protocol import Tensors
+from gradcheck.subjects.recognition import arranged
 
 
 class SecondOrder(AutogradSubject):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradcheck import check_gradients
-from gradcheck.evaluation import PointError
+from gradcheck.differences.evaluation import PointError
 
 State = namedtuple("State", "hidden cell")
 

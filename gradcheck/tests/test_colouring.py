@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from gradcheck import check_gradients
-from gradcheck.colouring import Colouring, coloured
-from gradcheck.evaluation import Evaluator
+from gradcheck.differences.colouring import Colouring, coloured
+from gradcheck.differences.evaluation import Evaluator
 from gradcheck.subjects import FunctionSubject
 
 

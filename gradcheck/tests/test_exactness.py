@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gradcheck import GradientReport, check_gradients
-from gradcheck.exactness import packed_lines
-from gradcheck.lines import bits_and_count, random_lines, signed_integers
+from gradcheck.differences.lines import bits_and_count, random_lines, signed_integers
+from gradcheck.verdicts.exactness import packed_lines
 
 DTYPES = [torch.float64, torch.float32]
 

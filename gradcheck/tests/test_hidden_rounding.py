@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradcheck import check_gradients
-from gradcheck.noise import jump_sizes
+from gradcheck.differences.noise import jump_sizes
 from gradcheck.rounding import OUTPUT_ROUNDINGS, unit_roundoff
 
 METHODS = ["full", "projection"]

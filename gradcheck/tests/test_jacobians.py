@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradcheck.classes import Estimate, Kind
-from gradcheck.comparison import Point, Question
-from gradcheck.evaluation import Evaluator
-from gradcheck.jacobians import jacobian_along
-from gradcheck.noise import POINTS, noise_level
-from gradcheck.progress import Progress
+from gradcheck.differences.classes import Estimate, Kind
+from gradcheck.differences.evaluation import Evaluator
+from gradcheck.differences.jacobians import jacobian_along
+from gradcheck.differences.noise import POINTS, noise_level
+from gradcheck.reporting.progress import Progress
 from gradcheck.rounding import unit_roundoff
 from gradcheck.subjects import FunctionSubject
+from gradcheck.verdicts.comparison import Point, Question
 
 U = unit_roundoff(torch.float64)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gradcheck import check_gradients
-from gradcheck.patterns import Entries, describe
+from gradcheck.reporting.patterns import Entries, describe
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

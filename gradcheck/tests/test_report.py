@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradcheck import check_gradients
-from gradcheck import progress as progress_module
+from gradcheck.reporting import progress as progress_module
 
 
 def numbers(*shape: int, seed: int = 0) -> Tensor:

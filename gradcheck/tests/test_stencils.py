@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from gradcheck.stencils import Stencil, central, forward, stencil
+from gradcheck.differences.stencils import Stencil, central, forward, stencil
 
 
 def test_published_weights() -> None:

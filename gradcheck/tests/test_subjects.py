@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradcheck.recognition import input_names
 from gradcheck.subjects import (
     AutogradFunctionSubject,
     FunctionSubject,
@@ -15,6 +14,7 @@ from gradcheck.subjects import (
     Subject,
     as_subject,
 )
+from gradcheck.subjects.recognition import input_names
 
 
 class Parameter:

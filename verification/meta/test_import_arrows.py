@@ -19,6 +19,9 @@ MAY_IMPORT = {
 }
 """The rooms that each room may import beside itself."""
 
+FROM_NUMBERS_TO_VERDICTS = ("subjects", "differences", "reporting", "verdicts", "check")
+"""What stands inside gradcheck: each imports none that comes after it."""
+
 AUTOGRAD = ("torch.nn", "torch.autograd", "torch.func", "torch.optim")
 """What computes layers or derivatives by itself."""
 
@@ -28,7 +31,7 @@ MAY_COMPUTE = {
     "verification/subjects/": "drives a subject's own autograd",
     "examples/": "layers of other people's kinds",
     "noise2noise/twin.py": "the reference side of the application",
-    "gradcheck/subjects.py": "drives a subject's own autograd",
+    "gradcheck/subjects/": "drives a subject's own autograd",
 }
 """Where torch's own layers and derivatives may be used, and why."""
 
@@ -61,6 +64,13 @@ def wrong_rooms(room, source):
     return [name for name in imported(source) if within(name, others)]
 
 
+def against_the_order(path, source):
+    """The imports of a file inside gradcheck from a package that comes after its own."""
+    package = path.parts[1]
+    later = FROM_NUMBERS_TO_VERDICTS[FROM_NUMBERS_TO_VERDICTS.index(package) + 1 :]
+    return [n for n in imported(source) if within(n, [f"gradcheck.{p}" for p in later])]
+
+
 def wrong_computing(path, source):
     """The imports of torch's layers and derivatives that a file may not have."""
     if path.startswith(tuple(MAY_COMPUTE)):
@@ -76,6 +86,17 @@ def test_the_arrows_hold(room, path):
     source = path.read_text()
     assert wrong_rooms(room, source) == []
     assert wrong_computing(str(path.relative_to(ROOT)), source) == []
+
+
+@pytest.mark.parametrize("package", FROM_NUMBERS_TO_VERDICTS[:-1])
+def test_gradchecks_packages_stand_in_order(package):
+    for path in sources(f"gradcheck/{package}"):
+        assert against_the_order(path.relative_to(ROOT), path.read_text()) == []
+
+
+def test_a_package_out_of_order_is_seen():
+    source = "from gradcheck.verdicts.comparison import Point"
+    assert against_the_order(Path("gradcheck/differences/lines.py"), source)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gradcheck import GradientReport, check_gradients, rounding
-from gradcheck.evaluation import PointError
+from gradcheck.differences.evaluation import PointError
 from gradcheck.second_order import SecondOrder
 from gradcheck.subjects import FunctionSubject, Subject
 from verification.cases import Role

@@ -14,7 +14,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from gradcheck.held_parameters import Holder, find_parameters
+from gradcheck.subjects.held_parameters import Holder, find_parameters
 from verification.cases.subject_spec import Told
 
 VALUES = ("params", "get_params", "param", "parameters", "get_parameters")

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from gradcheck.held_parameters import Holder, Pair, find_parameters
 from gradcheck.subjects import Subject
+from gradcheck.subjects.held_parameters import Holder, Pair, find_parameters
 
 
 class RawLayer:

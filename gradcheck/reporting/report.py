@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from gradcheck.classes import Basis
-from gradcheck.patterns import Entries, describe
-from gradcheck.picture import heat_maps
+from gradcheck.differences.classes import Basis
+from gradcheck.reporting.patterns import Entries, describe
+from gradcheck.reporting.picture import heat_maps
 from gradcheck.rounding import NOISE_SAFETY
 
 if TYPE_CHECKING:

@@ -6,15 +6,11 @@ and imaginary parts this is the ordinary vector-Jacobian product, so that is wha
 complex tensor of shape S becomes a real one of shape [*S, 2].
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from gradcheck.subjects import Subject
-from gradcheck.transformable import transformable
-
-Tensors = Mapping[str, Tensor]
+from gradcheck.subjects.protocol import Tensors, transformable
 
 
 class RealViews:

@@ -1,20 +1,45 @@
-"""What the inputs of a subject are called, and where its arguments belong."""
+"""Of which kind a thing is, what its inputs are called, and where its arguments belong."""
 
 import copy
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from gradcheck.arguments import Arrangement
-from gradcheck.subjects import (
+from gradcheck.subjects.arguments import Arrangement
+from gradcheck.subjects.layers import LayerSubject
+from gradcheck.subjects.own_autograd import (
+    AutogradFunctionSubject,
     AutogradSubject,
     FunctionSubject,
-    LayerSubject,
-    Subject,
-    describe,
+    ModuleSubject,
 )
+from gradcheck.subjects.protocol import Subject, describe
+
+
+def as_subject(f: object) -> Subject:
+    """Bring ``f`` under the protocol by the adapter of its kind; a subject stays itself.
+
+    Raises TypeError for what is none of the kinds.
+    """
+    if hasattr(f, "vjp") and isinstance(f, Subject):  # the second alone takes as long as a call
+        return f
+    if isinstance(f, type) and issubclass(f, torch.autograd.Function):
+        return AutogradFunctionSubject(f)
+    if hasattr(f, "forward") and hasattr(f, "backward"):
+        return LayerSubject(f)
+    if isinstance(f, nn.Module):
+        return ModuleSubject(f)
+    if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
+        return FunctionSubject(*f)
+    if callable(f) and not isinstance(f, type):
+        return FunctionSubject(f)
+    raise TypeError(
+        f"f is {describe(f)}: pass a function, an nn.Module, an autograd.Function, a pair"
+        " (f, vjp), a layer with forward and backward, or a Subject"
+    )
 
 
 def input_names(subject: Subject, count: int) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 import torch
 
-from gradcheck.comparison import Comparison
-from gradcheck.lines import Lines
-from gradcheck.patterns import Entries
-from gradcheck.report import Method, Mismatch, Mode, TensorReport, Where
+from gradcheck.differences.lines import Lines
+from gradcheck.reporting.patterns import Entries
+from gradcheck.reporting.report import Method, Mismatch, Mode, TensorReport, Where
 from gradcheck.rounding import HIDING
+from gradcheck.verdicts.comparison import Comparison
 
 
 def tensor_report(

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Point
-from gradcheck.errors import Tensors
-from gradcheck.evaluation import power_of_two_near
+from gradcheck.differences.evaluation import power_of_two_near
 from gradcheck.rounding import significand_bits
 from gradcheck.subjects import Subject
-from gradcheck.transformable import transformable
+from gradcheck.subjects.protocol import Tensors, transformable
+from gradcheck.verdicts.comparison import Point
 
 JOINED = "all tensors"
 

@@ -15,12 +15,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gradcheck.classes import Basis
-from gradcheck.comparison import Agreement, Comparison, Point, Question
-from gradcheck.errors import Tensors
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
-from gradcheck.joined import joined_point
-from gradcheck.lines import Lines, along, random_direction, signed_integers
+from gradcheck.differences.classes import Basis
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
+from gradcheck.differences.lines import Lines, along, random_direction, signed_integers
 from gradcheck.rounding import (
     ANALYTIC_SAFETY,
     EXACT_ROOM,
@@ -28,6 +25,9 @@ from gradcheck.rounding import (
     significand_bits,
     unit_roundoff,
 )
+from gradcheck.subjects.protocol import Tensors
+from gradcheck.verdicts.comparison import Agreement, Comparison, Point, Question
+from gradcheck.verdicts.joined import joined_point
 
 _FEW_LINES = 16  # below, finding out whether points share a call costs more than it saves
 _MANY_OUTPUTS = 512  # beyond, a backward for each takes too long

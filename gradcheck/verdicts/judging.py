@@ -7,10 +7,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradcheck.classes import GRID, Basis
-from gradcheck.comparison import Agreement, Comparison, Point
-from gradcheck.evaluation import CHUNK_ELEMENTS, PointError
-from gradcheck.exactness import (
+from gradcheck.differences.classes import GRID, Basis
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, PointError
+from gradcheck.differences.lines import (
+    Lines,
+    along,
+    along_entries,
+    bits_and_count,
+    miss_probability,
+    random_lines,
+)
+from gradcheck.reporting.report import Method, TensorReport
+from gradcheck.verdicts.comparison import Agreement, Comparison, Point
+from gradcheck.verdicts.exactness import (
     ExactPoint,
     NotExact,
     agrees_exactly,
@@ -19,20 +28,11 @@ from gradcheck.exactness import (
     exact_point,
     packed_lines,
 )
-from gradcheck.findings import tensor_report
-from gradcheck.joined import joined_point, natural_units
-from gradcheck.lines import (
-    Lines,
-    along,
-    along_entries,
-    bits_and_count,
-    miss_probability,
-    random_lines,
-)
-from gradcheck.modes import Judged, judge_modes, not_judged
-from gradcheck.nearby import confirmed, neighbour, neighbourhood
-from gradcheck.projections import locate
-from gradcheck.report import Method, TensorReport
+from gradcheck.verdicts.findings import tensor_report
+from gradcheck.verdicts.joined import joined_point, natural_units
+from gradcheck.verdicts.modes import Judged, judge_modes, not_judged
+from gradcheck.verdicts.nearby import confirmed, neighbour, neighbourhood
+from gradcheck.verdicts.projections import locate
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
 _SMALL_TABLE = CHUNK_ELEMENTS // 3  # up to here all entries share one quick call

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Agreement, Comparison, Point
-from gradcheck.evaluation import flatten
-from gradcheck.findings import tensor_report
-from gradcheck.joined import JOINED
-from gradcheck.lines import Lines, random_lines
-from gradcheck.report import Mode, TensorReport
-from gradcheck.transformable import transformable
+from gradcheck.differences.evaluation import flatten
+from gradcheck.differences.lines import Lines, random_lines
+from gradcheck.reporting.report import Mode, TensorReport
+from gradcheck.subjects.protocol import transformable
+from gradcheck.verdicts.comparison import Agreement, Comparison, Point
+from gradcheck.verdicts.findings import tensor_report
+from gradcheck.verdicts.joined import JOINED
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Point
-from gradcheck.errors import Tensors
-from gradcheck.evaluation import flatten, judged_outputs
+from gradcheck.differences.evaluation import flatten, judged_outputs
 from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
 from gradcheck.subjects import AutogradSubject
+from gradcheck.subjects.protocol import Tensors
+from gradcheck.verdicts.comparison import Point
 
 _OUTPUTS_ALONE = 4  # so many of the outputs get the only cotangent in turn
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import Subject
-from gradcheck.transformable import transformable
+from gradcheck.subjects.protocol import transformable
 
 CHUNK_ELEMENTS = 1 << 19
 """float64 elements in one call or one table: 4 MiB, which stay within the caches."""

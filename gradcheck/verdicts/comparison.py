@@ -12,24 +12,24 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gradcheck.classes import ROOM, Basis, Estimate, Kind
-from gradcheck.colouring import Colouring, coloured
-from gradcheck.errors import (
+from gradcheck.differences.classes import ROOM, Basis, Estimate, Kind
+from gradcheck.differences.colouring import Colouring, coloured
+from gradcheck.differences.errors import (
     ErrorBound,
     EvaluationError,
-    Tensors,
     derived_error,
     error_at_base,
     estimated_error,
     with_jumps,
 )
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, Shared, as_double, flatten
-from gradcheck.jacobians import jacobian_along, step_sizes
-from gradcheck.lines import Lines, random_lines
-from gradcheck.progress import Progress
-from gradcheck.report import Where
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator, Shared, as_double, flatten
+from gradcheck.differences.jacobians import jacobian_along, step_sizes
+from gradcheck.differences.lines import Lines, random_lines
+from gradcheck.reporting.progress import Progress
+from gradcheck.reporting.report import Where
 from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff
 from gradcheck.subjects import Subject
+from gradcheck.subjects.protocol import Tensors
 
 
 @dataclass(frozen=True)

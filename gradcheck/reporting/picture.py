@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gradcheck.patterns import Entries
+from gradcheck.reporting.patterns import Entries
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

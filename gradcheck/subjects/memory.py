@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from gradcheck.errors import Tensors
+from gradcheck.subjects.protocol import Tensors
 
 
 def stored(tensor: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gradcheck.classes import Estimate, Kind
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator
+from gradcheck.differences.classes import Estimate, Kind
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator
 
 _MOST_PAIRS = 1 << 24  # entries times outputs; a byte for each is kept
 _FEW = 32  # entries that are quickly done one by one

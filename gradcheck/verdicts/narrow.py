@@ -8,10 +8,8 @@ subject on the same numbers in float64, and what the gradients may be off by is 
 import torch
 from torch import Tensor
 
-from gradcheck.classes import Estimate, Kind
-from gradcheck.comparison import Point, Question, Seen
-from gradcheck.errors import Tensors
-from gradcheck.evaluation import Evaluator, power_of_two_near
+from gradcheck.differences.classes import Estimate, Kind
+from gradcheck.differences.evaluation import Evaluator, power_of_two_near
 from gradcheck.rounding import (
     NATURAL_LENGTH,
     PLAUSIBLE_NOISE,
@@ -22,6 +20,8 @@ from gradcheck.rounding import (
     unit_roundoff,
 )
 from gradcheck.subjects import Subject
+from gradcheck.subjects.protocol import Tensors
+from gradcheck.verdicts.comparison import Point, Question, Seen
 
 _SPREAD_POINTS = 8
 

@@ -5,11 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gradcheck.classes import ROOM, Basis, Estimate
-from gradcheck.errors import EvaluationError, derived_error, error_at_base, estimated_error
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator
-from gradcheck.jacobians import jacobian_along
-from gradcheck.lines import Lines, along, along_entries
+from gradcheck.differences.classes import ROOM, Basis, Estimate
+from gradcheck.differences.errors import (
+    EvaluationError,
+    derived_error,
+    error_at_base,
+    estimated_error,
+)
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator
+from gradcheck.differences.jacobians import jacobian_along
+from gradcheck.differences.lines import Lines, along, along_entries
 from gradcheck.subjects import FunctionSubject
 
 

@@ -23,6 +23,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gradcheck.differences.stencils import Stencil, stencil
 from gradcheck.rounding import (
     ASYMPTOTIC_RATIO,
     CURVATURE_RATIO,
@@ -32,7 +33,6 @@ from gradcheck.rounding import (
     gamma,
     unit_roundoff,
 )
-from gradcheck.stencils import Stencil, stencil
 
 Basis = Literal["exact", "derived", "estimated"]
 """Where a bound comes from: arithmetic without rounding, an error analysis of this function, or

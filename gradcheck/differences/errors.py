@@ -3,14 +3,14 @@
 Both are an ``ErrorBound``, a function of the steps and of the values probed with them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gradcheck.evaluation import Evaluator, flatten, power_of_two_near
-from gradcheck.noise import POINTS, jump_sizes, noise_level
+from gradcheck.differences.evaluation import Evaluator, flatten, power_of_two_near
+from gradcheck.differences.noise import POINTS, jump_sizes, noise_level
 from gradcheck.rounding import (
     NOISE_SAFETY,
     OUTPUT_ROUNDINGS,
@@ -19,8 +19,7 @@ from gradcheck.rounding import (
     underflow,
     unit_roundoff,
 )
-
-Tensors = Mapping[str, Tensor]
+from gradcheck.subjects.protocol import Tensors
 
 _JUMP_POINTS = 17  # some jump lies alone among them at one of the distances that are tried
 _LONGER = 2  # doublings from one distance to the next

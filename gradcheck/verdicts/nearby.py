@@ -9,11 +9,11 @@ kink and the analytic value lies far outside everything that slopes and nearby g
 import torch
 from torch import Tensor
 
-from gradcheck.comparison import Comparison, Point
-from gradcheck.errors import Tensors
-from gradcheck.lines import Lines, signed_integers
-from gradcheck.memory import stored
+from gradcheck.differences.lines import Lines, signed_integers
 from gradcheck.rounding import significand_bits
+from gradcheck.subjects.memory import stored
+from gradcheck.subjects.protocol import Tensors
+from gradcheck.verdicts.comparison import Comparison, Point
 
 _JUDGED = 2
 _SAMPLED = 8  # gradients that show which branches meet at the point

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gradcheck.classes import (
+from gradcheck.differences.classes import (
     KINKS_NOISE,
     OFFSETS,
     ROOM,
@@ -21,8 +21,8 @@ from gradcheck.classes import (
     Kind,
     classify,
 )
-from gradcheck.errors import ErrorBound
-from gradcheck.evaluation import CHUNK_ELEMENTS, Evaluator, as_double, power_of_two_near
+from gradcheck.differences.errors import ErrorBound
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator, as_double, power_of_two_near
 from gradcheck.rounding import NATURAL_LENGTH, PLAUSIBLE_NOISE, significand_bits, unit_roundoff
 
 _ODD_STEP = 2897 / 4096  # near sqrt(1/2): a step function with steps of 2^-q must not look straight

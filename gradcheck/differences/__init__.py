@@ -1,0 +1,1 @@
+"""The numerical side: derivatives by finite differences, each with a bound and a class."""

@@ -1,0 +1,1 @@
+"""What a check found, as arrays, sentences and pictures."""
