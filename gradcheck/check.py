@@ -148,7 +148,7 @@ def _answer(
     tensors = {**inputs, **parameters}
     kept = [{n: t.clone() for n, t in cotangent.items()} for cotangent in question.cotangents]
     narrow = is_narrow(tensors)
-    first = flatten(outputs).clone()
+    first = flatten(outputs)
     # with one cotangent, a call of its own shows whether forward repeats
     latest = outputs if len(question.cotangents) > 1 else None
     point = (NarrowPoint if narrow else Point)(question, inputs, parameters, latest)

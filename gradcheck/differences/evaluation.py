@@ -38,7 +38,10 @@ def as_double(tensor: Tensor) -> Tensor:
 
 
 def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
-    """All floating outputs, float64 on the CPU: [M], or [rows, M] from stacked ones."""
+    """All floating outputs, float64 on the CPU: [M], or [rows, M] from stacked ones.
+
+    In memory of its own: a layer may write its next result where this one lies.
+    """
     shape = (-1,) if rows is None else (rows, -1)
     parts = [
         as_double(output).reshape(shape)
@@ -46,7 +49,7 @@ def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
         if output.numel()
     ]
     if len(parts) == 1:
-        return parts[0]
+        return parts[0].clone()
     return torch.cat(parts, -1) if parts else torch.empty((*shape[:-1], 0), dtype=torch.float64)
 
 

@@ -171,9 +171,9 @@ class GradientReport:
         return sentence + self._hidden() + self._safety()
 
     def _hidden(self) -> str:
-        """What a wrong gradient could hide behind."""
+        """What a wrong gradient could hide behind; of what is undecided nothing can be said."""
         missed = max((tensor.may_miss for tensor in self.tensors), default=0.0)
-        if not missed:
+        if not missed or self.undecided == self.comparisons:
             return ""
         size = max(tensor.resolution for tensor in self.tensors)
         which = "any error" if not size else f"an error above {size:.1g}"

@@ -143,7 +143,8 @@ class Point:
             latest = None
             # copies: a layer may write its next result into the same memory
             self.outputs.append({name: output.clone() for name, output in outputs.items()})
-            self.gradients.append(dict(question.subject.vjp(cotangent)))
+            gradients = question.subject.vjp(cotangent)
+            self.gradients.append({n: _copied(gradient) for n, gradient in gradients.items()})
         self.weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
@@ -328,3 +329,8 @@ class Point:
         if self.seen.noise is None:  # one for all tensors: the noise is the outputs'
             self.seen.noise = estimated_error(evaluator, self.question.generator)
         return self.seen.noise
+
+
+def _copied(gradient: Tensor) -> Tensor:
+    # what is no tensor is a complaint, and not this place's
+    return gradient.clone() if isinstance(gradient, Tensor) else gradient
