@@ -135,6 +135,14 @@ def test_canaries_see_writes_beside_the_tensor(layout):
         assert fresh.damage() == ("of" if position in inside else "around")
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_write_into_one_element_is_seen(layout, shape):
+    placed = made(shape=shape, layout=layout)
+    placed.tensor.add_(1)
+    assert placed.damage() == "of"
+
+
 def test_a_write_of_the_same_value_is_no_damage():
     placed = made()
     placed.tensor.mul_(1)

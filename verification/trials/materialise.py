@@ -61,7 +61,7 @@ class Placed:
         _bits(was).copy_(self.before)
         tensor = self.tensor
         elements = was.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
-        same = torch.equal(_bits(tensor.reshape(-1)), _bits(elements.reshape(-1)))
+        same = torch.equal(_bits(_packed(tensor)), _bits(_packed(elements)))
         return "around" if same else "of"
 
 
@@ -200,6 +200,11 @@ def _strides(shape: torch.Size, layout: str) -> tuple[tuple[int, ...], int]:
         if repeated is not None:
             strides[repeated] = 0
     return tuple(strides), 3 if layout == "offset" else 0
+
+
+def _packed(tensor: Tensor) -> Tensor:
+    # `contiguous` lets one element keep a stride of 0, as which it is not viewed as bytes.
+    return tensor.reshape(-1).clone(memory_format=torch.contiguous_format)
 
 
 def _bits(buffer: Tensor) -> Tensor:
