@@ -69,7 +69,8 @@ def test_a_right_layer_is_right() -> None:
     )
     assert report.ok, str(report)
     report.raise_for_failure()
-    assert str(report).endswith(f"as Conv2d: right: 2 properties hold ({sized(report)})")
+    right = "right: 2 properties hold; taken as bias=False"
+    assert str(report).endswith(f"as Conv2d: {right} ({sized(report)})")
     assert not list(Path().glob("reports/cases/*"))
 
 

@@ -91,6 +91,34 @@ def test_a_layer_that_must_be_told_of() -> None:
     assert "found: arguments: p is in_features, q is out_features" in str(report)
 
 
+WILD = "verification.meta.wild"
+
+LIMITED = {
+    f"{WILD}.courses:Norm": ("BatchNorm1d", "inputs of 2 axes only"),
+    f"{WILD}.kinds:SummedLoss": ("MSELoss", "taken as reduction='sum'"),
+    f"{WILD}.stateful:LearnsWithoutInput": (
+        "Linear",
+        "the gradient of input is not returned, and not judged",
+    ),
+    f"{WILD}.sequences:LSTM": ("LSTM", "has no bias_hh_l0, which counts as zero"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_what_a_layer_leaves_out_stands_in_the_verdict(name: str) -> None:
+    like, limit = LIMITED[name]
+    report = verification.check(
+        name, like=like, properties=PARITY[:1], examples=3, supervised=False
+    )
+    assert report.ok, str(report)
+    assert limit in str(report).splitlines()[-1]
+    assert limit in report.to_dict()["limits"]
+
+
+def test_nothing_is_left_out_by_a_layer_that_takes_all() -> None:
+    assert not checked("Faster", "ReLU", against="layers.py:Doubled").found.limits
+
+
 def test_what_is_told_travels_in_the_case_and_its_replay(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -24,8 +24,8 @@ class Report:
     """What `verification.check` found of one layer.
 
     unsupervised: why it ran in the caller's own process; empty if it ran in a child. found: what
-    was found out about where it stands and how it is built and driven. waived: the clauses that its
-    user does not claim for it, with the reasons.
+    was found out about where it stands and how it is built and driven; its limits stand in the
+    verdict. waived: the clauses that its user does not claim for it, with the reasons.
     """
 
     layer: str
@@ -77,6 +77,7 @@ class Report:
             "ok": self.ok,
             "unsupervised": self.unsupervised,
             "found": list(self.found.notes),
+            "limits": list(self.found.limits),
             "waived": dict(self.waived),
             **self.summary.to_dict(),
         }
@@ -133,7 +134,7 @@ class Report:
         else:
             word = f"right: {asked} properties hold"
         return (
-            f"{self.layer} as {self.like}: {word}"
+            f"{self.layer} as {self.like}: {'; '.join((word, *self.found.limits))}"
             f" ({self.summary.examples} examples, {self.summary.seconds:.0f} s)"
         )
 

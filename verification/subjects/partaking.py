@@ -185,9 +185,8 @@ def silent(subject: Subject, trial: Trial) -> tuple[str, ...]:
 
 
 def sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[str]:
-    """What was found, but for what the user said."""
-    fixed = ((name, value) for name, value in found.fixed if name not in held)
-    left = [f"{name}={value!r}" for name, value in fixed if name in kind.values]
+    """What was found of arguments, but for what the user said."""
+    left = [f"{name}={value!r}" for name, value in _unsaid(found, kind, held, assumed=False)]
     if left:
         yield f"not taken, and left at: {', '.join(left)}"
     for arguments, how in (
@@ -197,6 +196,13 @@ def sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[st
     ):
         if arguments:
             yield f"taken {how}: {', '.join(arguments)}"
+
+
+def limits(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[str]:
+    """What the subject was found to leave out of its kind, to which a verdict on it is limited."""
+    assumed = [f"{name}={value!r}" for name, value in _unsaid(found, kind, held, assumed=True)]
+    if assumed:
+        yield f"taken as {', '.join(assumed)}"
     if found.axes:
         yield f"inputs of {' or '.join(map(str, found.axes))} axes only"
     for name in found.absent:
@@ -205,3 +211,15 @@ def sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[st
         yield f"returns {', '.join(found.outputs)} alone"
     for name in found.silent:
         yield f"the gradient of {name} is not returned, and not judged"
+
+
+def _unsaid(
+    found: Probed, kind: Kind, held: Mapping[str, Any], *, assumed: bool
+) -> Iterator[tuple[str, Any]]:
+    """The arguments that nobody told of and that the subject does not take: those left at the
+    kind's default, or those for which another value was found.
+    """
+    for name, value in found.fixed:
+        differs = value != kind.defaults.get(name, value)
+        if name in kind.values and name not in held and differs == assumed:
+            yield name, value

@@ -36,7 +36,8 @@ class Probed:
     may have; any, if empty. silent: tensors whose gradient it never returns. absent: spare
     parameters that it does without. driven: the way to drive it, as Driver.way; against: the same
     of the layer that it is judged against. outputs: those that it returns, all if empty; of a
-    described function, those with a derivative. notes: all this in sentences.
+    described function, those with a derivative. notes: all this in sentences; limits: those of
+    them without which no verdict can be read.
     """
 
     digest: str | None = None
@@ -53,6 +54,7 @@ class Probed:
     against: Told = ()
     outputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for json.dumps."""

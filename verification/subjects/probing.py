@@ -28,7 +28,14 @@ from verification.subjects.loading import (
     importable_name,
     source_of,
 )
-from verification.subjects.partaking import OPTIONAL, otherwise, part_of, sentences, silent
+from verification.subjects.partaking import (
+    OPTIONAL,
+    limits,
+    otherwise,
+    part_of,
+    sentences,
+    silent,
+)
 from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Axes, orders
@@ -109,7 +116,8 @@ def probe(
         silent=silent(subject, trial_of(case, kind.plain(found))),
         driven=driver.way,
     )
-    return driver, replace(found, notes=(*driver.notes, *sentences(found, kind, held)))
+    notes = (*driver.notes, *sentences(found, kind, held))
+    return driver, replace(found, notes=notes, limits=tuple(limits(found, kind, held)))
 
 
 def _driven(
