@@ -25,7 +25,7 @@ from rich.progress import Progress
 
 from verification.meta.mutants.changes import Mutant, mutants
 from verification.meta.mutants.children import LEFT, Verdict, run
-from verification.meta.mutants.placing import ROOMS, ROOT, Imported
+from verification.meta.mutants.placing import ROOT, Imported, mutated_files
 from verification.meta.mutants.reach import DoesNotPass, Store
 from verification.meta.mutants.survivors import Score, table
 
@@ -75,8 +75,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _every_file() -> list[str]:
-    files = (path for room in ROOMS for path in sorted((ROOT / room).glob("*.py")))
-    return [str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"]
+    return [file for file in mutated_files() if not file.endswith("__init__.py")]
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """What judges a mutant: the suite itself, and no unit test. Imported with the mutant in its place,
 or before it.
 
-A file of scratch_layers/ is judged by the campaigns of all layers. A file of gradcheck/, from which
-every bound of the suite comes, is killed when a right layer or function alarms, or when a wrong one
-is missed.
+A file of scratch_layers/ is judged by the campaigns of all layers. A file of gradcheck/ is judged
+by what gradcheck promises; what outlives that, by campaigns, faults and functions, since every
+bound of the suite comes from there: it is killed when a right layer alarms or a wrong one is
+missed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from verification import catalogue
 from verification.meta.faults import FAULTS
 from verification.meta.functions import BANK, Judged
+from verification.meta.gradients import PROMISES, Promise
 from verification.meta.harness import first_failure
 from verification.meta.right import RIGHT
 from verification.properties import applicable
@@ -34,21 +36,31 @@ LAYERS, GRADCHECK = "scratch_layers", "gradcheck"
 @dataclass(frozen=True)
 class Question:
     """One thing to ask of a source that may be a mutant: is anything seen to be wrong with it?
-    rooms: the folders whose files it is asked of. after: the same campaign with fewer examples,
-    which is asked first.
+    rooms: the folders whose files it is asked of; late: those of which it is asked at the end.
+    after: the same campaign with fewer examples, which is asked first.
     """
 
     name: str
     wrong: Callable[[], bool]
-    rooms: tuple[str, ...]
+    rooms: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
     after: str = ""
 
 
 @functools.cache
 def questions() -> dict[str, Question]:
     """All of them by name; those on the simulated device, which stays for good, come last."""
-    every = (*_campaigns(), *_faults(), *_bank(), *_simulated())
+    every = (*_promises(), *_campaigns(), *_faults(), *_bank(), *_simulated())
     return {question.name: question for question in every}
+
+
+def _promises() -> Iterator[Question]:
+    for promise in PROMISES:
+        yield Question(promise.name, functools.partial(_is_broken, promise), (GRADCHECK,))
+
+
+def _is_broken(promise: Promise) -> bool:
+    return bool(promise.broken())
 
 
 def _campaigns() -> Iterator[Question]:
@@ -60,9 +72,8 @@ def _campaigns() -> Iterator[Question]:
                 continue  # many runs of what is slow
             name = f"{entry.name} {prop.name} {dtype}"
             few, many = (functools.partial(_alarms, entry, prop.name, dtype, n) for n in ROUNDS)
-            yield Question(name, few, (LAYERS, GRADCHECK))
-            rooms = (LAYERS, GRADCHECK) if prop.name == DERIVATIVES else (LAYERS,)
-            yield Question(f"{name} {MANY}", many, rooms, after=name)
+            yield Question(name, few, (LAYERS,), late=(GRADCHECK,))
+            yield Question(f"{name} {MANY}", many, (LAYERS,), after=name)
 
 
 def _alarms(entry: Entry, name: str, dtype: str, examples: int) -> bool:
@@ -75,7 +86,7 @@ def _faults() -> Iterator[Question]:
         if not fault.layer.__module__.endswith(".hidden"):
             for name in fault.caught_by:
                 missed = functools.partial(_misses, fault.entry, name)
-                yield Question(f"misses {fault.name} {name}", missed, (GRADCHECK,))
+                yield Question(f"misses {fault.name} {name}", missed, late=(GRADCHECK,))
 
 
 def _misses(entry: Entry, name: str) -> bool:
@@ -85,7 +96,8 @@ def _misses(entry: Entry, name: str) -> bool:
 def _bank() -> Iterator[Question]:
     """Functions of every kind that gradcheck takes, right and wrong."""
     for judged in BANK:
-        yield Question(f"function {judged.name}", functools.partial(_errs, judged), (GRADCHECK,))
+        errs = functools.partial(_errs, judged)
+        yield Question(f"function {judged.name}", errs, late=(GRADCHECK,))
 
 
 def _errs(judged: Judged) -> bool:
@@ -97,7 +109,7 @@ def _simulated() -> Iterator[Question]:
     for name in catalogue.SHIPPED:
         alarms = functools.partial(_alarms_on_simulated, name)
         after = f"{name} forward_matches_reference float32"
-        yield Question(f"{name} on the simulated device", alarms, (LAYERS,), after)
+        yield Question(f"{name} on the simulated device", alarms, (LAYERS,), after=after)
 
 
 def _alarms_on_simulated(name: str) -> bool:

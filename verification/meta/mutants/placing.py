@@ -39,6 +39,14 @@ MEMORY = 8 << 30
 1 GiB.
 """
 
+
+def mutated_files() -> list[str]:
+    """Every source of these folders but their tests, from the project's root."""
+    found = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
+    paths = (path.relative_to(ROOT) for path in found)
+    return [str(path) for path in paths if "tests" not in path.parts]
+
+
 Where = tuple[str, str, int]
 """File, qualified name and first line: what a function's code is known by."""
 

@@ -17,7 +17,14 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from verification.meta.mutants.changes import Mutant
-from verification.meta.mutants.placing import FORK, JUDGES, PROJECT, ROOMS, ROOT, be_alone
+from verification.meta.mutants.placing import (
+    FORK,
+    JUDGES,
+    PROJECT,
+    ROOT,
+    be_alone,
+    mutated_files,
+)
 
 
 class Reach(NamedTuple):
@@ -51,19 +58,20 @@ class Store:
                 self._known[row["question"]] = Reach(*row["reach"])
 
     def reaching(self, mutant: Mutant, everywhere: bool, again: bool) -> dict[str, Reach]:
-        """The questions that could show a mutant; `again`, those with many examples among them.
+        """The questions that could show a mutant; `again`, the late ones among them.
 
         Raises:
             DoesNotPass: one of them speaks against the files as they are.
         """
         room = mutant.file.partition("/")[0]
-        asked = [q for q in sys.modules[JUDGES].questions().values() if room in q.rooms]
-        first = self._of([question.name for question in asked if not question.after])
-        touching = {n for n, reach in first.items() if everywhere or mutant.file in reach.lines}
-        many = self._of([q.name for q in asked if q.after in touching]) if again else {}
-        return {
-            n: reach for n, reach in (first | many).items() if everywhere or reach.meets(mutant)
-        }
+        every = sys.modules[JUDGES].questions().values()
+        asked = [question for question in every if room in question.rooms]
+        found = self._of([question.name for question in asked if not question.after])
+        if again:
+            touching = {n for n, reach in found.items() if everywhere or mutant.file in reach.lines}
+            late = [q.name for q in every if room in q.late or (q in asked and q.after in touching)]
+            found = found | self._of(late)
+        return {n: reach for n, reach in found.items() if everywhere or reach.meets(mutant)}
 
     def _of(self, names: Collection[str]) -> dict[str, Reach]:
         missing = [name for name in names if name not in self._known]
@@ -118,8 +126,7 @@ def _measure(names: Collection[str], answer: Connection) -> None:
 
 def _tracer(lines: dict[str, set[int]]) -> Any:
     """What sys.settrace takes: it notes the lines of files that are mutated."""
-    paths = [path for room in ROOMS for path in (ROOT / room).glob("*.py")]
-    names = {str(path): str(path.relative_to(ROOT)) for path in paths}
+    names = {str(ROOT / file): file for file in mutated_files()}
 
     def of_calls(frame: FrameType, event: str, argument: object) -> Any:
         name = names.get(frame.f_code.co_filename)

@@ -1,0 +1,20 @@
+"""What gradcheck promises, as questions with known answers: right functions of every sort, wrong
+ones of every sort, what is no wrong number, and what cannot be judged.
+
+The mutants of gradcheck are put before them: one is killed when an answer is another one. Together
+they take a few seconds.
+"""
+
+from verification.meta.gradients import complaints, numerical, refusals, right, said, wrong
+from verification.meta.gradients.promise import Promise
+
+PROMISES: tuple[Promise, ...] = (
+    *right.PROMISES,
+    *wrong.PROMISES,
+    *complaints.PROMISES,
+    *numerical.PROMISES,
+    *refusals.PROMISES,
+    *said.PROMISES,
+)
+
+__all__ = ["PROMISES", "Promise"]
