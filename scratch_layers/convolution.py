@@ -22,6 +22,7 @@ from scratch_layers.checks import (
 )
 from scratch_layers.correlation import (
     Geometry,
+    flipped,
     gather,
     spread,
     spread_gradients,
@@ -161,7 +162,7 @@ class Conv2d(_Convolution):
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
-        dx = spread(dy, weight, None, self._geometry, (height, width))
+        dx = spread(dy, flipped(weight, self.groups), None, self._geometry, (height, width))
         dw = weight_gradient(x, dy, self._geometry, self.kernel_size)
         self._accumulate(dw, dy)
         return dx
@@ -242,7 +243,8 @@ class ConvTranspose2d(_Convolution):
     def forward(self, input: Tensor) -> Tensor:
         """What Conv2d's backward computes for its input, plus bias: (N, O, oh, ow)."""
         x, weight, bias = self._accept(input)
-        output = spread(x, weight, bias, self._geometry, self.output_size(x))
+        taps, size = flipped(weight, self.groups), self.output_size(x)
+        output = spread(x, taps, bias, self._geometry, size)
         return self._remember(output, x, weight, bias)
 
     def backward(self, grad_output: Tensor) -> Tensor:

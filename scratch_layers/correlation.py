@@ -31,6 +31,7 @@ the weight gradient by the layer that adds it up.
 
 import itertools
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -63,144 +64,218 @@ class Geometry(NamedTuple):
         return height, width
 
 
-# Some windows, the taps (G, M/G, C/G, th, tw) they meet, and the result (N, M, *positions).
-Product = tuple[Area, Tensor, Tensor]
-
-
 class Phase(NamedTuple):
-    """Along one axis, the pixels of one remainder: their windows of y, and the taps they meet.
-
-    Windows run forwards, and so meet the taps from the last to the first: `taps` are those of the
-    flipped kernel.
+    """Along one axis, the pixels of one remainder: where their windows begin among those that are
+    made, and the taps they meet. Windows run forwards, so these are taps of the flipped kernel.
     """
 
-    windows: Along
-    pixels: slice
     taps: slice
+    first: int
+    count: int
+    remainder: int = 0
+    stride: int = 1
+
+    def among(self, start: int, stop: int) -> tuple[int, int, slice]:
+        """Of the windows start ... stop - 1 the first of this phase, their number, their pixels."""
+        low, high = (min(max(0, i - self.first), self.count) for i in (start, stop))
+        pixels = slice(self.remainder + self.stride * low, self.stride * high, self.stride)
+        return self.first + low - start, high - low, pixels
+
+
+# Along one axis, the windows for some neighbouring phases, which meet as many taps.
+Shared = tuple[Along, tuple[Phase, ...]]
+
+
+class Part(NamedTuple):
+    """A phase's share of a product: which phase, where in its rows, and the pixels it is for."""
+
+    phase: int
+    start: int
+    size: Pair
+    pixels: tuple[slice, slice]
+
+
+class Pattern:
+    """Windows, and the phases that share them: one product."""
+
+    def __init__(self, rows: Shared, columns: Shared) -> None:
+        self.area = rows[0], columns[0]
+        self.phases = list(itertools.product(rows[1], columns[1]))
+
+    def left(self, taps: Tensor) -> Tensor:
+        """The taps that each phase meets, of (G, M/G, C/G, kh, kw): (G, phases M/G, C/G th tw)."""
+        some = [taps[..., row.taps, column.taps] for row, column in self.phases]
+        return _matrix(torch.cat(some, 1) if len(some) > 1 else some[0])
+
+    @lru_cache  # noqa: B019
+    def parts(self, start: int, stop: int) -> list[Part]:
+        """What the windows on the lines start ... stop - 1 are for."""
+        parts, columns = [], self.area[1].positions
+        for k, (row, column) in enumerate(self.phases):
+            first, count, pixels = row.among(start, stop)
+            left, across, others = column.among(0, columns)
+            if count:
+                at = first * columns + left
+                parts.append(Part(k, at, (count, across), (pixels, others)))
+        return parts
+
+
+class Arrangement(NamedTuple):
+    """All patterns of a result, their areas, and whether they leave pixels that meet no tap."""
+
+    patterns: tuple[Pattern, ...]
+    areas: tuple[Area, ...]
+    gaps: bool
+
+
+def flipped(weight: Tensor, groups: int) -> Tensor:
+    """The weight (O, C/G, kh, kw) as `spread` reads it: (G, C/G, O/G, kh, kw), last tap first."""
+    return _by_group(weight, groups).transpose(1, 2).flip(3, 4)
 
 
 def gather(
     x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Pair
 ) -> Tensor:
     """Compute y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O)."""
-    y = x.new_empty(x.shape[0], weight.shape[0], *positions)
-    area = _positions(geometry, _size(weight), positions)
-    _correlate(x, [(area, _by_group(weight, geometry.groups), y)], bias)
-    return y
+    arrangement = _positions(geometry, _size(weight), positions)
+    return _correlate(x, _by_group(weight, geometry.groups), bias, arrangement, positions)
 
 
-def spread(
-    y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair
-) -> Tensor:
-    """Compute x (N, C, *size) from y (N, O, oh, ow) and w (O, C/G, kh, kw), plus b (C)."""
-    x = y.new_empty(y.shape[0], weight.shape[1] * geometry.groups, *size)
-    taps = _by_group(weight.flip(2, 3), geometry.groups).transpose(1, 2)
-    met, missed = _phases(geometry, _size(weight), size)
-    products = []
-    for rows, columns in met:
-        of_phase = taps[..., rows.taps, columns.taps], x[:, :, rows.pixels, columns.pixels]
-        products.append(((rows.windows, columns.windows), *of_phase))
-    _correlate(y, products, bias)
-    for rows, columns in missed:
-        x[:, :, rows.pixels, columns.pixels] = 0 if bias is None else bias.view(-1, 1, 1)
-    return x
+def spread(y: Tensor, taps: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair) -> Tensor:
+    """Compute x (N, C, *size) from y (N, O, oh, ow) and the flipped weight, plus b (C)."""
+    return _correlate(y, taps, bias, _phases(geometry, _size(taps), size), size)
 
 
 def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
     """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
-    groups, area = geometry.groups, _positions(geometry, kernel, _size(y))
-    shape = groups, y.shape[1] // groups, x.shape[1] // groups * math.prod(kernel)
-    taps = x.new_zeros(shape, dtype=working_dtype(x.dtype))
-    for _, samples, lines, right in Windows.of(x, (area,), groups).chunks(x):
-        _weigh(taps, y[samples, :, lines], right)
-    return taps.view(y.shape[1], -1, *kernel)
+    areas = _positions(geometry, kernel, _size(y)).areas
+    chunks = Windows.of(x, areas, geometry.groups).chunks(x)
+    taps = _sum(_weigh(y[samples, :, lines], right) for _, samples, lines, right in chunks)
+    return taps.reshape(y.shape[1], -1, *kernel)
 
 
 def spread_gradients(
     dx: Tensor, weight: Tensor, y: Tensor, geometry: Geometry
 ) -> tuple[Tensor, Tensor]:
-    """The backward of `spread`: dy, gathered from dx, and the weight gradient of dx and y.
+    """The backward of `spread`: dy, gathered from dx, and the gradient of w (O, C/G, kh, kw).
 
     Both from the same windows, where `gather` and `weight_gradient` would make them twice.
     """
-    dy = torch.empty_like(y, memory_format=torch.contiguous_format)
-    area = _positions(geometry, _size(weight), _size(y))
-    left = _matrices(_by_group(weight, geometry.groups))
-    taps = torch.zeros_like(left)
-    for _, samples, lines, right in Windows.of(dx, (area,), geometry.groups).chunks(dx):
-        _multiply(left, right, None, dy[samples, :, lines])
-        _weigh(taps, y[samples, :, lines], right)
-    return dy, taps.view(weight.shape)
+    taps = _by_group(weight, geometry.groups)
+    left, dy = _matrix(taps), y.new_empty(y.shape[0], *taps.shape[:2], *_size(y))
+    (pattern,), areas, _ = _positions(geometry, _size(weight), _size(y))
+
+    def products() -> Iterator[Tensor]:
+        for _, samples, lines, right in Windows.of(dx, areas, geometry.groups).chunks(dx):
+            _multiply(left, right, None, pattern, lines, dy[samples])
+            yield _weigh(y[samples, :, lines], right)
+
+    return dy.view(y.shape), _sum(products()).reshape(weight.shape)
 
 
-def _correlate(source: Tensor, products: list[Product], bias: Tensor | None) -> None:
-    """Compute every product, plus b (M), from the windows of the source."""
-    lefts = [_matrices(taps) for _, taps, _ in products]
-    if products:
-        areas = tuple(area for area, _, _ in products)
-        for i, samples, lines, right in Windows.of(source, areas, len(lefts[0])).chunks(source):
-            _multiply(lefts[i], right, bias, products[i][2][samples, :, lines])
+def _correlate(
+    source: Tensor, taps: Tensor, bias: Tensor | None, arrangement: Arrangement, size: Pair
+) -> Tensor:
+    """The result (N, M, *size): products of windows of the source and taps, by phase, plus b (M).
+
+    The taps are (G, M/G, C/G, kh, kw).
+    """
+    groups, channels = taps.shape[:2]
+    result = source.new_empty(source.shape[0], groups, channels, *size)
+    shift = None if bias is None else bias.view(groups, channels, 1, 1)
+    patterns, areas, gaps = arrangement
+    if gaps:
+        result[:] = 0 if shift is None else shift
+    lefts = [pattern.left(taps) for pattern in patterns]
+    if areas:
+        for i, samples, lines, right in Windows.of(source, areas, groups).chunks(source):
+            _multiply(lefts[i], right, shift, patterns[i], lines, result[samples])
+    return result.flatten(1, 2)
 
 
-def _matrices(taps: Tensor) -> Tensor:
+def _matrix(taps: Tensor) -> Tensor:
     """The taps (G, M/G, C/G, th, tw) as one matrix for each group, in the working dtype."""
     return taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
 
 
-def _multiply(left: Tensor, right: Tensor, bias: Tensor | None, result: Tensor) -> None:
-    """Write left times right, plus b, to the result, whose pixels may lie a stride apart."""
-    n, m, *positions = result.shape
-    values = product(left, right).view(m, -1)[:, : n * math.prod(positions)]
-    values = values.view(m, n, *positions).transpose(0, 1)
-    if bias is None:
-        result.copy_(values)
-    else:
-        torch.add(values, bias.view(-1, 1, 1), out=result)
+def _multiply(
+    left: Tensor, right: Tensor, shift: Tensor | None, pattern: Pattern, lines: slice, result: Tensor
+) -> None:
+    """Write left times right, plus shift, to the pixels of the result (N, G, M/G, height, width)
+    that the windows on these lines are for.
+    """
+    n, groups, m = result.shape[:3]
+    values, columns = product(left, right).contiguous(), pattern.area[1].positions
+    wide = values.shape[2]
+    strides = ((lines.stop - lines.start) * columns, values.stride(0), wide, columns, 1)
+    for phase, start, size, pixels in pattern.parts(lines.start, lines.stop):
+        value = values.as_strided((n, groups, m, *size), strides, phase * m * wide + start)
+        if shift is None:
+            result[(..., *pixels)] = value
+        else:
+            torch.add(value, shift, out=result[(..., *pixels)])
 
 
-def _weigh(taps: Tensor, responses: Tensor, right: Tensor) -> None:
-    """Add the product of the responses and the windows to the taps, zeros in spare columns."""
-    n, m, *positions = responses.shape
-    used = n * math.prod(positions)
-    left = right.new_zeros(m, right.shape[2])
-    left[:, :used].view(m, n, *positions).copy_(responses.transpose(0, 1))
-    right[..., used:] = 0
-    taps += product(left.view(taps.shape[0], -1, right.shape[2]), right.transpose(1, 2))
+def _weigh(responses: Tensor, right: Tensor) -> Tensor:
+    """The product of the responses and the windows, zeros in spare columns."""
+    n, m, height, width = responses.shape
+    groups, _, wide = right.shape
+    used, left = n * height * width, right.new_empty(groups, m // groups, wide)
+    in_left = left.as_strided((m, n, height, width), (wide, height * width, width, 1))
+    in_left.copy_(responses.transpose(0, 1))
+    if used < wide:
+        left[..., used:] = 0
+        right[..., used:] = 0
+    return product(left, right.mT)
 
 
-def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Area:
-    """The windows of the picture at every stride-th position, along both axes."""
-    rows, columns = (
-        Along(-p, d, k, s, i)
-        for s, p, d, k, i in zip(*geometry[:3], kernel, positions, strict=True)
-    )
-    return rows, columns
+def _sum(terms: Iterator[Tensor]) -> Tensor:
+    total = next(terms)
+    for term in terms:
+        total += term
+    return total
 
 
 @lru_cache
-def _phases(
-    geometry: Geometry, kernel: Pair, size: Pair
-) -> tuple[list[tuple[Phase, Phase]], list[tuple[Phase, Phase]]]:
-    """The phases of a picture of that size: those that some tap meets, and those that none does."""
+def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Arrangement:
+    """The windows of the picture at every stride-th position, along both axes."""
+    rows, columns = (
+        (Along(-p, d, k, s, i), (Phase(slice(None), 0, i),))
+        for s, p, d, k, i in zip(*geometry[:3], kernel, positions, strict=True)
+    )
+    pattern = Pattern(rows, columns)
+    return Arrangement((pattern,), (pattern.area,), False)
+
+
+@lru_cache
+def _phases(geometry: Geometry, kernel: Pair, size: Pair) -> Arrangement:
+    """The phases of a picture of that size."""
     rows, columns = (_phases_along(geometry, i, kernel[i], size[i]) for i in (0, 1))
-    pairs = list(itertools.product(rows, columns))
-    met = [pair for pair in pairs if all(phase.windows.taps for phase in pair)]
-    return met, [pair for pair in pairs if pair not in met]
+    every = [Pattern(*pair) for pair in itertools.product(rows, columns)]
+    met = [pattern for pattern in every if all(along.taps for along in pattern.area)]
+    return Arrangement(tuple(met), tuple(pattern.area for pattern in met), len(met) < len(every))
 
 
-def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Phase]:
-    """Every phase along one axis."""
+def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Shared]:
+    """Every phase along one axis. A phase shares the windows of the one before it where it meets as
+    many taps and its windows begin no more than one further, so that few are made in vain.
+    """
     stride, padding, dilation = (pair[axis] for pair in geometry[:3])
     every = stride // math.gcd(stride, dilation)
-    phases = []
+    found: list[Shared] = []
+    last = 0
     for remainder in range(min(stride, size)):
-        offset, pixels = remainder + padding, range(remainder, size, stride)
+        offset, count = remainder + padding, len(range(remainder, size, stride))
         met = [u for u in range(kernel) if (offset - dilation * u) % stride == 0]
         start = (offset - dilation * met[-1]) // stride if met else 0
-        windows = Along(start, dilation * every // stride, len(met), 1, len(pixels))
         taps = slice(kernel - 1 - met[-1], kernel - met[0], every) if met else slice(0)
-        phases.append(Phase(windows, slice(remainder, None, stride), taps))
-    return phases
+        windows, phases = Along(start, dilation * every // stride, len(met), 1, 0), ()
+        if found and found[-1][0].taps == len(met) and start - last in (0, 1):
+            windows, phases = found.pop()
+        first, last = start - windows.start, start
+        windows = windows._replace(positions=max(windows.positions, first + count))
+        found.append((windows, (*phases, Phase(taps, first, count, remainder, stride))))
+    return found
 
 
 def _by_group(weight: Tensor, groups: int) -> Tensor:
@@ -209,5 +284,5 @@ def _by_group(weight: Tensor, groups: int) -> Tensor:
 
 
 def _size(tensor: Tensor) -> Pair:
-    height, width = tensor.shape[2:]
+    height, width = tensor.shape[-2:]
     return height, width

@@ -52,23 +52,24 @@ class FusedUpsampling(Conv2d):
         x, weight, bias = self._accept(input)
         height, width = (n * s for n, s in zip(x.shape[2:], self.scale_factor, strict=True))
         size = self.output_size(x.new_empty((x.shape[0], 0, height, width)))
-        self._v = self._kernel(weight)
-        output = spread(x, self._v, bias, self._small, size)
+        self._sums = self._sums.to(x.device, working_dtype(x.dtype))
+        output = spread(x, self._times_sums(weight, self._sums.flip(1)), bias, self._small, size)
         return self._remember(output, x, weight, bias)
 
     def backward(self, grad_output: Tensor) -> Tensor:
         """The transposed convolution's backward; a tap of w collects from all sums it is in."""
         record, dy = self._recall(grad_output)
-        dx, dv = spread_gradients(dy, self._v, record.tensors["input"], self._small)
-        dw = _swap_channels(dv, self.groups).reshape(-1, self._sums.shape[1]) @ self._sums.t()
+        v = self._times_sums(record.tensors["weight"], self._sums).transpose(1, 2).flatten(0, 1)
+        dx, dv = spread_gradients(dy, v, record.tensors["input"], self._small)
+        dv = dv.view(self.groups, -1, *dv.shape[1:]).transpose(1, 2)
+        dw = dv.reshape(-1, self._sums.shape[1]) @ self._sums.t()
         self._accumulate(dw.view(self.weight.grad.shape), dy)
         return dx
 
-    def _kernel(self, weight: Tensor) -> Tensor:
-        """The kernel v (in_channels, out_channels / groups, ...) from w (out_channels, ...)."""
-        self._sums = self._sums.to(weight.device, working_dtype(weight.dtype))
-        v = weight.to(self._sums.dtype).reshape(-1, self._sums.shape[0]) @ self._sums
-        return _swap_channels(v.view(*weight.shape[:2], *self._size), self.groups)
+    def _times_sums(self, weight: Tensor, sums: Tensor) -> Tensor:
+        """The kernel v, (G, out_channels / G, in_channels / G, ...), from w (out_channels, ...)."""
+        taps = weight.to(sums.dtype).reshape(-1, sums.shape[0]) @ sums
+        return taps.view(self.groups, -1, weight.shape[1], *self._size)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, scale_factor={self.scale_factor})"
@@ -79,9 +80,3 @@ def _sums(scale: int, dilation: int, kernel: int) -> Tensor:
     u, t = torch.arange(kernel)[:, None], torch.arange(dilation * (kernel - 1) + scale)
     r = t - dilation * (kernel - 1 - u)
     return ((r >= 0) & (r < scale)).to(torch.float32)
-
-
-def _swap_channels(weight: Tensor, groups: int) -> Tensor:
-    """A kernel (O, C/G, kh, kw) as (C, O/G, kh, kw), and the other way round."""
-    by_group = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
-    return by_group.transpose(1, 2).flatten(0, 1)

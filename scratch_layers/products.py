@@ -27,17 +27,19 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 
     No gradient is recorded.
     """
-    worth = left.numel() * right.shape[2] > WORTH_A_CALL * left.shape[0]
+    groups, _, columns = right.shape
+    worth = left.numel() * columns > WORTH_A_CALL * groups
     suited = left.dtype == torch.float32 and left.device.type == "cpu"
     if not (worth and suited and _available and torch.backends.mkldnn.enabled):
         return torch.bmm(left, right)
-    if len(left) == 1:
-        return _by_onednn(left[0], right[0]).unsqueeze(0)
-    return torch.stack([_by_onednn(a, b) for a, b in zip(left, right, strict=True)])
+    if groups == 1:
+        return _by_onednn(left, right[0])
+    pairs = zip(left.split(1), right, strict=True)
+    return torch.cat([_by_onednn(a, b) for a, b in pairs])
 
 
 def _by_onednn(left: Tensor, right: Tensor) -> Tensor:
-    """The product of left (M, K) and right (K, P).
+    """The product of left (1, M, K) and right (K, P): (1, M, P).
 
     A transpose that is dense becomes the operator's first factor, which runs at 183 GFLOP/s instead
     of 150 for the weight gradient of 16 channels. A factor with gaps between its rows is copied: it
@@ -45,7 +47,7 @@ def _by_onednn(left: Tensor, right: Tensor) -> Tensor:
     """
     result: Tensor
     if right.t().is_contiguous():
-        result = _operator(right.t(), left.contiguous(), None, "none", [], "").t()
+        result = _operator(right.t()[None], left[0].contiguous(), None, "none", [], "").mT
     else:
         result = _operator(left.contiguous(), right.contiguous().t(), None, "none", [], "")
     return result
