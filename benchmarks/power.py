@@ -10,7 +10,8 @@ The file: "kind" ("power"), "machine", "command", and "faults", of which each ha
     kind, shown, seen, hidden   the row, what shows the fault, where it was seen, whether it hides
     examples, seconds           to the first failure, a number a seed; null where it was missed
     ci                          the examples with the draws of the profile `ci`, or null
-    properties                  by the name of each property, examples a seed of this one alone
+    properties                  by the name of each property, examples a seed of this one alone;
+                                none after a seed with which it missed
     others                      by the names of power_tables.OTHERS: found, missed or not asked
 """
 
@@ -88,11 +89,10 @@ def _measure(wrong: Wrong, figures: dict[str, Any], options: argparse.Namespace)
         figures["ci"] = _first(wrong, wrong.caught_by, None)[0]
     matrix = figures.setdefault("properties", {})
     for name in wrong.applicable():
-        known = len(matrix.get(name, ()))
-        matrix.setdefault(name, []).extend(
-            _first(wrong, [name], seed, options.matrix_examples)[0]
-            for seed in range(known, options.matrix)
-        )
+        found = matrix.setdefault(name, [])
+        # What was missed once is not found with every seed, and a miss is what takes long.
+        while len(found) < options.matrix and None not in found:
+            found.append(_first(wrong, [name], len(found), options.matrix_examples)[0])
     if "others" not in figures:
         figures["others"] = ask_others(wrong)
 
