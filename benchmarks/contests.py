@@ -168,7 +168,7 @@ def training_step(batch: int) -> Contestants:
     def step() -> Tensor:
         optimizer.zero_grad()
         value = loss.forward(mine.forward(x), target)
-        mine.backward(loss.backward())
+        mine.backward_parameters(loss.backward())
         optimizer.step()
         return value
 

@@ -44,7 +44,7 @@ class ScratchTrainer:
         """Forward, loss, backward and update; see `Trainer.step`."""
         self.optimizer.zero_grad()
         loss = self.loss(self.network(noisy), target)
-        self.network.backward(self.loss.backward())
+        self.network.backward_parameters(self.loss.backward())
         self.optimizer.step()
         return loss.item()
 

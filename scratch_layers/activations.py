@@ -59,7 +59,7 @@ class ReLU(Activation):
         zeros, take 0.2.
         """
         bits = INTEGERS[dy.dtype]
-        keep = torch.le(x, 0, out=torch.empty_like(x)).to(bits).sub_(1)
+        keep = torch.le(x, 0, out=torch.empty_like(x, dtype=bits)).sub_(1)
         return keep.bitwise_and_(dy.view(bits)).view(dy.dtype)
 
 

@@ -163,9 +163,16 @@ class Conv2d(_Convolution):
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
         dx = spread(dy, flipped(weight, self.groups), None, self._geometry, (height, width))
-        dw = weight_gradient(x, dy, self._geometry, self.kernel_size)
-        self._accumulate(dw, dy)
+        self._learn(x, dy)
         return dx
+
+    def backward_parameters(self, grad_output: Tensor) -> None:
+        """The same without dx."""
+        record, dy = self._recall(grad_output)
+        self._learn(record.tensors["input"], dy)
+
+    def _learn(self, x: Tensor, dy: Tensor) -> None:
+        self._accumulate(weight_gradient(x, dy, self._geometry, self.kernel_size), dy)
 
     def output_size(self, input: Tensor) -> Pair:
         """(oh, ow) for an input; ValueError where the kernel is larger than the padded input."""

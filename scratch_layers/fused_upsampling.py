@@ -66,6 +66,10 @@ class FusedUpsampling(Conv2d):
         self._accumulate(dw.view(self.weight.grad.shape), dy)
         return dx
 
+    def backward_parameters(self, grad_output: Tensor) -> None:
+        """The same as `backward`: both gradients come from the same windows."""
+        self.backward(grad_output)
+
     def _times_sums(self, weight: Tensor, sums: Tensor) -> Tensor:
         """The kernel v, (G, out_channels / G, in_channels / G, ...), from w (out_channels, ...)."""
         taps = weight.to(sums.dtype).reshape(-1, sums.shape[0]) @ sums

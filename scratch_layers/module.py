@@ -94,6 +94,14 @@ class Module:
         """The input's gradient in the latest forward; parameters' gradients are added to `grad`."""
         raise NotImplementedError(f"{type(self).__name__} must define backward(grad_output)")
 
+    def backward_parameters(self, grad_output: Tensor) -> None:
+        """`backward` where nobody asks for the input's gradient, as of a network's first layer.
+
+        The parameters' gradients are the same, bit by bit. A layer that can do so leaves the
+        input's gradient out; it must then define this method wherever it defines `backward`.
+        """
+        self.backward(grad_output)
+
     def __call__(self, input: Tensor) -> Tensor:
         """The same as `forward`."""
         return self.forward(input)
@@ -253,6 +261,14 @@ class Sequential(Module):
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient)
         return gradient if self.layers else gradient.clone()
+
+    def backward_parameters(self, grad_output: Tensor) -> None:
+        """The same without the first layer's input gradient."""
+        _, gradient = self._recall(grad_output)
+        for layer in reversed(self.layers[1:]):
+            gradient = layer.backward(gradient)
+        for layer in self.layers[:1]:
+            layer.backward_parameters(gradient)
 
     def require_ready(self) -> Record:
         """The record of the latest forward, after the same check of every layer."""
