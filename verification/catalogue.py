@@ -13,7 +13,7 @@ import torch
 
 import scratch_layers
 from gradcheck.subjects import LayerSubject, Subject
-from verification.cases import LayerCall
+from verification.cases import SAME, LayerCall
 from verification.references import (
     activations,
     containers,
@@ -34,9 +34,19 @@ _OFFERS = frozenset({"accumulate", "zero", "state"})
 def build_layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> scratch_layers.Module:
     """The scratch layer that a call describes, its children first."""
     kind = getattr(scratch_layers, call.name)
-    children = [build_layer(child, dtype, device) for child in call.children]
-    layer: scratch_layers.Module = kind(*children, **call.kwargs)
+    layer: scratch_layers.Module = kind(*build_children(call, dtype, device), **call.kwargs)
     return layer.to(device, dtype)
+
+
+def build_children(
+    call: LayerCall, dtype: torch.dtype, device: torch.device
+) -> list[scratch_layers.Module]:
+    """The scratch layers inside the one that a call describes."""
+    built: list[scratch_layers.Module] = []
+    for child in call.children:
+        again = child.name == SAME
+        built.append(built[child.kwargs["place"]] if again else build_layer(child, dtype, device))
+    return built
 
 
 def _layer(call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:

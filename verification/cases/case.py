@@ -94,6 +94,10 @@ class LayerCall:
         return f"{self.name}({', '.join(inside)})"
 
 
+SAME = "Same"
+"""The name of a child that is no new layer, but the one at `place` among those before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One step of a drawn sequence of calls: what is called, and the tensors it gets.

@@ -41,8 +41,7 @@ def stand_in(kind: str, layer_class: Callable[..., Any], name: str) -> Entry:
     def build(call: LayerCall, dtype: Any, device: Any) -> Subject:
         if call.name == "SGD":
             return scratch_sgd(call, layer_class)
-        children = [catalogue.build_layer(child, dtype, device) for child in call.children]
-        layer = layer_class(*children, **call.kwargs)
+        layer = layer_class(*catalogue.build_children(call, dtype, device), **call.kwargs)
         # A loss has no parameters, and so no place to be moved to.
         return LayerSubject(layer.to(device, dtype) if hasattr(layer, "to") else layer)
 

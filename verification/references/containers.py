@@ -23,7 +23,8 @@ _LAWS = {row.name: row.law for row in _LINKS}
 
 def _refusals() -> SearchStrategy[Refusal]:
     own = (row.refusals for row in _LINKS if row.refusals is not None)
-    return st.one_of([refused() for refused in own]).map(refusals.inside)
+    inside = st.one_of([refused() for refused in own]).map(refusals.inside)
+    return st.integers(0, 7).flatmap(lambda n: inside if n else refusals.the_same_twice())
 
 
 SEQUENTIAL = Row(

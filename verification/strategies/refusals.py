@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from verification.cases import LayerCall
+from verification.cases import SAME, LayerCall
 from verification.references.row import Refusal
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import (
@@ -223,6 +223,17 @@ def means_of_nothing(draw: DrawFn, geometries: Geometries) -> Refusal:
     layer = geometry.layer.with_arguments(reduction="mean")
     spoilt = replace(geometry, layer=layer, inputs=(("input", empty), ("target", empty)))
     return Refusal(spoilt, "forward", "ValueError", ("input", str(empty)))
+
+
+@st.composite
+def the_same_twice(draw: DrawFn) -> Refusal:
+    """A Sequential of which two layers are one, with none or one of its kind between them."""
+    kind = draw(st.sampled_from(("ReLU", "Sigmoid")))
+    count = draw(numbers(1, 2))
+    again = LayerCall.of(SAME, place=draw(numbers(0, count - 1)))
+    layer = LayerCall.of("Sequential", *[LayerCall.of(kind)] * count, again)
+    geometry = Geometry(layer, (("input", (1, 1)),), ())
+    return Refusal(geometry, "build", "ValueError", (f"modules[{count}]", kind))
 
 
 def inside(refusal: Refusal) -> Refusal:

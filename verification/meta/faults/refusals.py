@@ -2,7 +2,16 @@
 
 import torch
 
-from scratch_layers import SGD, Conv2d, ConvTranspose2d, MSELoss, NearestUpsampling, ReLU, Sigmoid
+from scratch_layers import (
+    SGD,
+    Conv2d,
+    ConvTranspose2d,
+    MSELoss,
+    NearestUpsampling,
+    ReLU,
+    Sequential,
+    Sigmoid,
+)
 from verification.meta.faults.fault import fault
 
 
@@ -23,6 +32,14 @@ class TakesTheScalesSize(NearestUpsampling):
 
     def __init__(self, scale_factor):
         super().__init__(abs(scale_factor) if isinstance(scale_factor, float) else scale_factor)
+
+
+@fault("Sequential", "declared_refusals", shown="a layer that comes twice")
+class TakesALayerOnce(Sequential):
+    """Leaves out a layer that is there already, without a word."""
+
+    def __init__(self, *modules):
+        super().__init__(*dict.fromkeys(modules))
 
 
 @fault("MSELoss", "declared_refusals", shown="a target of another shape")

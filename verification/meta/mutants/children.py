@@ -25,7 +25,7 @@ green.
 """
 
 
-FIRST = 5
+FIRST = 20
 """Seconds of processor time that the first questions may take together, as they took before."""
 
 LEFT = "left"
