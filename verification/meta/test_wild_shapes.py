@@ -28,6 +28,7 @@ FUNCTIONS = "verification.meta.wild.functions"
 KINDS = "verification.meta.wild.kinds"
 SEQUENCES = "verification.meta.wild.sequences"
 COURSES = "verification.meta.wild.courses"
+LEARNING = "verification.meta.wild.learning"
 
 SHAPES = {
     "pairs": (f"{STATEFUL}:Pairs", "Linear"),
@@ -55,6 +56,7 @@ SHAPES = {
     "a norm of the last axis": (f"{KINDS}:LayerNorm", "torch.nn.LayerNorm"),
     "an axis that is assumed": (f"{KINDS}:Softmax", "Softmax"),
     "a reduction that is assumed": (f"{KINDS}:SummedLoss", "MSELoss"),
+    "a target with a gradient": (f"{KINDS}:AbsoluteLoss", "L1Loss"),
     "labels for an input": (f"{KINDS}:Embedding", "Embedding"),
     "an argument in parts": (f"{KINDS}:Adam", "torch.optim.Adam"),
     "one output and one bias": (f"{SEQUENCES}:LSTM", "LSTM"),
@@ -68,6 +70,11 @@ SHAPES = {
     "dropout where the kind has none": (f"{COURSES}:Attention", "ScaledDotProductAttention"),
     "an optimiser of dicts": (f"{COURSES}:Momentum", "SGD"),
     "a pair of functions of tensors": (f"{FUNCTIONS}:linear_forward,linear_backward", "Linear"),
+    "learns in its backward": (f"{LEARNING}:Learning", "Linear"),
+    "built with its learning rate": (f"{LEARNING}:Paced", "Linear"),
+    "one column": (f"{LEARNING}:Column", "Linear"),
+    "one image, channels last": (f"{LEARNING}:Filters", "Conv2d"),
+    "samples as columns": (f"{LEARNING}:linear_forward,linear_backward", "Linear"),
 }
 
 
@@ -82,6 +89,11 @@ NO_SCRIPT = (
     f"{SEQUENCES}:RNN",
     f"{COURSES}:Apart",
     f"{COURSES}:Momentum",
+    f"{LEARNING}:Learning",
+    f"{LEARNING}:Paced",
+    f"{LEARNING}:Column",
+    f"{LEARNING}:Filters",
+    f"{LEARNING}:linear_forward,linear_backward",
 )
 """Where the script asks its reader how the layer holds its parameters, or what backward takes."""
 

@@ -58,6 +58,8 @@ def calls(case: Case, row: Row) -> Iterator[str]:
     if case.subject.inputs:
         return _described(case)
     call, translation = _stored(case)
+    if translation.columns or dict(case.subject.found).get("alone"):
+        return _ask("how the samples of a batch are given to the layer: in turn, or as columns")
     if not isinstance(call, Call):
         own = _keywords({n: literal(v) for n, v in call.call(_built_from(case, row)).items()})
         return _layer(case, f"layer = Layer({own})", translation)
@@ -163,7 +165,7 @@ def _way_back(
     # A loss begins the way back, so it takes no cotangent.
     ends = case.layer.name.endswith("Loss")
     cotangent = _taken(cotangents[0], translation)
-    called = f"{backward}() * {cotangent}" if ends else f"{backward}({cotangent}, *kept)"
+    called = f"{backward}()" if ends else f"{backward}({cotangent}, *kept)"
     if case.subject.foreign:
         yield "wanted = inspect.signature(backward).parameters.values()"
         yield f"if sum(p.default is p.empty for p in wanted) > {0 if ends else 1} + len(kept):"
@@ -173,6 +175,8 @@ def _way_back(
         yield from _ask("in which order backward takes the cotangent and what was kept", "    ")
     yield f"gradient = {called}"
     yield "returned = gradient if isinstance(gradient, tuple) else (gradient,)"
+    if ends:
+        yield f"returned = [g if g is None else g * {cotangent} for g in returned]"
     for number, spec in enumerate(case.of_role(Role.INPUT)):
         value = _returned(spec.name, f"returned[{number}]", translation)
         yield f"if len(returned) > {number} and returned[{number}] is not None:"

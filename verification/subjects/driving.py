@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
 from verification.cases.subject_spec import Told
 from verification.references.row import Row, Trait
 from verification.subjects import functional
+from verification.subjects.alone import Alone
 from verification.subjects.arguments import Matching, Source, matched_by_name, matchings
 from verification.subjects.loading import Factory, Loaded, SubjectError, importable_name
 from verification.subjects.native import Native
 from verification.subjects.optimizers import OptimizerSubject, Updating
 from verification.subjects.stateful import BACKWARD, Stateful, method
 from verification.subjects.told import Adapter
-from verification.subjects.translation import Axes, Translation, told_axes
+from verification.subjects.translation import BATCHES, SAMPLES, Axes, Translation, told_axes
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Driver:
     """One way to drive a subject: which argument is which, and how tensors are translated.
 
     row: that of the kind. names: those of the kind's parameters. still: whether the subject is told
-    not to train. taken: the arguments of the kind that the subject takes.
+    not to train. alone: whether it takes one sample at a time. taken: the arguments of the kind
+    that the subject takes.
     """
 
     row: Row
@@ -41,6 +43,7 @@ class Driver:
     matching: Matching | functional.Call
     translation: Translation
     still: bool = False
+    alone: bool = False
 
     @property
     def taken(self) -> frozenset[str]:
@@ -53,7 +56,15 @@ class Driver:
         yield from self.matching.notes
         if self.still:
             yield "told not to train: in training it gives other results every time"
+        if self.alone:
+            yield "takes one sample, and is given those of a batch in turn"
         yield from self.translation.notes
+
+    def differs(self, inputs: Mapping[str, Tensor]) -> bool:
+        """Whether these inputs are given to the subject in another way than by a plainer driver."""
+        given = {n: x[0] for n, x in inputs.items()} if self.alone else inputs
+        turned = self.translation.axes or self.translation.columns
+        return not turned or self.translation.turns(given)
 
     @property
     def way(self) -> Told:
@@ -63,7 +74,9 @@ class Driver:
             "names": self.names,
             "numpy": translation.numpy,
             "still": self.still,
+            "alone": self.alone,
             "axes": tuple(translation.axes.items()),
+            "columns": translation.columns,
             "sources": tuple(call.sources.items()),
         }
         if isinstance(call, functional.Call):
@@ -80,7 +93,8 @@ class Driver:
         """The driver that was found before; nothing is looked for."""
         stored, (matching, translation) = dict(way), stored_call(way, told)
         names, still = stored.get("names", ()), stored.get("still", False)
-        return cls(row, loaded, names, told, matching, translation, still)
+        alone = stored.get("alone", False)
+        return cls(row, loaded, names, told, matching, translation, still, alone)
 
     def with_axes(self, axes: Mapping[str, Axes]) -> Driver:
         """The same with tensors in these orders of axes; the kind's own order needs no mention."""
@@ -101,12 +115,15 @@ class Driver:
 
     def __call__(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
         """Build the subject, as its kind is judged."""
-        adapter = self.row.adapter
-        if adapter is None:
-            return self._built_alone(call, dtype, device)
-        return adapter(call, lambda: self._built_alone(call, dtype, device))
 
-    def _built_alone(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
+        def make() -> Subject:
+            subject = self._built(call, dtype, device)
+            return Alone(subject) if self.alone else subject
+
+        adapter = self.row.adapter
+        return make() if adapter is None else adapter(call, make)
+
+    def _built(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
         kind = self.row.constructed(call.kwargs, dtype, device)
         if isinstance(self.matching, functional.Call):
             if isinstance(self.loaded, tuple):
@@ -134,7 +151,9 @@ def stored_call(way: Told, told: Adapter) -> tuple[Matching | functional.Call, T
     """What each argument of a subject is and how its tensors are translated, of `Driver.way`."""
     stored, constants = dict(way), dict(told.kwargs)
     sources = dict(stored.get("sources", ()))
-    translation = Translation(stored.get("numpy", False), dict(stored.get("axes", ())))
+    translation = Translation(
+        stored.get("numpy", False), dict(stored.get("axes", ())), stored.get("columns", False)
+    )
     if "tensors" not in stored:
         return Matching(sources, constants), translation
     call = functional.Call(
@@ -191,10 +210,15 @@ def drivers(
         SubjectError: its arguments do not fit the kind's.
     """
     kind = row.signature.parameters
-    translations = list(_translations(loaded, told))
+    batches = list(_translations(loaded, told, BATCHES))
+    # Of several inputs it is not known which of them have a sample each.
+    by_one = Trait.BATCHED in row.traits and len(inputs) == 1
+    samples = list(_translations(loaded, told, SAMPLES)) if by_one else []
     for matching in _matchings(loaded, row, kind, (*inputs, *held), told):
-        for translation in translations:
+        for translation in batches:
             yield Driver(row, loaded, tuple(held), told, matching, translation)
+        for translation in samples:
+            yield Driver(row, loaded, tuple(held), told, matching, translation, alone=True)
 
 
 def _matchings(
@@ -230,23 +254,18 @@ def _matchings(
     yield from matchings(importable_name(first), row.name, wanted, theirs, renamed, constants)
 
 
-CHANNELS_LAST: Mapping[str, Axes] = {"input": (0, 2, 3, 1), "output": (0, 2, 3, 1)}
-"""Images as batch x height x width x channels."""
-
-
-def _translations(loaded: Loaded, told: Adapter) -> Iterator[Translation]:
-    """Tensors or arrays, whichever the module of the code uses alone comes first; then images with
-    the channels last.
-    """
+def _translations(
+    loaded: Loaded, told: Adapter, forms: Sequence[Translation]
+) -> Iterator[Translation]:
+    """In these forms tensors or arrays, whichever the module of the code uses alone comes first."""
     axes = told_axes(dict(told.layout))
     first = loaded[0] if isinstance(loaded, tuple) else loaded
     module = inspect.getmodule(first)
     used = {getattr(value, "__name__", "") for value in vars(module).values()} if module else set()
     numpy_first = "numpy" in used and "torch" not in used
-    for numpy in (numpy_first, not numpy_first):
-        yield Translation(numpy, axes)
-    for numpy in (numpy_first, not numpy_first):
-        yield Translation(numpy, {**CHANNELS_LAST, **axes})
+    for form in forms:
+        for numpy in (numpy_first, not numpy_first):
+            yield replace(form, numpy=numpy, axes={**form.axes, **axes})
 
 
 def held_by_constants(

@@ -18,7 +18,7 @@ from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, mean
 from verification.subjects.loading import SubjectError
 from verification.subjects.ordered import parted
 from verification.subjects.parameters import usual_name
-from verification.subjects.translation import Translation, floating
+from verification.subjects.translation import Translation
 
 _OPTIONS = ("param", "params", "config", "cfg", "options", "opts", "hparameters", "hparams")
 """Names, or ends of names, of a dict that holds a function's arguments."""
@@ -259,8 +259,7 @@ class FunctionPair:
         self._given = self._call.arguments(there, self._kind)
         returned = self._call.apply(self._function, self._given)
         (output,), self._cache = parted(returned, 1)
-        like = floating(tensors)
-        return named_outputs(self._translation.back("output", output, like, same_size=False))
+        return named_outputs(self._translation.output(output, tensors))
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the latest forward."""
@@ -312,5 +311,6 @@ class Differentiated(AutogradSubject):
         tensors = {**dict(zip(self._names, inputs, strict=True)), **parameters}
         turned = {name: self._translation.turned(name, t) for name, t in tensors.items()}
         result = self._call.apply(self._function, self._call.arguments(turned, self._kind))
-        is_one = isinstance(result, Tensor)
-        return self._translation.turned_back("output", result) if is_one else result
+        if not isinstance(result, Tensor):
+            return result
+        return self._translation.one_of(self._translation.turned_back("output", result), tensors)

@@ -21,6 +21,7 @@ from verification.subjects.trying import (
     build,
     differing,
     distance,
+    pulls_back,
     raises,
     sample,
     trial_of,
@@ -107,6 +108,7 @@ def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
     """How many axes an input may have, where a subject is right with some numbers of them and fails
     loudly with others: in the cases whose sizes differ most, since where sizes are equal or 1 one
     may pass. With still more axes sizes may be too small to fail loudly; then being wrong counts.
+    One that is wrong with any number takes those with which its calls, or its forwards, never fail.
     """
     cases: dict[int, list[Case]] = {}
     for case in sorted(sample(row, MANY), key=differing, reverse=True):
@@ -115,23 +117,25 @@ def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
         axes: [_off(driver, trial_of(case, row)) for case in each[:FEW]]
         for axes, each in cases.items()
     }
-    if all(map(any, off.values())) or not any(math.inf in each for each in off.values()):
-        return ()
-    taken = [axes for axes, each in off.items() if 2 * sum(map(bool, each)) <= len(each)]
-    return tuple(sorted(taken)) if len(taken) < len(cases) else ()
+    taken = [axes for axes, each in off.items() if 2 * sum(map(any, each)) <= len(each)]
+    if all(any(map(any, each)) for each in off.values()):
+        both = [axes for axes, each in off.items() if not any(math.inf in pair for pair in each)]
+        forward = [axes for axes, each in off.items() if math.inf not in dict(each)]
+        taken = both or forward
+    loud = any(math.inf in pair for each in off.values() for pair in each)
+    return tuple(sorted(taken)) if loud and 0 < len(taken) < len(cases) else ()
 
 
-def _off(driver: Driver, trial: Trial) -> float:
-    """How far the outputs are off; infinite where a call raises or a result has another shape."""
+def _off(driver: Driver, trial: Trial) -> tuple[float, float]:
+    """How far the outputs are off, and whether the backward is: infinite where the call raises or a
+    result has another shape.
+    """
     try:
         subject = build(driver, trial.case)
         off = distance(subject, trial)
-        gradients = subject.vjp(trial.cotangents) if trial.cotangents else {}
-        truths = trial.truth.gradients if gradients else {}
-        known = {name: gradient for name, gradient in gradients.items() if name in truths}
-        return math.inf if any(g.shape != truths[n].value.shape for n, g in known.items()) else off
     except Exception:
-        return math.inf
+        return math.inf, math.inf
+    return off, 0.0 if pulls_back(subject, trial) else math.inf
 
 
 def _restricted(driver: Driver, found: Probed, kind: Kind) -> Probed:
@@ -173,7 +177,9 @@ def _with_form(found: Probed, form: str, arguments: tuple[str, ...]) -> Probed:
 
 
 def silent(subject: Subject, trial: Trial) -> tuple[str, ...]:
-    """Inputs whose gradient a backward that works does not return."""
+    """Inputs whose gradient a backward that works does not return, or gives as zeros where it may
+    take them for given, as autograd does for what was detached.
+    """
     if Trait.DIFFERENTIABLE not in trial.entry.row.traits:
         return ()
     try:
@@ -181,7 +187,13 @@ def silent(subject: Subject, trial: Trial) -> tuple[str, ...]:
         gradients = subject.vjp(trial.cotangents)
     except Exception:  # the judge will say so
         return ()
-    return tuple(n for n in trial.truth.gradients if n in trial.inputs and n not in gradients)
+    given = {
+        name
+        for name in trial.entry.row.constants
+        if name in gradients and not bool(gradients[name].any())
+    }
+    truths = trial.truth.gradients
+    return tuple(n for n in truths if n in trial.inputs and (n not in gradients or n in given))
 
 
 def sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[str]:

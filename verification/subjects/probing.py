@@ -39,7 +39,7 @@ from verification.subjects.partaking import (
 from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Axes, orders
-from verification.subjects.trying import Kind, build, distance, trial_of
+from verification.subjects.trying import Kind, build, distance, pulls_back, trial_of
 from verification.trials.trial import Trial
 
 MOST_ORDERS = 24
@@ -132,15 +132,22 @@ def _driven(
     """
     others = (o for name in kind.deciding for o in otherwise(found, kind, held, name))
     first_error: SubjectError | None = None
+    first: tuple[Driver, Case, Probed] | None = None
     for tried in (found, *others):
         trial = trial_of(kind.telling(tried)[0], kind.plain(tried))
         with_outputs = replace(tried, outputs=_returned(candidates, trial))
         try:
-            return *_nearest(candidates, with_outputs, kind, loaded), with_outputs
+            driver, case = _nearest(candidates, with_outputs, kind, loaded)
         except SubjectError as error:
             first_error = first_error or error
-    assert first_error is not None
-    raise first_error
+            continue
+        first = first or (driver, case, with_outputs)
+        if not _is_wrong(driver, trial_of(case, kind.plain(with_outputs))):
+            return driver, case, with_outputs
+    if first is None:
+        assert first_error is not None
+        raise first_error
+    return first
 
 
 def _gives_other_results(candidates: Sequence[Driver], found: Probed, kind: Kind) -> bool:
@@ -232,30 +239,37 @@ def _nearest(
     candidates: Sequence[Driver], found: Probed, kind: Kind, loaded: Loaded
 ) -> tuple[Driver, Case]:
     """The first driver whose outputs are true, else the one whose outputs are nearest to it; with
-    the case that told so.
+    the case that told so. An input may have several numbers of axes, and a subject take only one of
+    them: so the first case of each is tried before a driver is taken that is right with none.
     """
     cases = kind.telling(found)
     trials = [trial_of(case, kind.plain(found)) for case in cases]
     first_error: Exception | None = None
-    for trial in trials:
-        best: tuple[tuple[bool, bool, int, int, float], Driver] | None = None
+    best: tuple[tuple[bool, bool, bool, int, int, float], Driver, Case] | None = None
+    for place, trial in enumerate(trials):
+        if best is not None and place >= len(kind.axes):
+            break
         for number, candidate in enumerate(candidates):
+            if not candidate.differs(trial.inputs):
+                continue
             for driver in _in_every_order(candidate, trial.case):
                 try:
-                    off = distance(build(driver, trial.case), trial)
+                    subject = build(driver, trial.case)
+                    off = distance(subject, trial)
                 except Exception as error:
                     first_error = first_error or error
                     continue
                 # One case may be true by chance, where sizes are equal.
                 wrong = sum(map(functools.partial(_is_wrong, driver), trials)) if off == 0 else 0
-                if off == 0 and not wrong:
+                stuck = off == 0 and not pulls_back(subject, trial)
+                if off == 0 and not wrong and not stuck and not driver.alone:
                     return driver, trial.case
                 # Another form of call must be right to be preferred, another order of axes nearer.
-                rank = off == math.inf, off != 0, number, wrong, off
+                rank = off == math.inf, off != 0, stuck, number, wrong, off
                 if best is None or rank < best[0]:
-                    best = rank, driver
-        if best is not None:
-            return best[1], trial.case
+                    best = rank, driver, trial.case
+    if best is not None:
+        return best[1:]
     if isinstance(first_error, SubjectError):
         raise first_error
     alone = inspect.isroutine(loaded) and not isinstance(first_error, TypeError)

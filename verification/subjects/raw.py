@@ -25,7 +25,11 @@ class RawLayer:
             raise TypeError(f"{subject.name} is no hand-written layer: it has no raw calls")
         self.layer: Any = subject.layer
         self.held: dict[str, Holder | Pair] = {p.name: p for p in find_parameters(self.layer)}
-        self.cotangent_names = tuple(inspect.signature(self.layer.backward).parameters)
+
+    @property
+    def cotangent_names(self) -> tuple[str, ...]:
+        """What its backward calls its arguments."""
+        return tuple(inspect.signature(self.layer.backward).parameters)
 
     @property
     def rebinds(self) -> bool:

@@ -15,8 +15,9 @@ from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, mean
 from verification.subjects.loading import SubjectError
 from verification.subjects.ordered import parted
 from verification.subjects.parameters import Place, find_places, is_array
+from verification.subjects.stepping import Steps, with_rate
 from verification.subjects.told import Adapter
-from verification.subjects.translation import Translation, floating
+from verification.subjects.translation import Translation
 
 FORWARD = ("forward", "forward_pass", "forward_propagation", "fprop", "__call__")
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "grad")
@@ -82,7 +83,8 @@ class Stateful:
         self.translation = translation
         self.held: dict[str, Place] = find_places(layer, names, told.held)
         self._names = names
-        self._forward, self._backward = forward, backward
+        self._forward, self._own_backward = forward, backward
+        self._backward, self._rate = with_rate(layer, backward, ())
         self._inputs: dict[str, Tensor] = {}
         self._parameters: dict[str, Tensor] = {}
         self._given: list[Any] = []
@@ -111,7 +113,7 @@ class Stateful:
 
     def _what_it_offers(self) -> frozenset[str]:
         plain = self.translation == Translation() and self._forward.__name__ == "forward"
-        if not plain or self._backward.__name__ != "backward":
+        if not plain or self._rate or self._backward.__name__ != "backward":
             return frozenset()
         offers = {"accumulate"} if self.held else set()
         offers |= {"zero"} if hasattr(self.layer, "zero_grad") else set()
@@ -135,22 +137,28 @@ class Stateful:
                     f"{self.name} has no place for {name}: say where it is with"
                     f" --held {name}=VALUE:GRADIENT, its attributes"
                 )
-            place = self.held[name]
-            place.rebind(_bindable(self.translation, name, value, self.shape(name)))
+            bound = _bindable(self.translation, name, value, self.shape(name))
+            # A layer that steps writes to what it holds: to a copy of what it was given.
+            self.held[name].rebind(bound.clone() if self._rate else bound)
         self._inputs, self._parameters = dict(inputs), dict(parameters)
         self._given = [self.translation.there(name, x) for name, x in inputs.items()]
         returned = self._forward(*self._given, **self._extra)
         outputs, self._cache = parted(returned, self.returns)
-        like = floating({**inputs, **parameters})
         taken = outputs[: max(1, _accepted(self._backward))]
-        back = [self.translation.back("output", y, like, same_size=False) for y in taken]
+        back = [self.translation.output(y, {**inputs, **parameters}) for y in taken]
         return named_outputs(back if len(back) > 1 else back[0])
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Gradients of the latest forward: what gradients the layer holds are emptied first."""
         for place in self.held.values():
             place.zero()
+        tensors = (*self._inputs.values(), *self._parameters.values(), *cotangents.values())
+        self._backward, self._rate = with_rate(self.layer, self._own_backward, tensors)
+        steps = Steps(self.held if self._rate else {}, self._rate)
         gradients = self._returned(self._call_backward(cotangents))
+        for name, moved in steps.taken_back().items():
+            if name in self._parameters:
+                gradients[name] = self.translation.back(name, moved, self._parameters[name])
         for name, place in self.held.items():
             if name in gradients or name not in self._parameters:
                 continue

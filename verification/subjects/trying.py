@@ -209,6 +209,18 @@ def distance(subject: Subject, trial: Trial) -> float:
     return farthest
 
 
+def pulls_back(subject: Subject, trial: Trial) -> bool:
+    """Whether the backward of the latest forward runs, to gradients of the tensors' own shapes."""
+    if not trial.cotangents:
+        return True
+    tensors = trial.inputs | trial.parameters
+    try:
+        gradients = subject.vjp(trial.cotangents)
+    except Exception:
+        return False
+    return all(g.shape == tensors[n].shape for n, g in gradients.items() if n in tensors)
+
+
 def raises(driver: Build, trial: Trial, *, backward: bool = False) -> bool:
     """Whether a subject cannot be built for a case, or its calls raise."""
     try:
