@@ -74,9 +74,9 @@ class Sigmoid(Activation):
     def function(self, x: Tensor) -> Tensor:
         """1 / (1 + exp(-x))."""
         z = x.abs().neg_().exp_()
-        return x.clamp(max=0).exp_() / (1 + z)
+        return x.clamp(max=0).exp_().div_(z.add_(1))
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
         """The product dy y(x) y(-x)."""
         z = x.abs().neg_().exp_()
-        return dy * (z / (1 + z).square_())
+        return z.div_((1 + z).square_()).mul_(dy)

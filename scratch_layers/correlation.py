@@ -33,6 +33,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from types import EllipsisType
 from typing import NamedTuple
 
 import torch
@@ -92,7 +93,7 @@ class Part(NamedTuple):
     phase: int
     start: int
     size: Pair
-    pixels: tuple[slice, slice]
+    pixels: tuple[EllipsisType, slice, slice]
 
 
 class Pattern:
@@ -116,7 +117,7 @@ class Pattern:
             left, across, others = column.among(0, columns)
             if count:
                 at = first * columns + left
-                parts.append(Part(k, at, (count, across), (pixels, others)))
+                parts.append(Part(k, at, (count, across), (..., pixels, others)))
         return parts
 
 
@@ -211,9 +212,9 @@ def _multiply(
     for phase, start, size, pixels in pattern.parts(lines.start, lines.stop):
         value = values.as_strided((n, groups, m, *size), strides, phase * m * wide + start)
         if shift is None:
-            result[(..., *pixels)] = value
+            result[pixels].copy_(value)
         else:
-            torch.add(value, shift, out=result[(..., *pixels)])
+            torch.add(value, shift, out=result[pixels])
 
 
 def _weigh(responses: Tensor, right: Tensor) -> Tensor:
@@ -224,8 +225,8 @@ def _weigh(responses: Tensor, right: Tensor) -> Tensor:
     in_left = left.as_strided((m, n, height, width), (wide, height * width, width, 1))
     in_left.copy_(responses.transpose(0, 1))
     if used < wide:
-        left[..., used:] = 0
-        right[..., used:] = 0
+        left[..., used:].zero_()
+        right[..., used:].zero_()
     return product(left, right.mT)
 
 

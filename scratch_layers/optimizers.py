@@ -48,10 +48,11 @@ class SGD:
     def lr(self, value: float) -> None:
         self._lr = real_number("lr", value, zero_allowed=True)
 
+    @torch.no_grad()
     def step(self) -> None:
         """Update every parameter's data in place from its grad."""
-        gradients = [parameter.grad.detach() for parameter in self.params]
-        values = [parameter.data.detach() for parameter in self.params]
+        gradients = [parameter.grad for parameter in self.params]
+        values = [parameter.data for parameter in self.params]
         for i, (gradient, value, factor) in enumerate(
             zip(gradients, values, self._factors, strict=True)
         ):

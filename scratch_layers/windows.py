@@ -167,4 +167,4 @@ def _width(used: int) -> int:
     199 GFLOP/s instead of 164, and 8 x 72 x 3,072 of float64 at 43 instead of 33. Rows are dense,
     spare numbers included, since a product of rows with gaps in between would copy them.
     """
-    return used + 16 if used and used % 128 == 0 else used
+    return used + 16 if used >= 1024 and used % 128 == 0 else used
