@@ -27,6 +27,7 @@ from verification.references.row import Clause, Row
 from verification.subjects.chunked import Chunked
 from verification.subjects.entry import Build, Entry
 from verification.subjects.optimizers import scratch_sgd
+from verification.subjects.probed import Probed
 
 _OFFERS = frozenset({"accumulate", "zero", "state"})
 
@@ -90,7 +91,7 @@ SHIPPED: dict[str, Entry] = {
         _shipped(activations.RELU),
         _shipped(activations.SIGMOID),
         _shipped(containers.SEQUENTIAL),
-        _shipped(losses.MSE_LOSS, _loss, frozenset()),
+        _shipped(Probed(silent=(losses.TARGET,)).row(losses.MSE_LOSS), _loss, frozenset()),
         _shipped(optimizers.SGD, _optimizer, frozenset({"step"})),
     )
 }

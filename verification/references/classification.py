@@ -1,7 +1,7 @@
 """Rows of the losses that judge classes and outcomes.
 
-Source of the formulas: torch's documentation of each. The gradient of the first input is judged;
-labels have none, and layers by hand seldom compute one for a target.
+Source of the formulas: torch's documentation of each. Labels have no gradient; targets that are
+probabilities have one.
 """
 
 import functools
@@ -25,7 +25,7 @@ Numbers = Mapping[str, Number]
 
 def bce(arguments: Arguments, tensors: Numbers) -> Number:
     """-(t log p + (1 - t) log(1 - p)) for p between 0 and 1."""
-    p, t = tensors[INPUT], tensors[TARGET].constant()
+    p, t = tensors[INPUT], tensors[TARGET]
     return reduced(-(t * functions.log(p) + (1 - t) * functions.log(1 - p)), arguments["reduction"])
 
 
@@ -34,9 +34,13 @@ def bce_with_logits(arguments: Arguments, tensors: Numbers) -> Number:
 
     As (σ(x) - t) g the gradient rounds a product too.
     """
-    x, t = tensors[INPUT], tensors[TARGET].constant()
+    x, t = tensors[INPUT], tensors[TARGET]
     weight = arguments["pos_weight"]
-    factor = 1 if weight is None else torch.tensor(weight, dtype=torch.float64) * t + (1 - t)
+    # The slope in t is -x - (w - 1) log σ(x): at an infinite x it is that of its first term.
+    finite = functions.certainly(x.value.isfinite())
+    weighted = functions.where(finite, t, t.constant())
+    # As w t + (1 - t) the factor rounds what 1 + (w - 1) t takes off beforehand.
+    factor = 1 if weight is None else 1 + (t.like(torch.tensor(weight)) - 1) * weighted
     return reduced(
         (1 - t) * x.rounded(1) - factor * functions.log_sigmoid(x), arguments["reduction"]
     )
@@ -57,7 +61,7 @@ def cross_entropy(arguments: Arguments, tensors: Numbers) -> Number:
     smoothing = arguments["label_smoothing"]
     if arguments["probabilities"]:
         classes = logarithm.shape[1]
-        t = (1 - smoothing) * tensors[TARGET].constant() + smoothing / classes
+        t = (1 - smoothing) * tensors[TARGET] + smoothing / classes
         terms = _weights(arguments, classes) * t * logarithm
         return reduced(-terms.sum(1), arguments["reduction"])
     return _labelled(logarithm, tensors[TARGET].value, arguments, smoothing)
@@ -103,13 +107,11 @@ class CrossEntropyLoss(nn.CrossEntropyLoss):
 
 def kl_divergence(arguments: Arguments, tensors: Numbers) -> Number:
     """The divergence t (log t - x), -t x where t is 0; with `log_target` the target is log t."""
-    x, t = tensors[INPUT], tensors[TARGET].constant()
+    x, t = tensors[INPUT], tensors[TARGET]
     if arguments["log_target"]:
         terms = functions.exp(t) * (t - x)
     else:
-        present = functions.above(t, 0)
-        logarithm = functions.log(functions.where(present, t, 1.0))
-        terms = functions.where(present, t * logarithm, 0.0) - t * x
+        terms = functions.times_own_log(t) - t * x
     return reduced(terms, arguments["reduction"])
 
 
@@ -131,6 +133,7 @@ def _row(
         departures=departures or {},
         nothing=nothing,
         tensor_arguments=frozenset({"weight", "pos_weight"}),
+        constants=(TARGET,),
     )
 
 

@@ -24,7 +24,7 @@ TARGET = "target"
 
 @dataclass(frozen=True)
 class SquaredError:
-    """Σ (x - t)^2 of given numbers, or its mean; the gradient is x's.
+    """Σ (x - t)^2 of given numbers, or its mean; the gradient of t is that of x turned round.
 
     Source: the report's loss, with torch.nn.MSELoss's reductions. Integers are exact under a sum;
     under a mean the division rounds.
@@ -55,7 +55,10 @@ class SquaredError:
         exact = exact and precision.certifies(magnitude)
         # The difference, 2 / n, and the products with it and with the cotangent.
         error = precision.gamma(4) * value.abs() + precision.underflow(2)
-        return {INPUT: _enclosure(value, error, magnitude, exact)}
+        return {
+            INPUT: _enclosure(value, error, magnitude, exact),
+            TARGET: _enclosure(-value, error, magnitude, exact),
+        }
 
 
 def _divisor(call: LayerCall, x: Tensor) -> int:
@@ -89,6 +92,7 @@ MSE_LOSS = Row(
     clauses=LOSS_CLAUSES,
     refusals=_refusals,
     twin=nn.MSELoss,
+    constants=(TARGET,),
 )
 
 
@@ -128,12 +132,10 @@ def _row(
     twin: Callable[..., nn.Module],
     options: Mapping[str, tuple[float, ...]],
 ) -> Row:
-    """The row of a loss that is a function of input - target and of the arguments in `options`; the
-    input's gradient is judged.
-    """
+    """The row of a loss that is a function of input - target and of the arguments in `options`."""
 
     def law(arguments: Mapping[str, Any], tensors: Mapping[str, Number]) -> Number:
-        difference = tensors[INPUT] - tensors[TARGET].constant()
+        difference = tensors[INPUT] - tensors[TARGET]
         terms = function(difference, **{name: arguments[name] for name in options})
         return reduced(terms, arguments["reduction"])
 
@@ -144,6 +146,7 @@ def _row(
         traits=frozenset({Trait.DIFFERENTIABLE}),
         clauses=LOSS_CLAUSES,
         twin=twin,
+        constants=(TARGET,),
     )
 
 

@@ -82,7 +82,8 @@ class Row:
     its formula leaves open, which its other geometries do not draw. spare: how the names of
     parameters begin that a layer may do without, as if they were zero. described: nothing is known
     but the inputs, so that the law is the subject's own run in float64. tensor_arguments: arguments
-    that a constructor takes as tensors; a call holds them as tuples of numbers.
+    that a constructor takes as tensors; a call holds them as tuples of numbers. constants: inputs
+    that a layer may take for given, so that they have no gradient or one of zeros.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Row:
     spare: tuple[str, ...] = ()
     described: bool = False
     tensor_arguments: frozenset[str] = frozenset()
+    constants: tuple[str, ...] = ()
 
     def constructed(
         self, arguments: Mapping[str, Any], dtype: torch.dtype, device: torch.device

@@ -11,7 +11,7 @@ double; one ulp is at most two units of roundoff. A flushed exp(-89) is what tor
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,6 +45,18 @@ def log1p(x: Number) -> Number:
     """log(1 + x), without the rounding of the sum."""
     reach = -torch.log1p(-(x.error / (1 + x.value)).clamp(max=1))
     return x.made(_library(x, x.value.log1p(), reach), Pull(x, lambda g: g / (1 + x)))
+
+
+def times_own_log(x: Number) -> Number:
+    """The product x log x, 0 at 0. There its slope is no number, and its gradient is left open:
+    torch has NaN, the formula minus infinity, and others 0.
+    """
+    nothing = x.value == 0
+    given = x.constant()
+    logarithm = log(where(certainly(~nothing), given, 1.0))
+    slope = (logarithm + 1).enclosure
+    slope = replace(slope, error=slope.error.where(~nothing, torch.inf), exact=False)
+    return x.made((given * logarithm).enclosure, Pull(x, lambda g: g * x.made(slope)))
 
 
 def sqrt(x: Number) -> Number:

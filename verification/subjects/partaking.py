@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradcheck.subjects import Subject
 from verification.cases import Case
 from verification.references.row import Row, Trait
 from verification.subjects.driving import Driver
@@ -176,24 +175,28 @@ def _with_form(found: Probed, form: str, arguments: tuple[str, ...]) -> Probed:
             return replace(found, given=arguments)
 
 
-def silent(subject: Subject, trial: Trial) -> tuple[str, ...]:
-    """Inputs whose gradient a backward that works does not return, or gives as zeros where it may
-    take them for given, as autograd does for what was detached.
+def silent(driver: Driver, found: Probed, kind: Kind) -> tuple[str, ...]:
+    """Inputs whose gradient a backward that works never returns. Where a subject may take them for
+    given, a gradient of zeros counts as none: autograd has it for what was detached.
     """
-    if Trait.DIFFERENTIABLE not in trial.entry.row.traits:
+    if Trait.DIFFERENTIABLE not in kind.row.traits:
         return ()
-    try:
-        subject.forward(trial.inputs, trial.parameters)
-        gradients = subject.vjp(trial.cotangents)
-    except Exception:  # the judge will say so
-        return ()
-    given = {
-        name
-        for name in trial.entry.row.constants
-        if name in gradients and not bool(gradients[name].any())
-    }
-    truths = trial.truth.gradients
-    return tuple(n for n in truths if n in trial.inputs and (n not in gradients or n in given))
+    row = kind.plain(found)
+    came: dict[str, bool] = {}
+    for case in kind.telling(found)[:FEW]:
+        trial = trial_of(case, row)
+        try:
+            subject = build(driver, case)
+            subject.forward(trial.inputs, trial.parameters)
+            gradients = subject.vjp(trial.cotangents)
+        except Exception:  # the judge will say so
+            continue
+        for name in (n for n in trial.truth.gradients if n in trial.inputs):
+            there = name in gradients
+            if there and name in row.constants:
+                there = bool(gradients[name].any())
+            came[name] = there or came.get(name, False)
+    return tuple(name for name, there in came.items() if not there)
 
 
 def sentences(found: Probed, kind: Kind, held: Mapping[str, Any]) -> Iterator[str]:

@@ -113,7 +113,7 @@ def probe(
     found = replace(
         found,
         offers=tuple(sorted(subject.offers)),
-        silent=silent(subject, trial_of(case, kind.plain(found))),
+        silent=silent(driver, found, kind),
         driven=driver.way,
     )
     notes = (*driver.notes, *sentences(found, kind, held))

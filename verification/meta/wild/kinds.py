@@ -95,6 +95,33 @@ class SummedLossWrong(SummedLoss):
     factor = 1
 
 
+class AbsoluteLoss:
+    """A summed distance; backward returns the gradients of the prediction and of the target."""
+
+    turned = -1
+
+    def forward(self, y_pred, y_true):
+        self.sign = torch.sign(y_pred - y_true)
+        return (y_pred - y_true).abs().sum()
+
+    def backward(self):
+        return self.sign, self.turned * self.sign
+
+
+class AbsoluteLossWrong(AbsoluteLoss):
+    turned = 1
+
+
+class Detached(torch.nn.Module):
+    """A loss that autograd differentiates, which takes its target for given."""
+
+    def __init__(self):
+        super().__init__()
+
+    def forward(self, input, target):
+        return (input - target.detach()).abs().mean()
+
+
 class Embedding:
     """Rows of a table; its backward returns nothing."""
 
