@@ -78,9 +78,10 @@ class _Convolution(Module):
     def _accept(self, input: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Input, weight and bias, checked and without their autograd history."""
         image_batch("input", input, self.in_channels)
-        for name, parameter in self.own_parameters():
-            same_shape(name, parameter.data, self._shapes[name], "the layer was built with it")
-            same_kind("input", input, name, parameter.data, "convert the input, or layer.to(...)")
+        for name, shape in self._shapes.items():
+            data = vars(self)[name].data
+            same_shape(name, data, shape, "the layer was built with it")
+            same_kind("input", input, name, data, "convert the input, or layer.to(...)")
         bias = None if self.bias is None else self.bias.data.detach()
         return input.detach(), self.weight.data.detach(), bias
 

@@ -193,10 +193,13 @@ class Module:
         if self._record is None:
             raise RuntimeError(f"{owner}.backward was called before forward: call forward first")
         self._record.require_unchanged(owner)
-        for name, parameter in self.own_parameters():
-            used, remedy = self._record.tensors[name], "call zero_grad() and then forward"
-            same_shape(f"{name}.grad", parameter.grad, used.shape, f"the shape of {name}: {remedy}")
-            same_kind(f"{name}.grad", parameter.grad, name, used, remedy)
+        # Looked up by name: going through all attributes takes 40 us of a small training step.
+        for name, used in self._record.tensors.items():
+            parameter, remedy = vars(self).get(name), "call zero_grad() and then forward"
+            if isinstance(parameter, Parameter):
+                fit = f"the shape of {name}: {remedy}"
+                same_shape(f"{name}.grad", parameter.grad, used.shape, fit)
+                same_kind(f"{name}.grad", parameter.grad, name, used, remedy)
         return self._record
 
     def _recall(self, grad_output: Tensor) -> tuple[Record, Tensor]:
