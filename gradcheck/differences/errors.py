@@ -72,7 +72,7 @@ def derived_error(analysis: EvaluationError, evaluator: Evaluator, name: str) ->
 def estimated_error(evaluator: Evaluator, generator: torch.Generator) -> ErrorBound:
     """Noise seen at points that are close together, and some roundings of the values probed."""
     coarsest, step = _short_step(evaluator, generator)
-    level = NOISE_SAFETY * noise_level(evaluator.values_along(step, POINTS))
+    level = NOISE_SAFETY * noise_level(evaluator.values_along(step, range(1, POINTS + 1)))
     u, smallest = unit_roundoff(coarsest), underflow(1, coarsest)
 
     def error(steps: Sequence[float], values: Tensor) -> Tensor:
@@ -88,8 +88,9 @@ def with_jumps(error: ErrorBound, evaluator: Evaluator, generator: torch.Generat
     jumps = torch.zeros_like(here)
     for doublings in range(0, _short_bits(coarsest) - _LONGEST, _LONGER):
         longer = {name: along * 2.0**doublings for name, along in step.items()}
-        found = jump_sizes(evaluator.values_along(longer, _JUMP_POINTS), here)
-        jumps = torch.where(jumps > 0, jumps, found)
+        values = evaluator.values_along(longer, range(1, _JUMP_POINTS + 1))
+        found = jump_sizes(values, here)
+        jumps = torch.maximum(jumps, found)  # the nearest are those of the smallest terms
     # an output whose jumps were not met is taken to have those of the others
     everywhere = torch.where(jumps > 0, jumps, jumps.amax()) if len(jumps) else jumps
     return ErrorBound(error, QUANTUM_SAFETY * everywhere)

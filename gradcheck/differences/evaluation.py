@@ -8,7 +8,7 @@ the caller says so. Else there is one call for each point.
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -93,11 +93,11 @@ class Evaluator:
         """The base value of an input or parameter."""
         return self.inputs[name] if name in self.inputs else self.parameters[name]
 
-    def values_along(self, steps: Mapping[str, Tensor], count: int) -> Tensor:
-        """Outputs where tensors move together, by 1, ..., ``count`` times their ``steps``."""
+    def values_along(self, steps: Mapping[str, Tensor], times: Sequence[float]) -> Tensor:
+        """Outputs where tensors move together, by each of ``times`` their ``steps``: [P, M]."""
         rows = [
-            self._flat({name: self.tensor(name) + times * step for name, step in steps.items()})
-            for times in range(1, count + 1)
+            self._flat({name: self.tensor(name) + t * step for name, step in steps.items()})
+            for t in times
         ]
         return torch.stack(rows)
 

@@ -38,8 +38,6 @@ def jacobian_along(
     error: ErrorBound,
     basis: Basis,
     thorough: bool = False,
-    first: int = 0,
-    owners: Tensor | None = None,
 ) -> Estimate:
     """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
 
@@ -47,29 +45,24 @@ def jacobian_along(
     few bits, which keeps t d exact; lines whose outputs are not all settled are probed again
     with steps 8 times smaller, a few of them in one call. A larger step's entry is kept only if it
     agrees with every smaller one's. ``thorough`` takes all steps, whether they settle or not, and
-    drops what may be an alias; else it begins with the ``first``, counted from 0. ``owners``
-    [L, M], if given, are the only entries that the outputs depend on along each line of unit
-    entries.
+    drops what may be an alias.
     """
     base = evaluator.tensor(name)
-    steps = step_sizes(base)[first:]
-    units = owners is not None or int(directions.count_nonzero()) == len(directions)
+    steps = _step_sizes(base)
+    units = int(directions.count_nonzero()) == len(directions)
     rounds: list[Estimate] = []
     lines = torch.arange(len(directions))
-    landing = _Landing.along(base, directions) if owners is None else None
+    landing = _Landing.along(base, directions)
     best = torch.full((len(directions), len(evaluator.base)), torch.inf, dtype=torch.float64)
     while steps and len(lines):
         table = ROOM * len(lines) * len(evaluator.base)
         # the first step alone settles what is affine or quadratic; and where every point takes a
         # call of its own, a step that turns out not to be needed is not taken
-        several = (first or rounds) and evaluator.shares_calls(name)
+        several = rounds and evaluator.shares_calls(name)
         count = min(_STEPS_TOGETHER, CHUNK_ELEMENTS // max(1, table)) if several else 1
         now, steps = steps[: max(1, count)], steps[max(1, count) :]
         values = _probed(evaluator, name, directions[lines].to(base), now)
-        if landing is not None:
-            deviation = error(now, values) + landing.rounding(values, lines, now)
-        elif owners is not None:
-            deviation = error(now, values) + _owned_rounding(values, base, owners[lines], now)
+        deviation = error(now, values) + landing.rounding(values, lines, now)
         found = _classified(values, deviation, now, basis)
         counts = torch.ones(len(now) + 1, len(lines), dtype=torch.bool)
         if thorough:
@@ -121,7 +114,7 @@ def _at_step(found: Estimate, step: int) -> Estimate:
     )
 
 
-def step_sizes(base: Tensor) -> list[float]:
+def _step_sizes(base: Tensor) -> list[float]:
     """Steps from large to small: 8 in float64 (down to h / 2^24), 4 in float32 (h / 2^9).
 
     They start near the largest entry, and where that is larger than 1 they go on from 1.
@@ -230,14 +223,6 @@ class _Landing:
         shortest = t * self.shortest[lines]
         landing = unit_roundoff(self.dtype) * away.sqrt()
         return _landed(landing[:, :, None], shortest[:, :, None], norms)
-
-
-def _owned_rounding(values: Tensor, base: Tensor, owners: Tensor, steps: Sequence[float]) -> Tensor:
-    """The same where every output depends on one entry of a line, ``owners`` [L, M]."""
-    sizes = torch.tensor(steps, dtype=torch.float64)
-    reach = base.abs().to("cpu", torch.float64).flatten()[owners] + sizes[:, None, None]
-    landing = unit_roundoff(base.dtype) * reach
-    return _landed(landing, sizes[:, None, None], _largest_slopes(values, sizes))
 
 
 def _largest_slopes(values: Tensor, sizes: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gradcheck.differences.evaluation import as_double
 from gradcheck.rounding import significand_bits
 
 
@@ -32,25 +33,35 @@ class Lines:
     def __len__(self) -> int:
         return len(self.entries) if self.dense is None else len(self.dense)
 
-    def chunks(self, rows: int) -> Iterator[tuple[int, Tensor]]:
-        """Number of the first line and the directions, [at most rows, *shape] at a time."""
+    def parts(self, rows: int) -> Iterator["Lines"]:
+        """At most so many lines at a time."""
         for start in range(0, len(self), rows):
-            if self.dense is not None:
-                yield start, self.dense[start : start + rows]
-                continue
-            chosen = self.entries[start : start + rows]
-            units = torch.zeros(len(chosen), self.shape.numel(), dtype=self.dtype)
-            units[torch.arange(len(chosen)), chosen] = 1
-            yield start, units.reshape(-1, *self.shape)
+            yield self.where(slice(start, start + rows))
 
     def products(self, vectors: Tensor) -> Tensor:
         """Products of flat ``vectors`` [V, N] with every direction: [V, L] float64."""
         if self.dense is None:
             return vectors[:, self.entries]
-        return vectors @ self.dense.reshape(len(self), -1).to("cpu", torch.float64).T
+        return vectors @ as_double(self.dense).reshape(len(self), -1).T
 
-    def where(self, chosen: Tensor) -> "Lines":
-        """Those lines for which ``chosen`` [L] holds."""
+    def norms(self, vectors: Tensor) -> Tensor:
+        """The root of the sum of (v_i d_i)^2 with every direction d: [V, L] float64."""
+        if self.dense is None:
+            return vectors[:, self.entries].abs()
+        directions = as_double(self.dense).reshape(len(self), -1)
+        return (vectors.square() @ directions.square().T).sqrt()
+
+    @property
+    def directions(self) -> Tensor:
+        """The directions [L, *shape]."""
+        if self.dense is not None:
+            return self.dense
+        units = torch.zeros(len(self.entries), self.shape.numel(), dtype=self.dtype)
+        units[torch.arange(len(self.entries)), self.entries] = 1
+        return units.reshape(len(self.entries), *self.shape)
+
+    def where(self, chosen: Tensor | slice) -> "Lines":
+        """The ``chosen`` lines: by [L] of bool, by their numbers, or a slice."""
         if self.dense is None:
             return Lines(self.shape, self.dtype, self.entries[chosen])
         return Lines(self.shape, self.dtype, self.entries, self.dense[chosen])
@@ -81,10 +92,15 @@ def random_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
     return along(_fractions((count, *tensor.shape), bits, tensor, generator))
 
 
-def random_direction(tensor: Tensor, generator: torch.Generator) -> Tensor:
-    """One such direction, of the tensor's shape and dtype."""
-    bits, _ = bits_and_count(tensor.dtype)
-    return _fractions(tuple(tensor.shape), bits, tensor, generator)
+def random_line(tensor: Tensor, generator: torch.Generator) -> Lines:
+    """One random line, of as many bits as the dtype has room for (``line_bits``)."""
+    drawn = torch.rand(tensor.shape, dtype=torch.float64, generator=generator) - 1 / 2
+    return along((drawn + torch.full_like(drawn, 1 / 2).copysign(drawn)).to(tensor)[None])
+
+
+def line_bits(dtype: torch.dtype) -> int:
+    """Bits of a ``random_line``: numbers between 1/2 and 1 have one bit less than they show."""
+    return significand_bits(dtype) - 1
 
 
 def _fractions(

@@ -59,8 +59,8 @@ def jacobian(
     rows = max(1, CHUNK_ELEMENTS // max(1, x.numel() + ROOM * evaluator.base.numel()))
     basis: Basis = "estimated" if evaluation_error is None else "derived"
     parts = [
-        jacobian_along(evaluator, "input", part, error, basis, thorough=True)
-        for _, part in lines.chunks(rows)
+        jacobian_along(evaluator, "input", part.directions, error, basis, thorough=True)
+        for part in lines.parts(rows)
     ]
     shape = (*f(x).shape, *(x.shape if directions is None else lengths.shape))
 

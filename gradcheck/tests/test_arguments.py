@@ -131,7 +131,7 @@ def test_a_function_that_raises_beside_the_point() -> None:
 
 def test_a_function_whose_shapes_depend_on_values() -> None:
     with pytest.raises(PointError, match="the shapes of the outputs must not depend on values"):
-        check_gradients(lambda x: x[x > 0].exp(), torch.tensor([0.1, -0.1, 2.0]).double())
+        check_gradients(lambda x: x[x > 0].exp(), torch.tensor([0.0, -0.1, 2.0]).double())
 
 
 class SineAndSquare(torch.autograd.Function):

@@ -39,7 +39,7 @@ class Held(TorchDispatchMode):
 
 
 CASES: dict[str, tuple[Callable[..., Tensor], tuple[int, ...], str]] = {
-    "coloured": (torch.sin, (400,), "full"),
+    "every entry by itself": (torch.sin, (400,), "full"),
     "every entry with every other": (lambda x: x.softmax(0), (400,), "full"),
     "random directions": (torch.sin, (40_000,), "projection"),
     "many to one": (lambda x: x.sin().sum(), (200_000,), "projection"),
@@ -66,7 +66,7 @@ def test_a_check_stays_within_its_bound_on_memory(name: str) -> None:
 def test_a_check_without_chunks_would_exceed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("verdicts.comparison", "differences.evaluation", "differences.jacobians"):
         monkeypatch.setattr(f"gradcheck.{module}.CHUNK_ELEMENTS", 2**40)
-    f, shape, method = CASES["every entry with every other"]
+    f, _, method = CASES["every entry with every other"]
     with Held() as held:
-        check_gradients(f, torch.linspace(-1, 1, *shape, dtype=torch.float64), method=method)
-    assert held.most > FIXED + EACH * 2 * shape[0]
+        check_gradients(f, torch.linspace(-1, 1, 600, dtype=torch.float64), method=method)
+    assert held.most > FIXED + EACH * 2 * 600

@@ -47,17 +47,21 @@ def test_the_wrong_one_of_several_is_named(name: str, scale: float, method: Any)
 
 
 def test_an_error_above_the_resolution_of_its_own_tensor_is_found() -> None:
-    quiet = check_gradients(perceptron, *tensors(), method="projection")
-
     def vjp(*arguments: Tensor) -> tuple[Tensor, ...]:
         gradients = right(*arguments)
-        gradients[name].view(-1)[3] += resolution
+        gradients[name].view(-1)[3] += error
         return tuple(gradients.values())
 
-    for tensor in quiet.tensors:
-        name, resolution = tensor.tensor, tensor.resolution
-        report = check_gradients((perceptron, vjp), *tensors(), method="projection")
-        assert {mismatch.tensor for mismatch in report.mismatches} == {name}
+    for place, name in enumerate(SHAPES):
+        error = 0.0
+        first = check_gradients((perceptron, vjp), *tensors(), method="projection")
+        error = first.tensors[place].resolution
+        second = check_gradients((perceptron, vjp), *tensors(), method="projection")
+        if second.ok:  # it did not simply agree, and was found within wider bounds
+            error = second.tensors[place].resolution
+            assert error > first.tensors[place].resolution
+            second = check_gradients((perceptron, vjp), *tensors(), method="projection")
+        assert {mismatch.tensor for mismatch in second.mismatches} == {name}
 
 
 def test_many_tensors_take_hardly_more_calls_than_one() -> None:

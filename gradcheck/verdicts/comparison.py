@@ -6,14 +6,14 @@ analytic side, given or estimated; and the rounding of both sums here.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
 from gradcheck.differences.classes import ROOM, Basis, Estimate, Kind
-from gradcheck.differences.colouring import Colouring, coloured
 from gradcheck.differences.errors import (
     ErrorBound,
     EvaluationError,
@@ -22,12 +22,27 @@ from gradcheck.differences.errors import (
     estimated_error,
     with_jumps,
 )
-from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator, Shared, as_double, flatten
-from gradcheck.differences.jacobians import jacobian_along, step_sizes
-from gradcheck.differences.lines import Lines, random_lines
+from gradcheck.differences.evaluation import (
+    CHUNK_ELEMENTS,
+    Evaluator,
+    Shared,
+    as_double,
+    flatten,
+    power_of_two_near,
+)
+from gradcheck.differences.jacobians import jacobian_along
+from gradcheck.differences.ladder import Agreed, Claim, Rungs, climb_down
+from gradcheck.differences.lines import Lines
 from gradcheck.reporting.progress import Progress
 from gradcheck.reporting.report import Where
-from gradcheck.rounding import ANALYTIC_SAFETY, gamma, underflow, unit_roundoff
+from gradcheck.rounding import (
+    ANALYTIC_SAFETY,
+    PLAUSIBLE_NOISE,
+    gamma,
+    significand_bits,
+    underflow,
+    unit_roundoff,
+)
 from gradcheck.subjects import Subject
 from gradcheck.subjects.protocol import Tensors
 
@@ -83,11 +98,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A comparison along random ``lines`` at ``point`` in which nothing is wrong."""
+    """A comparison at ``point`` in which nothing is wrong.
+
+    It is along L random lines, on which tensors move together: ``steps`` are [L, *shape] of each.
+    """
 
     point: "Point"
-    name: str
-    lines: Lines
+    steps: Tensors
     comparison: Comparison
     where: Where
 
@@ -108,13 +125,9 @@ class Question:
 
 @dataclass
 class Seen:
-    """What is known of a subject around a point: its noise, and how points share a call.
-
-    It is ``curved`` where no long step in a random direction fits the gradient.
-    """
+    """What is known of a subject around a point: its noise, and how points share a call."""
 
     noise: ErrorBound | None = None
-    curved: bool = False
     sharing: dict[str, Shared | None] = field(default_factory=dict)
 
 
@@ -145,9 +158,12 @@ class Point:
             self.outputs.append({name: output.clone() for name, output in outputs.items()})
             gradients = question.subject.vjp(cotangent)
             self.gradients.append({n: _copied(gradient) for n, gradient in gradients.items()})
+        self.dtype = coarsest({**inputs, **parameters})
         self.weights = torch.stack([flatten(c) for c in question.cotangents])
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
+        self._flat_gradients: dict[str, Tensor] = {}
+        self._units: dict[str, float] = {}
         self._in_doubt: Point | None = None
 
     def at(self, tensors: Tensors, seen: Seen | None = None) -> "Point":
@@ -156,25 +172,15 @@ class Point:
         parameters = {name: tensors[name] for name in self.parameters}
         return type(self)(self.question, inputs, parameters, seen=seen)
 
-    def through(self, subject: Subject, inputs: Tensors, gradients: list[Tensors]) -> "Point":
-        """The same values and gradients, seen as those of a ``subject`` with other inputs."""
-        same = copy.copy(self)
-        same.question = replace(self.question, subject=subject)
-        same.inputs, same.parameters = inputs, {}
-        same.gradients = [dict(gradient) for gradient in gradients]
-        same._evaluator, same._errors, same._in_doubt = None, {}, None
-        return same
-
     def in_doubt(self) -> "Point":
         """The same with all the noise that can be found, for what seems to be wrong."""
         if self.question.evaluation_error is not None:
             return self
         if self._in_doubt is None:
-            evaluator, generator = self._evaluator or self.new_evaluator(), self.question.generator
+            evaluator, generator = self.evaluator, self.question.generator
             noise = self.seen.noise or estimated_error(evaluator, generator)
             self._in_doubt = same = copy.copy(self)
             same.seen = replace(self.seen, noise=with_jumps(noise, evaluator, generator))
-            same._errors = {}
         return self._in_doubt
 
     @property
@@ -188,18 +194,24 @@ class Point:
         """The value of an input or parameter."""
         return self.inputs[name] if name in self.inputs else self.parameters[name]
 
-    def prepare(self, name: str) -> Evaluator:
-        """The evaluator, which from then on knows the error and the stacking for ``name``."""
+    @property
+    def evaluator(self) -> Evaluator:
+        """The subject at this point, ready to be moved."""
         if self._evaluator is None:
             self._evaluator = self.new_evaluator()
-        if name not in self._errors:
-            self._errors[name] = self._error_bound(self._evaluator, name)
-            here = error_at_base(self._evaluator, self._errors[name])
-            self._evaluator.probe_sharing(name, here)
         return self._evaluator
 
+    def prepare(self, name: str) -> Evaluator:
+        """The evaluator, which from then on knows how points of ``name`` share calls."""
+        evaluator = self.evaluator
+        if self.is_analysed:
+            evaluator.probe_sharing(name, self.error_at_base(name))
+        else:
+            evaluator.probe_sharing(name, self._plausible_error())
+        return evaluator
+
     def new_evaluator(self) -> Evaluator:
-        """The subject at this point, ready to be moved."""
+        """The subject at this point."""
         asked = self.question
         tensors = (*self.inputs.values(), *self.parameters.values())
         known = self.outputs[0] if all(tensor.is_contiguous() for tensor in tensors) else None
@@ -215,55 +227,88 @@ class Point:
 
     def error_at_base(self, name: str) -> Tensor:
         """Bound on the error of each output value here, [M]."""
-        return error_at_base(self.prepare(name), self._errors[name])
+        return error_at_base(self.evaluator, self._error(name))
+
+    def _plausible_error(self) -> Tensor:
+        """What looks like rounding of the values here, [M]."""
+        base = self.evaluator.base
+        reach = base.abs().max() if len(base) else base.new_zeros(())
+        return (PLAUSIBLE_NOISE * unit_roundoff(self.dtype) * reach).expand_as(base)
+
+    def unit(self, name: str) -> float:
+        """The size of a tensor's numbers, a power of two."""
+        if name not in self._units:
+            self._units[name] = power_of_two_near(self.tensor(name))
+        return self._units[name]
+
+    @property
+    def agrees_simply(self) -> bool:
+        """Whether to ask first if gradients fit differences: not where an analysis says more."""
+        return not self.is_analysed
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether an error analysis is given, of either side."""
+        asked = self.question
+        return asked.evaluation_error is not None or asked.analytic_error is not None
 
     def analytic(self, name: str, lines: Lines) -> Tensor:
         """The gradients' side, g . d, [cotangents, lines] float64."""
         return lines.products(self._gradient(name))
 
+    def agreed(self, lines: Mapping[str, Lines], rungs: Rungs | None = None) -> Agreed:
+        """Whether the gradients fit differences along ``lines``, as many in every tensor.
+
+        Along one of them all tensors move together, each by its natural unit times the direction.
+        """
+        slopes, landing, sizes = [], [], []
+        for name, its in lines.items():
+            gradient, unit = self._gradient(name), self.unit(name)
+            slopes.append(unit * its.products(gradient))
+            sizes.append(unit * its.norms(gradient))
+            landing.append(its.norms(gradient * as_double(self.tensor(name)).flatten()))
+        claim = Claim(
+            torch.stack(slopes).sum(0),
+            self.weights,
+            self.evaluator.base,
+            torch.stack(landing),
+            torch.stack(sizes),
+            self.dtype,
+            max(self.unit(name) for name in lines),
+        )
+        return climb_down(claim, partial(self._moves, lines), rungs)
+
+    def _moves(self, lines: Mapping[str, Lines], steps: Tensor, chosen: Tensor) -> Tensor:
+        """f(x + t d) - f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M]."""
+        offsets = torch.cat([steps, -steps])
+        moved = {n: self.unit(n) * its.where(chosen).directions for n, its in lines.items()}
+        if len(lines) == 1 and len(chosen) > 1:
+            ((name, directions),) = moved.items()
+            values = self.prepare(name).values_on(name, directions, offsets)
+        else:
+            along = [{name: d[line] for name, d in moved.items()} for line in range(len(chosen))]
+            rows = [self.evaluator.values_along(its, offsets.tolist()) for its in along]
+            values = torch.stack(rows, 1)
+        ahead, back = values.chunk(2)
+        return ahead - back
+
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
-        """Both sides along all lines; ``thorough`` tries every step (see ``jacobian_along``)."""
+        """Both sides along all lines; ``thorough`` tries every step (see ``jacobian_along``).
+
+        Else only those are looked at in detail along which the gradients do not simply agree.
+        """
         got = self.analytic(name, lines)
         outputs = self.weights.shape[1]
         if outputs == 0 or len(lines) == 0:  # nothing comes out: every derivative is exactly zero
             nothing = torch.zeros_like(got)
             return Comparison(nothing, got, nothing, nothing != 0, "derived")
-        every = lines.dense is None and len(lines) == lines.shape.numel()
-        colouring = None
-        if every and not thorough:
-            evaluator = self.prepare(name)
-            step = step_sizes(evaluator.tensor(name))[0]
-            error = error_at_base(evaluator, self._errors[name])
-            colouring = coloured(evaluator, name, step, error)
-        comparison = self._assembled(name, lines, got, thorough, colouring)
-        if colouring is not None:  # what the colours overlooked shows in random directions
-            random = random_lines(self.tensor(name), self.question.generator)
-            if bool(self.compare(name, random).wrong.any()):
-                return self._assembled(name, lines, got, thorough, None)
-        return comparison
-
-    def _assembled(
-        self, name: str, lines: Lines, got: Tensor, thorough: bool, colouring: Colouring | None
-    ) -> Comparison:
-        """Both sides along all lines, a bounded number of them at a time."""
-        evaluator, basis = self.prepare(name), self.basis
-        error = self._errors[name]
-        found: Estimate | None = None
-        if colouring is not None:
-            directions, owners = colouring.directions(lines.shape), colouring.owners()
-            found = jacobian_along(evaluator, name, directions, error, basis, owners=owners)
-        rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + ROOM * self.weights.shape[1]))
-        # the longest step is for what is straight, and random directions of a curved map are not
-        first = int(self.seen.curved and lines.dense is not None and not thorough)
+        rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + ROOM * outputs))
+        simply = self.agrees_simply and not thorough
         parts = []
-        for start, directions in lines.chunks(rows):
-            self.question.progress.at(name, start, len(lines))
-            end = start + len(directions)
-            if colouring is None or found is None:
-                part = jacobian_along(evaluator, name, directions, error, basis, thorough, first)
-            else:
-                part = colouring.apart(found, slice(start, end))
-            parts.append(self._compared(name, part, directions, got[:, start:end]))
+        for number, some in enumerate(lines.parts(rows)):
+            self.question.progress.at(name, number * rows, len(lines))
+            found = self._simply(name, some) if simply else self._in_detail(name, some, thorough)
+            parts.append(found)
         return Comparison(
             torch.cat([part.expected for part in parts], 1),
             got,
@@ -271,6 +316,23 @@ class Point:
             torch.cat([part.kinked for part in parts], 1),
             "derived" if all(part.basis == "derived" for part in parts) else "estimated",
         )
+
+    def _simply(self, name: str, lines: Lines) -> Comparison:
+        """What agrees as it is, and the rest in detail."""
+        agreed, unit = self.agreed({name: lines}), self.unit(name)
+        got = self.analytic(name, lines)
+        kinked = torch.zeros_like(got, dtype=torch.bool)
+        comparison = Comparison(agreed.value / unit, got, agreed.bound / unit, kinked, "estimated")
+        rest = ~agreed.lines
+        if not bool(rest.any()):
+            return comparison
+        return comparison.replaced(rest, self._in_detail(name, lines.where(rest), False))
+
+    def _in_detail(self, name: str, lines: Lines, thorough: bool) -> Comparison:
+        """Every output along every line, with a class and a bound for each."""
+        evaluator, error = self.prepare(name), self._error(name)
+        found = jacobian_along(evaluator, name, lines.directions, error, self.basis, thorough)
+        return self._compared(name, found, lines.directions, self.analytic(name, lines))
 
     def _compared(self, name: str, found: Estimate, directions: Tensor, got: Tensor) -> Comparison:
         """``got`` against the numerical side ``found`` along ``directions`` [L, *shape]."""
@@ -320,17 +382,28 @@ class Point:
         )
 
     def _gradient(self, name: str) -> Tensor:
-        return torch.stack([as_double(g[name].detach()).flatten() for g in self.gradients])
+        if name not in self._flat_gradients:
+            parts = [as_double(gradient[name].detach()).flatten() for gradient in self.gradients]
+            self._flat_gradients[name] = torch.stack(parts)
+        return self._flat_gradients[name]
 
-    def _error_bound(self, evaluator: Evaluator, name: str) -> ErrorBound:
+    def _error(self, name: str) -> ErrorBound:
         analysis = self.question.evaluation_error
         if analysis is not None:
-            return derived_error(analysis, evaluator, name)
+            if name not in self._errors:
+                self._errors[name] = derived_error(analysis, self.evaluator, name)
+            return self._errors[name]
         if self.seen.noise is None:  # one for all tensors: the noise is the outputs'
-            self.seen.noise = estimated_error(evaluator, self.question.generator)
+            self.seen.noise = estimated_error(self.evaluator, self.question.generator)
         return self.seen.noise
 
 
 def _copied(gradient: Tensor) -> Tensor:
     # what is no tensor is a complaint, and not this place's
     return gradient.clone() if isinstance(gradient, Tensor) else gradient
+
+
+def coarsest(tensors: Tensors) -> torch.dtype:
+    """The floating dtype with the fewest bits."""
+    dtypes = (tensor.dtype for tensor in tensors.values() if tensor.is_floating_point())
+    return min(dtypes, key=significand_bits)

@@ -16,18 +16,16 @@ import torch
 from torch import Tensor
 
 from gradcheck.differences.classes import Basis
-from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator, flatten, power_of_two_near
-from gradcheck.differences.lines import Lines, along, random_direction, signed_integers
+from gradcheck.differences.evaluation import CHUNK_ELEMENTS, Evaluator, flatten
+from gradcheck.differences.lines import Lines, along, signed_integers
 from gradcheck.rounding import (
     ANALYTIC_SAFETY,
     EXACT_ROOM,
-    PLAUSIBLE_NOISE,
     significand_bits,
     unit_roundoff,
 )
 from gradcheck.subjects.protocol import Tensors
-from gradcheck.verdicts.comparison import Agreement, Comparison, Point, Question
-from gradcheck.verdicts.joined import joined_point
+from gradcheck.verdicts.comparison import Agreement, Comparison, Point, Question, coarsest
 
 _FEW_LINES = 16  # below, finding out whether points share a call costs more than it saves
 _MANY_OUTPUTS = 512  # beyond, a backward for each takes too long
@@ -50,9 +48,7 @@ class ExactPoint(Point):
         self, question: Question, inputs: Tensors, parameters: Tensors, with_units: bool
     ) -> None:
         tensors, generator = {**inputs, **parameters}, question.generator
-        self.dtype = min(
-            (t.dtype for t in tensors.values() if t.is_floating_point()), key=significand_bits
-        )
+        self.dtype = coarsest(tensors)
         bits, count = exact_bits_and_count(self.dtype)
         self._step, self._finest = 2.0**bits, 2.0 ** -_finest_bits(self.dtype)
         like = question.cotangents[0]
@@ -74,12 +70,6 @@ class ExactPoint(Point):
         every = torch.stack([flatten(gradients) for gradients in self.gradients])
         self._rounded = ~self._is_multiple(every).all(1)
 
-    def prepare(self, name: str) -> Evaluator:
-        """The evaluator at this point; whether points share a call is not known yet."""
-        if self._evaluator is None:
-            self._evaluator = self.new_evaluator()
-        return self._evaluator
-
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
         """Both sides along ``lines``, which must agree exactly.
 
@@ -88,14 +78,14 @@ class ExactPoint(Point):
         That a gradient agrees with long steps in random directions shows that the map is affine;
         where it does not agree, steps along two of them must add up.
         """
-        evaluator = self.prepare(name)
-        if len(lines) > _FEW_LINES and not evaluator.shares_calls(name):
+        evaluator = self.evaluator
+        if len(lines) > _FEW_LINES:
             evaluator.probe_sharing(name, torch.zeros(1, dtype=torch.float64))
         rows = max(1, CHUNK_ELEMENTS // (lines.shape.numel() + self.weights.shape[1]))
         parts, reach = [], torch.zeros(len(self.weights), dtype=torch.float64)
-        for start, directions in lines.chunks(rows):
-            self.question.progress.at(name, start, len(lines))
-            differences = self._differences(evaluator, name, directions)
+        for number, some in enumerate(lines.parts(rows)):
+            self.question.progress.at(name, number * rows, len(lines))
+            differences = self._differences(evaluator, name, some.directions)
             parts.append(self.weights @ differences.T)
             reach = torch.maximum(reach, (self.weights.abs() @ differences.abs().T).amax(1))
         expected, got = torch.cat(parts, 1), self.analytic(name, lines)
@@ -115,22 +105,27 @@ class ExactPoint(Point):
         if not torch.equal(apart.sum(0), together[0]):
             raise NotExact(f"{name} enters nonlinearly, or is rounded")
 
-    def agrees(self, name: str) -> Agreement | None:
-        """Both sides along random directions, or None where they differ.
+    def agrees(self, names: Sequence[str]) -> Agreement | None:
+        """Both sides along random lines through all ``names``, or None where they differ.
 
         The differences are central ones, which are exact for maps of degree two as well.
         """
-        evaluator = self.prepare(name)
-        lines = exact_lines(self.tensor(name), self.question.generator)
-        ((_, directions),) = lines.chunks(len(lines))
-        both = self._differences(evaluator, name, torch.cat([directions, -directions]))
-        ahead, back = both.chunk(2)
-        expected, got = self.weights @ (ahead - back).T / 2, self.analytic(name, lines)
+        generator = self.question.generator
+        lines = {name: exact_lines(self.tensor(name), generator) for name in names}
+        steps = {name: its.directions for name, its in lines.items()}
+        columns = []
+        for line in zip(*steps.values(), strict=True):
+            step = {name: self._step * d for name, d in zip(names, line, strict=True)}
+            values = self.evaluator.values_along(step, (1, -1))
+            self._require_unrounded(values)
+            columns.append((values[0] - values[1]) / (2 * self._step))
+        expected = self.weights @ torch.stack(columns).T
+        got = torch.stack([self.analytic(name, its) for name, its in lines.items()]).sum(0)
         if bool(self._rounded.any()) or not torch.equal(expected, got):
             return None
         nothing = torch.zeros_like(got)
         comparison = Comparison(expected, got, nothing, nothing != 0, "exact")
-        return Agreement(self, name, lines, comparison, "integers")
+        return Agreement(self, steps, comparison, "integers")
 
     def _differences(self, evaluator: Evaluator, name: str, directions: Tensor) -> Tensor:
         """(f(x + s d) - f(x)) / s, [L, M], exact in float64."""
@@ -152,9 +147,7 @@ class ExactPoint(Point):
         return values / self._finest == (values / self._finest).round()
 
 
-def exact_point(
-    point: Point, names: Sequence[str], generator: torch.Generator, with_units: bool
-) -> ExactPoint | None:
+def exact_point(point: Point, names: Sequence[str], with_units: bool) -> ExactPoint | None:
     """A point at which gradients of ``names`` can perhaps be judged exactly, or None.
 
     That they can shows along random lines, which are to be compared first.
@@ -164,29 +157,21 @@ def exact_point(
     if not all(point.tensor(name).numel() for name in names):
         return None
     try:
-        for name in names:  # first: one call shows that most maps are not affine
-            _require_the_same_map(point, [name], generator, both_ways=False)
         return ExactPoint(point.question, point.inputs, point.parameters, with_units)
     except Exception:  # at a point that nobody asked about a subject may raise what it likes
         return None
 
 
-def agrees_exactly(
-    point: Point, names: Sequence[str], generator: torch.Generator
-) -> Agreement | None:
-    """Both sides along directions through all tensors of ``names`` at once, where nothing differs.
+def agrees_exactly(exact: ExactPoint, names: Sequence[str]) -> Agreement | None:
+    """Both sides along lines through all tensors of ``names`` at once, where nothing differs.
 
     Maps of degree at most two in all tensors together can be judged so, if there is room for the
     products of two steps: None for any other, and where something is wrong.
     """
-    tensors = [point.tensor(name) for name in names]
-    if not all(t.numel() and t.dtype == torch.float64 for t in tensors):
+    if not all(exact.tensor(name).dtype == torch.float64 for name in names):
         return None
     try:
-        _require_the_same_map(point, names, generator, both_ways=True)
-        together, name = joined_point(point, dict.fromkeys(names, 1.0))
-        exact = ExactPoint(together.question, together.inputs, together.parameters, False)
-        return exact.agrees(name)
+        return exact.agrees(names)
     except Exception:  # as above
         return None
 
@@ -245,39 +230,3 @@ def _odd_quarters(tensor: Tensor, generator: torch.Generator) -> Tensor:
     odd = 2 * torch.randint(0, 2, tensor.shape, generator=generator) + 5
     sign = 2 * torch.randint(0, 2, tensor.shape, generator=generator) - 1
     return (odd * sign / 4).to(tensor)
-
-
-def _require_the_same_map(
-    point: Point, names: Sequence[str], generator: torch.Generator, both_ways: bool
-) -> None:
-    """Where the user asked, the gradients must fit one long random step of all ``names`` together.
-
-    It is no multiple of anything, so that what only looks affine on integers (rounding) shows. A
-    step ``both_ways`` is exact for maps of degree two; the point is known as ``curved`` where that
-    does not fit either.
-    """
-    directions = {name: random_direction(point.tensor(name), generator) for name in names}
-    sizes = {name: power_of_two_near(point.tensor(name)) for name in names}
-    steps = {name: sizes[name] * direction for name, direction in directions.items()}
-    ahead = _moved_outputs(point, steps)
-    if both_ways:
-        back, length = _moved_outputs(point, {name: -step for name, step in steps.items()}), 2.0
-    else:
-        back, length = flatten(point.outputs[0]), 1.0
-    weights = point.weights
-    differences = weights @ (ahead - back) / length
-    slopes = torch.stack(
-        [point.analytic(name, along(step[None]))[:, 0] for name, step in steps.items()]
-    )
-    reach = weights.abs() @ (ahead.abs() + back.abs()) / length + slopes.abs().sum(0)
-    u = max(unit_roundoff(point.tensor(name).dtype) for name in names)
-    if not bool(((differences - slopes.sum(0)).abs() <= PLAUSIBLE_NOISE * u * reach).all()):
-        point.seen.curved |= both_ways
-        raise NotExact(f"{names}: a long step does not fit the gradient")
-
-
-def _moved_outputs(point: Point, steps: Tensors) -> Tensor:
-    def moved(tensors: Tensors) -> dict[str, Tensor]:
-        return {n: t + steps[n] if n in steps else t for n, t in tensors.items()}
-
-    return flatten(point.question.subject.forward(moved(point.inputs), moved(point.parameters)))

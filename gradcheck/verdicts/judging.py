@@ -9,11 +9,13 @@ from torch import Tensor
 
 from gradcheck.differences.classes import GRID, Basis
 from gradcheck.differences.evaluation import CHUNK_ELEMENTS, PointError
+from gradcheck.differences.ladder import Rungs
 from gradcheck.differences.lines import (
     Lines,
     along,
     along_entries,
     bits_and_count,
+    line_bits,
     miss_probability,
     random_lines,
 )
@@ -29,9 +31,9 @@ from gradcheck.verdicts.exactness import (
     packed_lines,
 )
 from gradcheck.verdicts.findings import tensor_report
-from gradcheck.verdicts.joined import joined_point, natural_units
+from gradcheck.verdicts.first_look import first_look
 from gradcheck.verdicts.modes import Judged, judge_modes, not_judged
-from gradcheck.verdicts.nearby import confirmed, neighbour, neighbourhood
+from gradcheck.verdicts.nearby import confirmed, neighbour
 from gradcheck.verdicts.projections import locate
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions
@@ -58,13 +60,22 @@ def judge_all(
     it is large enough to be seen among the roundings there. ``look_elsewhere``: what is right
     within bounds is judged at a second point too, and in every other mode that the subject offers.
     """
-    verdicts, agreements = (
-        _judge_exactly(point, names, method, generator) if exactly else (None, [])
-    )
+    look = first_look(point, names, generator)
+    verdicts: list[Verdict] | None = None
+    agreements: list[Agreement] = []
+    if exactly and look is not None and look.straight:
+        verdicts, agreements = _judge_exactly(point, names, method, generator)
     if verdicts is None:
-        verdicts = _judge_within_bounds(point, names, method, generator)
+        by_entry = method == "full" or (method == "auto" and _hides_in_sums(point, names))
+        agreement = None if look is None else look.agreement
+        if agreement is not None and not by_entry:
+            verdicts = [_simply_right(agreement, name) for name in names]
+        else:
+            used = {name: _cheaper(point, name) if method == "auto" else method for name in names}
+            verdicts = [_judge(point, name, used[name], generator) for name in names]
         if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
-            agreements = _look_elsewhere(point, verdicts, generator)
+            rungs = None if look is None else look.rungs
+            agreements = _look_elsewhere(point, verdicts, rungs, generator)
     elif any(report.mismatches for report, _ in verdicts):
         return [_shown_here(point, v, method, generator) for v in verdicts], Judged()
     if not look_elsewhere:
@@ -76,6 +87,23 @@ def judge_all(
     return replaced + [(report, basis) for report in wrong.values()], judged
 
 
+def _simply_right(agreed: Agreement, name: str) -> Verdict:
+    """The verdict on one of the tensors that agree along one line through all."""
+    point, comparison = agreed.point, agreed.comparison
+    tensor = point.tensor(name)
+    missed = point.question.may_miss + miss_probability(line_bits(tensor.dtype), 1)
+    report = tensor_report(
+        name,
+        tensor.numel(),
+        along(agreed.steps[name]),
+        comparison,
+        "projection",
+        missed,
+        unit=point.unit(name),
+    )
+    return report, comparison.basis
+
+
 def _shown_here(
     point: Point, verdict: Verdict, method: Literal["auto", Method], generator: torch.Generator
 ) -> Verdict:
@@ -83,34 +111,31 @@ def _shown_here(
     if not verdict[0].mismatches:
         return verdict
     name = verdict[0].tensor
-    used = _ways(point, [name])[name] if method == "auto" else method
-    here = _judge(point, name, used, generator)
+    here = _judge(point, name, _cheaper(point, name) if method == "auto" else method, generator)
     return here if here[0].mismatches else verdict
 
 
 def _look_elsewhere(
-    point: Point, verdicts: list[Verdict], generator: torch.Generator
+    point: Point, verdicts: list[Verdict], rungs: Rungs | None, generator: torch.Generator
 ) -> list[Agreement]:
     """Replace verdicts by those at another point, where gradients are wrong there.
 
-    A backward that kept something of its first call is right at that call's point for ever. All
-    tensors are looked at together, with what is known of the first point, and one by one and anew
-    only if something is wrong.
+    A backward that kept something of its first call is right only at that call's point. The look
+    there begins with the ``rungs`` that did at the first point.
     """
-    inputs, parameters = neighbourhood(point, generator)
-    beside = {**inputs, **parameters}
-    there = point.at(beside, point.seen)
-    units = natural_units(there, [report.tensor for report, _ in verdicts])
-    together, name = joined_point(there, units)
-    report, lines, comparison = _judge_at(together, name, "projection", generator)
-    if not report.mismatches:
-        return [Agreement(together, name, lines, comparison, "beside")]
-    apart = point.at(beside)
-    for place, (report, _) in enumerate(verdicts):
-        alone, _, comparison = _judge_at(apart, report.tensor, "projection", generator)
-        if alone.mismatches:
-            verdicts[place] = replace(alone, where="beside"), comparison.basis
-    return []
+    names = [report.tensor for report, _ in verdicts]
+    beside = neighbour(point, generator)
+    look = first_look(beside, names, generator, rungs)
+    if look is not None and look.agreement is not None:
+        return [look.agreement]
+    agreements = []
+    for place, name in enumerate(names):
+        report, lines, comparison = _judge_at(beside, name, "projection", generator)
+        if report.mismatches:
+            verdicts[place] = replace(report, where="beside"), comparison.basis
+        steps = {name: lines.directions}
+        agreements.append(Agreement(beside, steps, comparison, "beside"))
+    return [] if any(report.mismatches for report, _ in verdicts) else agreements
 
 
 def _judge_exactly(
@@ -121,13 +146,12 @@ def _judge_exactly(
 ) -> tuple[list[Verdict] | None, list[Agreement]]:
     """Verdicts where nothing is rounded, and what agreed; None if something turns out to be."""
     by_entry = method == "full" or (method == "auto" and _hides_in_sums(point, names))
-    if not by_entry:
-        agreed = agrees_exactly(point, names, generator)
-        if agreed is not None:
-            return [_exactly_right(point, name, agreed) for name in names], [agreed]
-    exact = exact_point(point, names, generator, with_units=by_entry)
+    exact = exact_point(point, names, with_units=by_entry)
     if exact is None:
         return None, []
+    agreed = None if by_entry else agrees_exactly(exact, names)
+    if agreed is not None:
+        return [_exactly_right(exact, name, agreed) for name in names], [agreed]
     try:
         judged = [_judge_tensor_exactly(exact, name, by_entry, generator) for name in names]
     except (NotExact, PointError):
@@ -154,7 +178,7 @@ def _judge_tensor_exactly(
     lines, comparison = random, exact.compare(name, random)
     agreed: Agreement | None = None
     if not bool(comparison.wrong.any()):
-        agreed = Agreement(exact, name, random, comparison, "integers")
+        agreed = Agreement(exact, {name: random.directions}, comparison, "integers")
     packed = _packed(exact, name) if entries and agreed else None
     if packed is not None:
         lines, comparison = packed
@@ -188,73 +212,21 @@ def _packed(exact: ExactPoint, name: str) -> tuple[Lines, Comparison] | None:
     return None if bool(comparison.wrong.any()) else (lines, comparison)
 
 
-def _exactly_right(point: Point, name: str, agreed: Agreement) -> Verdict:
+def _exactly_right(point: ExactPoint, name: str, agreed: Agreement) -> Verdict:
     """The verdict on one of several tensors whose directions were compared together."""
     tensor, comparison = point.tensor(name), agreed.comparison
     missed = 2 * miss_probability(*exact_bits_and_count(tensor.dtype))
+    lines = along(agreed.steps[name])
     report = tensor_report(
-        name, tensor.numel(), agreed.lines, comparison, "projection", missed, "integers"
+        name, tensor.numel(), lines, comparison, "projection", missed, "integers"
     )
     return report, comparison.basis
-
-
-def _judge_within_bounds(
-    point: Point,
-    names: Sequence[str],
-    method: Literal["auto", Method],
-    generator: torch.Generator,
-) -> list[Verdict]:
-    """Verdicts on all ``names``: together as long as all is right, else one by one."""
-    used = _ways(point, names) if method == "auto" else dict.fromkeys(names, method)
-    right: dict[str, Verdict] = {}
-    ways: tuple[Method, ...] = ("full", "projection")
-    for way in ways:
-        right |= _right_together(point, [n for n in names if used[n] == way], way, generator)
-    return [right.get(name) or _judge(point, name, used[name], generator) for name in names]
-
-
-def _right_together(
-    point: Point, names: Sequence[str], method: Method, generator: torch.Generator
-) -> dict[str, Verdict]:
-    """Verdicts on all ``names`` from lines through all of them, if nothing along these is wrong.
-
-    None at all where something is, or is undecided, or is a kink: whose is to be found out then.
-    """
-    if len(names) < 2 or not _can_join(point, names):
-        return {}
-    units = natural_units(point, names)
-    together, joint = joined_point(point, units)
-    if method == "full" and not together.prepare(joint).shares_calls(joint):
-        return {}
-    vector = together.tensor(joint)
-    full = method == "full" or vector.numel() <= bits_and_count(vector.dtype)[1]
-    lines = along_entries(vector) if full else random_lines(vector, generator)
-    comparison = together.compare(joint, lines)
-    if bool((comparison.wrong | comparison.undecided | comparison.kinked).any()):
-        return {}
-    verdicts, start = {}, 0
-    for name in names:
-        size = point.tensor(name).numel()
-        part = comparison.part(slice(start, start + size) if full else slice(None))
-        start += size
-        report = tensor_report(
-            name, size, lines, part, method, _may_miss(point, name, method), unit=units[name]
-        )
-        verdicts[name] = report, comparison.basis
-    return verdicts
 
 
 def _may_miss(point: Point, name: str, method: Method) -> float:
     """How often, at most, a wrong gradient hides from the cotangents and from random directions."""
     directions = miss_probability(*bits_and_count(point.tensor(name).dtype))
     return point.question.may_miss + (directions if method == "projection" else 0.0)
-
-
-def _can_join(point: Point, names: Sequence[str]) -> bool:
-    """Whether tensors can be one: of one dtype, and without an error analysis of each."""
-    asked = point.question
-    analysed = asked.evaluation_error is not None or asked.analytic_error is not None
-    return not analysed and len({point.tensor(name).dtype for name in names}) == 1
 
 
 def _judge(point: Point, name: str, method: Method, generator: torch.Generator) -> Verdict:
@@ -312,17 +284,6 @@ def _confirm(
     return comparison
 
 
-def _ways(point: Point, names: Sequence[str]) -> dict[str, Method]:
-    """Entries where they are few, or where one shared call of moderate size does.
-
-    Where all tensors can share one, they are judged in the same way.
-    """
-    if "vmap" in point.question.subject.offers and _can_join(point, names):
-        together, joint = joined_point(point, natural_units(point, names))
-        return dict.fromkeys(names, _cheaper(together, joint))
-    return {name: _cheaper(point, name) for name in names}
-
-
 def _cheaper(point: Point, name: str) -> Method:
     entries, outputs = point.tensor(name).numel(), point.weights.shape[1]
     if entries <= _FEW_ENTRIES:
@@ -338,12 +299,12 @@ def _by_entry(
     tensor = point.tensor(name)
     entries: Tensor | None = None
     if tensor.numel() > _ENTRIES_TO_LIST:
-        _, direction = next(lines.where(comparison.wrong.any(0)).chunks(1))
+        (direction,) = lines.where(comparison.wrong.any(0)).directions[:1]
 
         def is_wrong(trial: Tensor) -> bool:
             return bool(point.compare(name, along(trial[None])).wrong.any())
 
-        found = locate(is_wrong, direction[0])
+        found = locate(is_wrong, direction)
         if found is None:
             return lines, comparison
         entries = torch.tensor([found])

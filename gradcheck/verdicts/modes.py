@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gradcheck.differences.evaluation import flatten
-from gradcheck.differences.lines import Lines, random_lines
+from gradcheck.differences.evaluation import as_double, flatten
+from gradcheck.differences.lines import along, random_lines
 from gradcheck.reporting.report import Mode, TensorReport
-from gradcheck.subjects.protocol import transformable
+from gradcheck.subjects.protocol import Tensors, transformable
 from gradcheck.verdicts.comparison import Agreement, Comparison, Point
 from gradcheck.verdicts.findings import tensor_report
-from gradcheck.verdicts.joined import JOINED
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ def not_judged(point: Point) -> Judged:
 def judge_modes(agreements: Sequence[Agreement], beside: Callable[[], Point]) -> Judged:
     """Every mode that the subject offers, against what backward agreed with.
 
-    What is wrong in all tensors together is looked for in each of them at the point ``beside``.
+    What is wrong along lines through several tensors is looked for in each of them at the point
+    ``beside``.
     """
     modes: dict[Mode, None] = {}
     refused: dict[str, None] = {}
@@ -56,7 +56,7 @@ def judge_modes(agreements: Sequence[Agreement], beside: Callable[[], Point]) ->
         for mode, comparison in judged.items():
             if not bool(comparison.wrong.any()):
                 continue
-            apart = _apart(mode, beside()) if agreement.name == JOINED else []
+            apart = _apart(mode, beside()) if len(agreement.steps) > 1 else []
             wrong += apart or [_report(mode, replace(agreement, comparison=comparison))]
     return Judged(tuple(modes), tuple(refused), tuple(wrong))
 
@@ -73,7 +73,7 @@ def _compare(backward: Agreement) -> tuple[dict[Mode, Comparison], list[str]]:
             with warnings.catch_warnings():
                 # torch compiles its own formulas with what it has deprecated itself
                 warnings.filterwarnings("ignore", ".*torch.jit", DeprecationWarning)
-                got = derivative(point, backward.name, backward.lines)
+                got = derivative(point, backward.steps)
         except Exception as error:  # a formula that torch or the subject does not have
             refused.append(f"{mode}: {type(error).__name__}: {error}")
         else:
@@ -86,7 +86,8 @@ def _apart(mode: Mode, point: Point) -> list[TensorReport]:
     reports = []
     for name in point.gradients[0]:
         lines = random_lines(point.tensor(name), point.question.generator)
-        here = Agreement(point, name, lines, point.compare(name, lines), "beside")
+        steps = {name: lines.directions}
+        here = Agreement(point, steps, point.compare(name, lines), "beside")
         judged, _ = _compare(here)
         if mode in judged and bool(judged[mode].wrong.any()):
             reports.append(_report(mode, replace(here, comparison=judged[mode])))
@@ -94,10 +95,11 @@ def _apart(mode: Mode, point: Point) -> list[TensorReport]:
 
 
 def _report(mode: Mode, wrong: Agreement) -> TensorReport:
+    name = next(iter(wrong.steps)) if len(wrong.steps) == 1 else "all tensors"
     return tensor_report(
-        wrong.name,
-        wrong.point.tensor(wrong.name).numel(),
-        wrong.lines,
+        name,
+        sum(wrong.point.tensor(moved).numel() for moved in wrong.steps),
+        along(next(iter(wrong.steps.values()))),
         wrong.comparison,
         "projection",
         wrong.point.question.may_miss,
@@ -106,27 +108,30 @@ def _report(mode: Mode, wrong: Agreement) -> TensorReport:
     )
 
 
-def _forward_mode(point: Point, name: str, lines: Lines) -> Tensor:
+def _forward_mode(point: Point, steps: Tensors) -> Tensor:
     """<c, J d> from the outputs' derivatives along every line, [cotangents, lines]."""
     subject = transformable(point.question.subject)
     columns = [
-        flatten(subject.jvp(point.inputs, point.parameters, {name: direction[0]}))
-        for _, direction in lines.chunks(1)
+        flatten(subject.jvp(point.inputs, point.parameters, dict(zip(steps, line, strict=True))))
+        for line in zip(*steps.values(), strict=True)
     ]
     return point.weights @ torch.stack(columns).T
 
 
-def _under_vmap(point: Point, name: str, lines: Lines) -> Tensor:
+def _under_vmap(point: Point, steps: Tensors) -> Tensor:
     """<g, d> from the gradients for all cotangents at once, [cotangents, lines]."""
     subject = transformable(point.question.subject)
     cotangents = point.question.cotangents
     stacked = {n: torch.stack([c[n] for c in cotangents]) for n in cotangents[0]}
-    gradients = subject.batched_vjp(point.inputs, point.parameters, stacked)[name]
-    rows = [flatten({name: gradient}) for gradient in gradients]
-    return lines.products(torch.stack(rows))
+    gradients = subject.batched_vjp(point.inputs, point.parameters, stacked)
+    products = []
+    for name, its in steps.items():
+        rows = as_double(gradients[name]).reshape(len(cotangents), -1)
+        products.append(rows @ as_double(its).reshape(len(its), -1).T)
+    return torch.stack(products).sum(0)
 
 
-_WAYS: dict[Mode, tuple[str, Callable[[Point, str, Lines], Tensor]]] = {
+_WAYS: dict[Mode, tuple[str, Callable[[Point, Tensors], Tensor]]] = {
     "forward mode": ("jvp", _forward_mode),
     "vmap": ("vmap", _under_vmap),
 }

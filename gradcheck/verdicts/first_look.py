@@ -1,0 +1,59 @@
+"""The first question: do all gradients fit differences along one line through all tensors?
+
+It costs little, and can only be answered by yes (see ``ladder``). Whatever it leaves open is looked
+at tensor by tensor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from gradcheck.differences.evaluation import PointError
+from gradcheck.differences.ladder import Rungs
+from gradcheck.differences.lines import random_line
+from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
+from gradcheck.verdicts.comparison import Agreement, Comparison, Point
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one line shows, on which tensors move by their units times a random direction.
+
+    ``agreement`` is None where the gradients do not fit as well as they should. ``rungs`` of the
+    ladder are what it needed. It is ``straight`` where that is few, and the gradients look as if
+    they fit, but for rounding.
+    """
+
+    agreement: Agreement | None
+    rungs: Rungs
+    straight: bool
+
+
+def first_look(
+    point: Point, names: Sequence[str], generator: torch.Generator, rungs: Rungs | None = None
+) -> Look | None:
+    """What agrees along a random line through ``names``, or None where that is not known.
+
+    The look begins with ``rungs``, those of another point.
+    """
+    tensors = {name: point.tensor(name) for name in names}
+    some = bool(point.weights.shape[1]) and all(tensor.numel() for tensor in tensors.values())
+    if not (some and point.agrees_simply):
+        return None
+    lines = {name: random_line(tensor, generator) for name, tensor in tensors.items()}
+    try:
+        agreed = point.agreed(lines, rungs)
+    except PointError:
+        return None
+    got = torch.stack([point.unit(n) * point.analytic(n, its) for n, its in lines.items()]).sum(0)
+    reach = point.weights.abs() @ point.evaluator.base.abs() + agreed.value.abs().sum(1)
+    rounding = PLAUSIBLE_NOISE * unit_roundoff(point.dtype) * reach[:, None]
+    fits = bool(((agreed.value - got).abs() <= rounding).all())
+    agreement = None
+    if bool(agreed.lines.all()):
+        kinked = torch.zeros_like(got, dtype=torch.bool)
+        comparison = Comparison(agreed.value, got, agreed.bound, kinked, "estimated")
+        steps = {name: point.unit(name) * its.directions for name, its in lines.items()}
+        agreement = Agreement(point, steps, comparison, "beside")
+    return Look(agreement, agreed.rungs, agreed.straight and fits)
