@@ -165,10 +165,17 @@ def _twin(kind: type[nn.Module], default: bool) -> Callable[..., nn.Module]:
     return build
 
 
-def _with_a_past(call: LayerCall, make: Callable[[], Subject]) -> Subject:
-    """Outside of training a layer with running statistics is judged by what it was trained on."""
-    past = call.kwargs["track_running_stats"] and not call.kwargs["training"]
-    return Trained(make) if past else make()
+def _with_a_past(default: bool) -> Callable[[LayerCall, Callable[[], Subject]], Subject]:
+    """Outside of training a layer with running statistics is judged by what it was trained on;
+    `default` is whether it keeps them where nobody says so.
+    """
+
+    def adapted(call: LayerCall, make: Callable[[], Subject]) -> Subject:
+        arguments = {"track_running_stats": default, "training": True} | call.kwargs
+        past = arguments["track_running_stats"] and not arguments["training"]
+        return Trained(make) if past else make()
+
+    return adapted
 
 
 _SMOOTH = frozenset({Trait.DIFFERENTIABLE, Trait.RESIZABLE})
@@ -184,7 +191,7 @@ def _batch_norm(name: str, kind: type[nn.Module], dims: tuple[int, ...]) -> Row:
         clauses=frozenset(Clause) - {Clause.EMPTY_BATCH},
         twin=_twin(kind, default=True),
         departures=COTANGENT_ORDER | PARAMETER_GAPS,
-        adapter=_with_a_past,
+        adapter=_with_a_past(default=True),
     )
 
 
@@ -197,7 +204,7 @@ def _instance_norm(name: str, kind: type[nn.Module], dims: int) -> Row:
         traits=_SMOOTH,
         twin=_twin(kind, default=False),
         departures=COTANGENT_ORDER | NO_EMPTY_INSTANCES,
-        adapter=_with_a_past,
+        adapter=_with_a_past(default=False),
     )
 
 

@@ -6,18 +6,36 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy
 
 from verification.subjects.loading import SubjectError
 
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "in_channels": ("in_ch", "in_c", "c_in", "cin", "n_in", "in_planes", "input_channels", "nin"),
-    "out_channels": ("out_ch", "out_c", "c_out", "cout", "n_out", "out_planes", "output_channels"),
-    "in_features": ("n_in", "in_dim", "input_dim", "fan_in", "input_size", "d_in", "in_size"),
-    "out_features": ("n_out", "out_dim", "output_dim", "fan_out", "output_size", "d_out"),
-    "kernel_size": ("kernel", "ksize", "k", "filter_size", "kernel_shape", "pool_size", "window"),
+    "in_channels": (
+        *("in_ch", "in_c", "c_in", "cin", "n_in", "in_planes", "input_channels", "nin", "channels"),
+        *("input_depth", "in_depth", "num_channels", "n_channels"),
+    ),
+    "out_channels": (
+        *("out_ch", "out_c", "c_out", "cout", "n_out", "out_planes", "output_channels", "filters"),
+        *("num_filters", "n_filters", "nb_filters", "num_kernels", "n_kernels", "output_depth"),
+    ),
+    "in_features": (
+        *("n_in", "in_dim", "input_dim", "fan_in", "input_size", "d_in", "in_size", "nin"),
+        *("n_inputs", "num_inputs", "n_input", "num_in", "input_features", "input_len"),
+    ),
+    "out_features": (
+        *("n_out", "out_dim", "output_dim", "fan_out", "output_size", "d_out", "out_size", "nout"),
+        *("n_outputs", "num_outputs", "n_output", "num_out", "output_features", "output_len"),
+        *("units", "n_units", "num_units", "neurons", "n_neurons", "num_neurons"),
+    ),
+    "kernel_size": (
+        *("kernel", "ksize", "k", "filter_size", "kernel_shape", "pool_size", "window", "size"),
+        *("window_size", "kernel_dim", "pool", "f", "pooling_size"),
+    ),
     "stride": ("strides", "s", "step"),
     "padding": ("pad", "p", "paddings"),
     "dilation": ("dilations", "d", "dilate"),
@@ -25,8 +43,14 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "bias": ("use_bias", "has_bias", "with_bias"),
     "eps": ("epsilon",),
     "momentum": ("beta", "mu", "gamma"),
-    "num_features": ("channels", "n_channels", "features", "dim", "in_channels", "c"),
-    "normalized_shape": ("dim", "features", "hidden_size", "d_model", "size"),
+    "num_features": (
+        *("channels", "n_channels", "features", "dim", "in_channels", "c", "size", "n_features"),
+        *("num_channels", "input_dim", "in_features", "d"),
+    ),
+    "normalized_shape": (
+        *("dim", "features", "hidden_size", "d_model", "size", "dimension", "width", "n_embd"),
+        *("ndim", "embed_dim", "emb_dim", "num_features", "n_features", "hidden_dim", "d"),
+    ),
     "num_groups": ("groups", "g"),
     "num_channels": ("channels", "n_channels", "c"),
     "negative_slope": ("alpha", "slope", "leak"),
@@ -37,7 +61,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "lr": ("learning_rate", "eta", "step_size", "alpha"),
     "weight_decay": ("wd", "l2"),
     "dim": ("axis",),
-    "p": ("p_drop", "drop_prob", "dropout", "rate"),
+    "p": ("p_drop", "drop_prob", "dropout", "rate", "dropout_rate", "dropout_ratio", "drop_rate"),
 }
 """By which names hand-written layers call an argument of the kind."""
 
@@ -52,6 +76,15 @@ PARTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """Arguments of the kind that others take in parts."""
 
+IDLE: Mapping[str, Callable[[], Any]] = {
+    "name": lambda: "layer",
+    "layer_name": lambda: "layer",
+    "seed": lambda: 0,
+    "rng": lambda: numpy.random.RandomState(0),  # it has the old names of methods and the new
+    "random_state": lambda: numpy.random.RandomState(0),
+}
+"""Required arguments that no formula depends on, and what is given for them."""
+
 Source = tuple[str, int | None]
 """An argument of the kind, and which of its parts; None for the whole."""
 
@@ -61,13 +94,15 @@ class Matching:
     """Which argument of the kind each argument of the subject is, by the subject's names.
 
     guessed: those of another name that were matched by their place. constants: what is passed
-    always. single: arguments of the kind that the subject's own signature calls one number.
+    always. single: arguments of the kind that the subject's own signature calls one number. idle:
+    those of the subject's that are in IDLE.
     """
 
     sources: Mapping[str, Source]
     constants: Mapping[str, Any] = field(default_factory=dict)
     guessed: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
 
     @property
     def taken(self) -> frozenset[str]:
@@ -81,11 +116,13 @@ class Matching:
             for own, (argument, part) in self.sources.items()
             if argument in arguments
         }
-        return given | dict(self.constants)
+        return given | {name: IDLE[name]() for name in self.idle} | dict(self.constants)
 
     @property
     def notes(self) -> Iterator[str]:
         """What was found, in sentences."""
+        if self.idle:
+            yield f"of no account, and made up: {', '.join(self.idle)}"
         renamed = [
             f"{own} is {argument}" + ("" if part is None else f"[{part}]")
             for own, (argument, part) in self.sources.items()
@@ -137,6 +174,7 @@ def matchings(
     """
     named: dict[str, Source] = {}
     unknown: list[str] = []
+    idle: list[str] = []
     for name, parameter in theirs.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or name in constants:
             continue
@@ -144,7 +182,7 @@ def matchings(
         if source is not None and source not in named.values():
             named[name] = source
         elif parameter.default is parameter.empty:
-            unknown.append(name)
+            (idle if name in IDLE else unknown).append(name)
     if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
         taken = {argument for argument, _ in named.values()}
         named |= {name: (name, None) for name in kind if name not in taken}
@@ -154,7 +192,8 @@ def matchings(
     for order in itertools.permutations([n for n in missing if n not in constants]):
         guessed = dict(zip(unknown, ((argument, None) for argument in order), strict=True))
         sources = {**named, **guessed}
-        yield Matching(sources, constants, tuple(guessed), tuple(_single(sources, theirs)))
+        single = tuple(_single(sources, theirs))
+        yield Matching(sources, constants, tuple(guessed), single, tuple(idle))
 
 
 def _single(

@@ -79,7 +79,9 @@ class Driver:
             "columns": translation.columns,
             "sources": tuple(call.sources.items()),
         }
-        if isinstance(call, functional.Call):
+        if isinstance(call, Matching):
+            found["idle"] = call.idle
+        else:
             found |= {
                 "tensors": tuple(call.tensors.items()),
                 "options": call.options,
@@ -155,7 +157,7 @@ def stored_call(way: Told, told: Adapter) -> tuple[Matching | functional.Call, T
         stored.get("numpy", False), dict(stored.get("axes", ())), stored.get("columns", False)
     )
     if "tensors" not in stored:
-        return Matching(sources, constants), translation
+        return Matching(sources, constants, idle=stored.get("idle", ())), translation
     call = functional.Call(
         dict(stored["tensors"]),
         sources,

@@ -14,7 +14,12 @@ from torch import Tensor
 
 from gradcheck.subjects import AutogradSubject, named_outputs
 from verification.subjects.arguments import OTHER_NAMES, PARTS, Source, matched_by_name
-from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, means_a_gradient
+from verification.subjects.gradients import (
+    INPUT_NAMES,
+    gradients_by_name,
+    means_a_gradient,
+    targets_first,
+)
 from verification.subjects.loading import SubjectError
 from verification.subjects.ordered import parted
 from verification.subjects.parameters import usual_name
@@ -187,7 +192,11 @@ def call_of(
     """
     found: dict[str, str] = {}
     sources: dict[str, Source] = {}
-    options, left = None, list(tensors)
+    required = [
+        own for own, parameter in parameters.items() if parameter.default is parameter.empty
+    ]
+    swapped = len(tensors) == 2 and targets_first(required[:2])
+    options, left = None, list(tensors)[:: -1 if swapped else 1]
     for own, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or own in constants:
             continue

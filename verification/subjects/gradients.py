@@ -15,13 +15,26 @@ from verification.subjects.translation import Translation
 INPUT_NAMES = ("x", "inp", "inputs", "input", "a_prev", "in_", "y_pred", "pred", "logits", "data")
 """By which names hand-written code calls a layer's input."""
 
-_GRADIENT_NAMES = ("g", "gy", "dy", "dz", "delta", "upstream", "cotangent")
+_TARGET_NAMES = (
+    *("y", "y_true", "t", "target", "targets", "label", "labels", "gt", "truth", "true", "actual"),
+    *("expected", "ground_truth", "desired"),
+)
+"""By which names it calls what a loss compares its input with."""
+
+_GRADIENT_NAMES = ("g", "gy", "dy", "dz", "da", "delta", "upstream", "cotangent", "err", "error")
 
 
 def means_a_gradient(name: str) -> bool:
     """Whether an argument of that name takes the gradient of the output."""
     plain = name.lower().strip("_")
-    return plain in _GRADIENT_NAMES or "grad" in plain or plain.startswith(("dl", "dout", "d_out"))
+    known = plain in _GRADIENT_NAMES or plain.startswith(("dl", "dout", "d_", "dvalue"))
+    return known or "grad" in plain or "deriv" in plain
+
+
+def targets_first(names: Sequence[str]) -> bool:
+    """Whether of a loss's two arguments, by their names, the first is its target."""
+    means = [name.lower().strip("_") in _TARGET_NAMES for name in names]
+    return means == [True, False]
 
 
 def gradients_by_name(

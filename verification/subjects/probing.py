@@ -128,26 +128,36 @@ def _driven(
     held: Mapping[str, Any],
 ) -> tuple[Driver, Case, Probed]:
     """The driver, a case that it was found by, and what is then known: a subject that cannot be
-    called as its kind is by default may want an input more.
+    called as its kind is by default, or is wrong then, may want an input more.
     """
-    others = (o for name in kind.deciding for o in otherwise(found, kind, held, name))
+    others = (
+        *_of_one_number(found, kind, candidates[0]),
+        *(o for name in kind.deciding for o in otherwise(found, kind, held, name)),
+    )
     first_error: SubjectError | None = None
     first: tuple[Driver, Case, Probed] | None = None
     for tried in (found, *others):
         trial = trial_of(kind.telling(tried)[0], kind.plain(tried))
         with_outputs = replace(tried, outputs=_returned(candidates, trial))
         try:
-            driver, case = _nearest(candidates, with_outputs, kind, loaded)
+            driver, case, right = _nearest(candidates, with_outputs, kind, loaded)
         except SubjectError as error:
             first_error = first_error or error
             continue
         first = first or (driver, case, with_outputs)
-        if not _is_wrong(driver, trial_of(case, kind.plain(with_outputs))):
+        if right:
             return driver, case, with_outputs
     if first is None:
         assert first_error is not None
         raise first_error
     return first
+
+
+def _of_one_number(found: Probed, kind: Kind, driver: Driver) -> Iterator[Probed]:
+    """The same with one number for what the subject does not take, such as a shape to norm over."""
+    names = kind.tuples_among([n for n in kind.values if n not in driver.taken])
+    if names:
+        yield replace(found, one_number=tuple(dict.fromkeys((*found.one_number, *names))))
 
 
 def _gives_other_results(candidates: Sequence[Driver], found: Probed, kind: Kind) -> bool:
@@ -237,10 +247,12 @@ def _asked_for(candidates: Sequence[Driver], found: Probed, kind: Kind) -> tuple
 
 def _nearest(
     candidates: Sequence[Driver], found: Probed, kind: Kind, loaded: Loaded
-) -> tuple[Driver, Case]:
+) -> tuple[Driver, Case, bool]:
     """The first driver whose outputs are true, else the one whose outputs are nearest to it; with
-    the case that told so. An input may have several numbers of axes, and a subject take only one of
-    them: so the first case of each is tried before a driver is taken that is right with none.
+    the case that told so, and whether no other case tells against it.
+
+    An input may have several numbers of axes, and a subject take only one of them: so the first
+    case of each is tried before a driver is taken that is right with none.
     """
     cases = kind.telling(found)
     trials = [trial_of(case, kind.plain(found)) for case in cases]
@@ -263,13 +275,14 @@ def _nearest(
                 wrong = sum(map(functools.partial(_is_wrong, driver), trials)) if off == 0 else 0
                 stuck = off == 0 and not pulls_back(subject, trial)
                 if off == 0 and not wrong and not stuck and not driver.alone:
-                    return driver, trial.case
+                    return driver, trial.case, True
                 # Another form of call must be right to be preferred, another order of axes nearer.
                 rank = off == math.inf, off != 0, stuck, number, wrong, off
                 if best is None or rank < best[0]:
                     best = rank, driver, trial.case
     if best is not None:
-        return best[1:]
+        (_, off, stuck, _, wrong, _), driver, case = best
+        return driver, case, not (off or stuck or wrong)
     if isinstance(first_error, SubjectError):
         raise first_error
     alone = inspect.isroutine(loaded) and not isinstance(first_error, TypeError)

@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import named_outputs
-from verification.subjects.gradients import INPUT_NAMES, gradients_by_name, means_a_gradient
+from verification.subjects.gradients import (
+    INPUT_NAMES,
+    gradients_by_name,
+    means_a_gradient,
+    targets_first,
+)
 from verification.subjects.loading import SubjectError
 from verification.subjects.ordered import parted
 from verification.subjects.parameters import Place, find_places, is_array
@@ -19,11 +24,17 @@ from verification.subjects.stepping import Steps, with_rate
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Translation
 
-FORWARD = ("forward", "forward_pass", "forward_propagation", "fprop", "__call__")
-BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bprop", "grad")
+FORWARD = (
+    *("forward", "forward_pass", "forward_propagation", "forward_prop", "fprop", "feed_forward"),
+    *("feedforward", "loss", "calculate_loss", "compute_loss", "calc_loss", "__call__"),
+)
+BACKWARD = (
+    *("backward", "backward_pass", "backward_propagation", "back_propagation", "backprop", "bprop"),
+    *("backward_prop", "back_prop", "backpropagate", "grad", "gradient", "derivative"),
+)
 """By which names hand-written layers call their two methods, the usual one first."""
 
-_MODES = ("training", "is_training", "train_mode")
+_MODES = ("training", "is_training", "train_mode", "train", "is_train", "train_flg", "train_flag")
 """Attributes, or arguments of forward, that say whether a layer trains."""
 
 _INPUT_GRADIENTS = ("dx", "dinputs", "dinput", "grad_input", "grad_x", "input_grad", "dX", "gx")
@@ -95,7 +106,7 @@ class Stateful:
     @property
     def takes_training(self) -> bool:
         """Whether the layer can be told to train or not."""
-        return any(hasattr(self.layer, n) for n in (*_MODES, "train", "eval")) or bool(
+        return any(hasattr(self.layer, n) for n in (*_MODES, "eval")) or bool(
             set(_MODES) & set(inspect.signature(self._forward).parameters)
         )
 
@@ -108,7 +119,7 @@ class Stateful:
         elif taken:
             self._extra = {taken[0]: mode}
         for name in _MODES:
-            if hasattr(self.layer, name):
+            if isinstance(getattr(self.layer, name, None), bool):
                 setattr(self.layer, name, mode)
 
     def _what_it_offers(self) -> frozenset[str]:
@@ -142,7 +153,8 @@ class Stateful:
             self.held[name].rebind(bound.clone() if self._rate else bound)
         self._inputs, self._parameters = dict(inputs), dict(parameters)
         self._given = [self.translation.there(name, x) for name, x in inputs.items()]
-        returned = self._forward(*self._given, **self._extra)
+        ordered = _in_order(required(self._forward), self._given)
+        returned = self._forward(*ordered, **self._extra)
         outputs, self._cache = parted(returned, self.returns)
         taken = outputs[: max(1, _accepted(self._backward))]
         back = [self.translation.output(y, {**inputs, **parameters}) for y in taken]
@@ -185,7 +197,7 @@ class Stateful:
             return self._backward(*((*given, *self._cache) if first else (*self._cache, *given)))
         if len(wanted) == len(self._given) and not any(map(means_a_gradient, wanted)):
             (cotangent,) = given
-            return _scaled(self._backward(*self._given), cotangent)
+            return _scaled(self._backward(*_in_order(wanted, self._given)), cotangent)
         if means_a_gradient(wanted[0]) or wanted[-1].lower() in INPUT_NAMES:
             return self._backward(*given, *self._given)
         return self._backward(*self._given, *given)
@@ -195,6 +207,11 @@ class Stateful:
             attributes = (getattr(self.layer, name, None) for name in _INPUT_GRADIENTS)
             returned = next(filter(is_array, attributes), None)
         return gradients_by_name(returned, self._inputs, self._parameters, self.translation)
+
+
+def _in_order(names: Sequence[str], given: Sequence[Any]) -> Sequence[Any]:
+    """What a function of these arguments is given, where a loss may want its target first."""
+    return given[::-1] if targets_first(names) else given
 
 
 def _bindable(

@@ -11,7 +11,7 @@ class Learning:
     share = 1
 
     def __init__(self, input_size, output_size):
-        self.weights = np.random.randn(input_size, output_size)
+        self.weights = np.zeros((input_size, output_size))
         self.bias = np.zeros((1, output_size))
 
     def forward(self, x):
@@ -33,7 +33,7 @@ class Paced:
     """Built with its learning rate, and a velocity beside it."""
 
     def __init__(self, n_inputs, n_outputs, lr=0.01):
-        self.W, self.b = np.random.randn(n_inputs, n_outputs), np.zeros(n_outputs)
+        self.W, self.b = np.zeros((n_inputs, n_outputs)), np.zeros(n_outputs)
         self.v, self.lr = np.zeros_like(self.W), lr
 
     def forward(self, x):
@@ -62,7 +62,7 @@ class Column:
     """W x + b of one column; the step of its bias is the gradient itself."""
 
     def __init__(self, n_in, n_out):
-        self.W, self.b = np.random.randn(n_out, n_in), np.random.randn(n_out, 1)
+        self.W, self.b = np.zeros((n_out, n_in)), np.zeros((n_out, 1))
 
     def forward(self, x):
         self.x = x
@@ -93,7 +93,7 @@ class Filters:
 
     def __init__(self, num_filters, input_depth, kernel_size=3):
         self.k = kernel_size
-        self.filters = np.random.randn(num_filters, kernel_size, kernel_size, input_depth)
+        self.filters = np.zeros((num_filters, kernel_size, kernel_size, input_depth))
 
     def places(self):
         h, w, _ = self.image.shape
