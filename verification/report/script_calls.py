@@ -312,7 +312,9 @@ def _optimizer(case: Case) -> Iterator[str]:
     name, rate, own = case.layer.name, "lr", arguments
     if case.subject.like is not None:
         call, _ = _stored(case)
-        assert isinstance(call, Matching)  # a class, not a function of tensors
+        if isinstance(call, Call):
+            yield from _ask("how the steps of a function follow each other")
+            return
         rate = next((mine for mine, (kind, _) in call.sources.items() if kind == "lr"), "lr")
         name, own = "Layer", call.call(arguments)
     kind = "Parameter" if case.subject.like is None else "torch.nn.Parameter"

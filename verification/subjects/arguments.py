@@ -60,6 +60,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "embedding_dim": ("dim", "d_model", "emb_dim", "embed_dim"),
     "lr": ("learning_rate", "eta", "step_size", "alpha"),
     "weight_decay": ("wd", "l2"),
+    "alpha": ("decay_rate", "rho", "smoothing"),
     "dim": ("axis",),
     "p": ("p_drop", "drop_prob", "dropout", "rate", "dropout_rate", "dropout_ratio", "drop_rate"),
 }

@@ -21,7 +21,7 @@ from verification.subjects.alone import Alone
 from verification.subjects.arguments import Matching, Source, matched_by_name, matchings
 from verification.subjects.loading import Factory, Loaded, SubjectError, importable_name
 from verification.subjects.native import Native
-from verification.subjects.optimizers import OptimizerSubject, Updating
+from verification.subjects.optimizers import OptimizerSubject, Stepping, Updating
 from verification.subjects.stateful import BACKWARD, Stateful, method
 from verification.subjects.told import Adapter
 from verification.subjects.translation import BATCHES, SAMPLES, Axes, Translation, told_axes
@@ -127,13 +127,13 @@ class Driver:
 
     def _built(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
         kind = self.row.constructed(call.kwargs, dtype, device)
+        if "lr" in kind:
+            return self._optimizer(call)
         if isinstance(self.matching, functional.Call):
             if isinstance(self.loaded, tuple):
                 return functional.FunctionPair(self.loaded, self.matching, kind, self.translation)
             return functional.Differentiated(self.loaded, self.matching, kind, self.translation)
         assert not isinstance(self.loaded, tuple)
-        if "lr" in kind:
-            return _optimizer(self.loaded, call, self.matching)
         layer = _built(self.loaded, self.matching.call(kind), dtype, device)
         subject = self._around(layer)
         if "training" in kind and "training" not in self.taken and subject.takes_training:
@@ -141,6 +141,21 @@ class Driver:
         if self.still:
             subject.train(False)
         return subject
+
+    def _optimizer(self, call: LayerCall) -> OptimizerSubject:
+        arguments, matching = call.kwargs, self.matching
+        rates, loaded = arguments.pop("lr"), self.loaded
+        assert not isinstance(loaded, tuple)
+        if isinstance(matching, functional.Call):
+            update = functional.updating(loaded, matching, self.translation)
+            return OptimizerSubject(call.name, lambda w, lr: Stepping(update, w, arguments), rates)
+        rate = next((own for own, (name, _) in matching.sources.items() if name == "lr"), "lr")
+        own = matching.call(arguments)
+        if _takes_parameters(inspect.signature(loaded).parameters, matching.sources):
+            return OptimizerSubject(call.name, lambda w, lr: loaded(w, **{rate: lr, **own}), rates)
+        return OptimizerSubject(
+            call.name, lambda w, lr: Updating(loaded(**{rate: lr, **own}), w), rates
+        )
 
     def _around(self, layer: Any) -> Native | Stateful:
         backward = method(layer, (self.told.backward or "", *BACKWARD))
@@ -184,19 +199,6 @@ def _built(
     return layer.to(device, dtype) if hasattr(layer, "to") else layer
 
 
-def _optimizer(factory: Factory, call: LayerCall, matching: Matching) -> OptimizerSubject:
-    arguments = call.kwargs
-    rates = arguments.pop("lr")
-    rate = next((own for own, (name, _) in matching.sources.items() if name == "lr"), "lr")
-
-    def make(params: Sequence[Any], lr: float) -> Any:
-        own = {rate: lr, **matching.call(arguments)}
-        return Updating(factory(**own), params) if alone else factory(params, **own)
-
-    alone = not _takes_parameters(inspect.signature(factory).parameters, matching.sources)
-    return OptimizerSubject(call.name, make, rates)
-
-
 def _takes_parameters(theirs: Mapping[str, inspect.Parameter], known: Mapping[str, Source]) -> bool:
     """Whether the first argument of an optimiser's constructor is no argument of its kind."""
     return bool(theirs) and next(iter(theirs)) not in known
@@ -232,7 +234,11 @@ def _matchings(
 ) -> Iterator[Matching | functional.Call]:
     renamed, constants = dict(told.rename), dict(told.kwargs)
     first = loaded[0] if isinstance(loaded, tuple) else loaded
-    if isinstance(loaded, tuple) or functional.takes_tensors(first, kind):
+    takes = functional.takes_tensors
+    if Trait.DIFFERENTIABLE not in row.traits:
+        kind = {name: parameter for name, parameter in kind.items() if name != "params"}
+        tensors, takes = functional.UPDATED, functional.takes_gradients
+    if isinstance(loaded, tuple) or takes(first, kind):
         yield functional.call_of(
             importable_name(first),
             functional.parameters_of(first),
@@ -247,13 +253,11 @@ def _matchings(
         theirs = dict(inspect.signature(first).parameters)
     except (TypeError, ValueError):
         raise SubjectError(f"{first!r} shows no signature: wrap it in a function") from None
-    wanted = dict(kind)
     if Trait.DIFFERENTIABLE not in row.traits:  # an optimiser: the parameters come first, if at all
-        wanted.pop("params", None)
-        named = {own: matched_by_name(own, wanted, renamed) for own in theirs}
+        named = {own: matched_by_name(own, kind, renamed) for own in theirs}
         if _takes_parameters(theirs, {own: source for own, source in named.items() if source}):
             theirs.pop(next(iter(theirs)))
-    yield from matchings(importable_name(first), row.name, wanted, theirs, renamed, constants)
+    yield from matchings(importable_name(first), row.name, kind, theirs, renamed, constants)
 
 
 def _translations(

@@ -21,6 +21,7 @@ from verification.subjects.gradients import (
     targets_first,
 )
 from verification.subjects.loading import SubjectError
+from verification.subjects.optimizers import Update
 from verification.subjects.ordered import parted
 from verification.subjects.parameters import usual_name
 from verification.subjects.translation import Translation
@@ -30,6 +31,9 @@ _OPTIONS = ("param", "params", "config", "cfg", "options", "opts", "hparameters"
 
 _TRAINING = "training"
 """An argument that a dict may hold as "mode", one of "train" and "test"."""
+
+UPDATED = ("w", "dw")
+"""A parameter and its gradient, of a function that makes one step of an optimiser."""
 
 Parameters = Mapping[str, inspect.Parameter]
 
@@ -80,6 +84,13 @@ class Call:
             )
         return given | dict(self.constants)
 
+    def asked(self, given: Mapping[str, Any]) -> tuple[str, ...]:
+        """The arguments of the kind that the dict among given arguments was asked for."""
+        options = given.get(self.options or "")
+        keys = options.keys_asked if isinstance(options, Recorder) else set()
+        meant = {_meaning(key, self.kind) for key in keys}
+        return tuple(name for name in self.kind if name in meant)
+
     def apply(self, function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
         """Call the function."""
         if self.positional is None:
@@ -98,6 +109,10 @@ class Recorder(dict[str, Any]):
         self.keys_asked.add(key)
         return super().__getitem__(key)
 
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self.keys_asked.add(key)
+        return super().setdefault(key, default)
+
     def get(self, key: str, default: Any = None) -> Any:
         self.keys_asked.add(key)
         return super().get(key, default)
@@ -115,16 +130,18 @@ def _dict_of(kind: Mapping[str, Any]) -> dict[str, Any]:
         for parts in PARTS.get(argument, ()):
             both = value if isinstance(value, tuple) else (value, value)
             content |= dict(zip(parts, both, strict=True))
-    return content
+    return content | dict(kind)
 
 
 def _meaning(key: str, kind: Sequence[str]) -> str | None:
     """The argument of the kind that a dict's key stands for."""
     if key == "mode":
         return _TRAINING
+    if key in kind:
+        return key
     for argument in kind:
         parts = [name for both in PARTS.get(argument, ()) for name in both]
-        if key in (argument, *OTHER_NAMES.get(argument, ()), *parts):
+        if key in (*OTHER_NAMES.get(argument, ()), *parts):
             return argument
     return None
 
@@ -171,6 +188,15 @@ def takes_tensors(function: Callable[..., Any], kind: Parameters) -> bool:
     if not required:
         return False
     return required[0].lower() in INPUT_NAMES or matched_by_name(required[0], kind, {}) is None
+
+
+def takes_gradients(function: Callable[..., Any], kind: Parameters) -> bool:
+    """Whether a function makes a step of a parameter and its gradient, and builds no optimiser."""
+    if not inspect.isroutine(function):
+        return False
+    first = list(parameters_of(function))[: len(UPDATED)]
+    known = (matched_by_name(own, kind, {}) for own in first)
+    return len(first) == len(UPDATED) and not any(known)
 
 
 def call_of(
@@ -254,9 +280,7 @@ class FunctionPair:
     @property
     def asked(self) -> tuple[str, ...]:
         """The arguments of the kind that the latest call asked its dict of arguments for."""
-        options = self._given.get(self._call.options or "")
-        keys = options.keys_asked if isinstance(options, Recorder) else ()
-        return tuple(dict.fromkeys(filter(None, (_meaning(k, self._call.kind) for k in keys))))
+        return self._call.asked(self._given)
 
     def forward(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
@@ -288,6 +312,32 @@ class FunctionPair:
             for name in wanted
             if name in self._given or left
         ]
+
+
+def updating(
+    function: Callable[..., Any],
+    call: Call,
+    translation: Translation,
+) -> Update:
+    """A function of a parameter and its gradient as an Update. Where it takes a dict of arguments,
+    the dict comes back with what is to be kept; one that returns nothing changed the parameter.
+    """
+
+    def update(
+        weight: Tensor, gradient: Tensor, arguments: Mapping[str, Any], kept: Any
+    ) -> tuple[Tensor, Any, tuple[str, ...]]:
+        there = {
+            n: translation.there(n, t) for n, t in zip(UPDATED, (weight, gradient), strict=True)
+        }
+        given = call.arguments(there, arguments)
+        if call.options is not None and isinstance(kept, Mapping):
+            given[call.options] = Recorder({**kept, **given[call.options]})
+        returned = call.apply(function, given)
+        moved, *more = returned if isinstance(returned, tuple) else (returned,)
+        moved = weight if moved is None else translation.back(UPDATED[0], moved, weight)
+        return moved, more[0] if more else given.get(call.options or ""), call.asked(given)
+
+    return update
 
 
 class Differentiated(AutogradSubject):

@@ -3,7 +3,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class OptimizerSubject:
 
     def __init__(self, name: str, make: MakeOptimizer, rates: Sequence[float]) -> None:
         self.name = name
+        self.asked: tuple[str, ...] = ()  # the arguments that a dict of them was asked for, if one
         self._make = make
         self._rates = rates
 
@@ -35,6 +36,7 @@ class OptimizerSubject:
             for name, weight in weights.items():
                 weight.grad = inputs[f"g{name.removeprefix('w')}.{step}"]
             optimizer.step()
+        self.asked = getattr(optimizer, "asked", ())
         return {name: weight.data for name, weight in weights.items()}
 
     def start(
@@ -76,6 +78,42 @@ class Updating:
         self._inner.update(values, gradients)
         for name, parameter in self._params.items():
             parameter.data.copy_(torch.from_numpy(values[name]))
+
+
+class Update(Protocol):
+    """A function (parameter, gradient, arguments) -> the next parameter, alone or with whatever is
+    to be kept for the next call.
+    """
+
+    def __call__(
+        self, weight: Tensor, gradient: Tensor, arguments: Mapping[str, Any], kept: Any
+    ) -> tuple[Tensor, Any, tuple[str, ...]]:
+        """The next parameter, what is kept, and the arguments that a dict was asked for."""
+
+
+class Stepping:
+    """An optimiser that is a function of one parameter at a time."""
+
+    def __init__(
+        self,
+        update: Update,
+        params: Sequence[scratch_layers.Parameter],
+        arguments: Mapping[str, Any],
+    ) -> None:
+        self._update = update
+        self._params = params
+        self._arguments = arguments
+        self._kept: list[Any] = [None] * len(params)
+        self.lr = 0.0
+        self.asked: tuple[str, ...] = ()
+
+    def step(self) -> None:
+        """Update the data of every parameter in place."""
+        arguments = {"lr": self.lr, **self._arguments}
+        for place, parameter in enumerate(self._params):
+            given = parameter.data, parameter.grad, arguments, self._kept[place]
+            moved, self._kept[place], self.asked = self._update(*given)
+            parameter.data.copy_(moved)
 
 
 def scratch_sgd(call: LayerCall, kind: Callable[..., Any] = scratch_layers.SGD) -> OptimizerSubject:

@@ -28,6 +28,7 @@ from verification.subjects.loading import (
     importable_name,
     source_of,
 )
+from verification.subjects.optimizers import OptimizerSubject
 from verification.subjects.partaking import (
     OPTIONAL,
     limits,
@@ -235,10 +236,11 @@ def _asked_for(candidates: Sequence[Driver], found: Probed, kind: Kind) -> tuple
     for driver in candidates:
         try:
             subject = build(driver, trial.case)
-            if not isinstance(subject, FunctionPair):
+            if not isinstance(subject, (FunctionPair, OptimizerSubject)):
                 return ()
             subject.forward(trial.inputs, trial.parameters)
-            subject.vjp(trial.cotangents)
+            if trial.cotangents:
+                subject.vjp(trial.cotangents)
         except Exception:  # as above
             continue
         return subject.asked

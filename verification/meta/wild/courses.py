@@ -177,6 +177,36 @@ class Momentum:
             params[key] += self.v[key]
 
 
+def sgd_momentum(w, dw, config=None):
+    """One step of one array; the dict comes back with what the next step needs."""
+    config = {} if config is None else config
+    config.setdefault("learning_rate", 1e-2)
+    config.setdefault("momentum", 0.9)
+    v = config["momentum"] * config.get("velocity", np.zeros_like(w))
+    config["velocity"] = v - config["learning_rate"] * dw
+    return w + config["velocity"], config
+
+
+def sgd_momentum_wrong(w, dw, config=None):
+    """Forgets what it kept."""
+    return sgd_momentum(w, dw, config)[0], {}
+
+
+def rmsprop(w, dw, config):
+    """The square of the gradient is kept; the array is changed in place."""
+    config.setdefault("cache", np.zeros_like(w))
+    config["cache"] += (1 - config["decay_rate"]) * (dw * dw - config["cache"])
+    w -= config["learning_rate"] * dw / (np.sqrt(config["cache"]) + config["epsilon"])
+    return w, config
+
+
+def rmsprop_wrong(w, dw, config):
+    """The mean of squares starts anew in every step."""
+    w, config = rmsprop(w, dw, config)
+    del config["cache"]
+    return w, config
+
+
 class MomentumWrong(Momentum):
     """Averages, and does not add up."""
 
