@@ -1,7 +1,7 @@
 """Do claimed derivatives fit central differences as well as rounding lets them?
 
-Steps are 4 times shorter from one rung to the next, and differences are extrapolated over every
-number of rungs (C. Ridders 1982), until a value agrees with the claim within the rounding that is
+Steps are 4 times shorter from one rung to the next, and differences are extrapolated (C.
+Ridders 1982) until a value agrees with the claim within the rounding that is
 to be expected of it. No bound contains a truncation error: a value that is still off by one does
 not agree, and neither does a wrong claim. So the answer is yes, or nothing is known and somebody
 has to look more closely. And so the rounding that is expected may be that of independent errors,
@@ -34,6 +34,7 @@ FIRST_STEP = 2897 / 4096
 _RATIO = 4
 _TOGETHER = 3  # rungs that are taken at a time, after the first
 _STRAIGHT = 2  # rungs that leave no truncation to a polynomial of degree four
+_STARTS = 2  # windows begin with the first rung or the next: what fits only far below is coarse
 
 Rungs = tuple[int, ...]
 """Numbers n of steps FIRST_STEP / 2^n."""
@@ -73,14 +74,15 @@ class Agreed:
     straight: bool
 
 
-Moves = Callable[[Tensor, Tensor], Tensor]
-"""(steps t [S], numbers of lines [P]) -> f(x + t d) - f(x - t d), [S, P, M] float64."""
+Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(steps t [S], numbers of lines [P]) -> f(x + t d) and f(x - t d), both [S, P, M] float64."""
 
 
-def climb_down(claim: Claim, moves: Moves, rungs: Rungs | None = None) -> Agreed:
+def climb_down(claim: Claim, probe: Probe, rungs: Rungs | None = None) -> Agreed:
     """Look for agreement, from the longest step downwards or from the first of ``rungs``.
 
-    A line is given up where two extrapolations agree with each other and not with the claim. An
+    A line is given up where an extrapolation fits the next one and not the claim, and
+    where most outputs are straight and others bend: between kinks one by one is better. An
     agreement with the claim counts where an error of every tensor's size would have shown.
     """
     unit = NOISE_SAFETY * OUTPUT_ROUNDINGS * unit_roundoff(claim.dtype)
@@ -97,33 +99,35 @@ def climb_down(claim: Claim, moves: Moves, rungs: Rungs | None = None) -> Agreed
     for batch in _batches(claim.dtype, claim.length, rungs):
         taken += batch
         steps = torch.tensor([FIRST_STEP / 2**rung for rung in batch], dtype=torch.float64)
-        moved = moves(steps, pending)
-        now = claim.weights @ moved.mT / (2 * steps[:, None, None])
+        ahead, back = probe(steps, pending)
+        now = claim.weights @ (ahead - back).mT / (2 * steps[:, None, None])
         quotients = torch.cat([quotients, now])
         rules = _rules(tuple(taken))
         # only what moved is rounded differently on the two sides
-        noise = squares @ (powers * (moved != 0).any(0)).T + landing[:, pending]
+        moved = (ahead != back).any(0)
+        noise = squares @ (powers * moved).T + landing[:, pending]
         bounds = unit * rules.reach[:, None, None] * noise.sqrt() + own[:, pending]
         values = (rules.weights @ quotients.flatten(1)).reshape(-1, *noise.shape)
         near = (values - claim.slopes[:, pending]).abs() <= bounds
-        known = (values - values[rules.before]).abs() <= bounds
-        known[rules.single] = False
-        agrees = (near & (_RATIO * bounds <= telling[:, pending])).all(1)
+        known = (values - values[rules.further]).abs() <= bounds
+        known[rules.last] = False
+        agrees = (near & (bounds <= telling[:, pending])).all(1)
         decided = agrees | (known & ~near).any(1)
         which = decided.int().argmax(0)  # the sharpest one decides
         settled = decided.any(0)
         found, which = settled.nonzero()[:, 0], which[settled]
         value[:, pending[found]] = values[which, :, found].T
-        # one rung further down a wrong claim may be that much further off
-        bound[:, pending[found]] = _RATIO * bounds[which, :, found].T
+        bound[:, pending[found]] = bounds[which, :, found].T
         lines[pending[found]] = agrees[which, found]
         needed |= {rules.windows[rule] for rule in which.tolist()}
-        pending, quotients = pending[~settled], quotients[:, :, ~settled]
+        bends = (ahead + back - 2 * claim.values).abs() > unit * (ahead.abs() + back.abs())
+        kinked = (bends.sum(2) < moved.sum(1) / 2).any(0)
+        pending, quotients = pending[~settled & ~kinked], quotients[:, :, ~settled & ~kinked]
         if not len(pending):
             break
     start = min((window.start for window in needed), default=0)
     stop = max((window.stop for window in needed), default=len(taken))
-    straight = stop <= _STRAIGHT and not len(pending)
+    straight = stop <= _STRAIGHT and bool(bound.isfinite().all())
     return Agreed(value, bound, lines, tuple(taken[start:stop]), straight)
 
 
@@ -146,31 +150,32 @@ def _batches(dtype: torch.dtype, length: float, rungs: Rungs | None) -> Iterator
 class _Rules:
     """How to combine quotients on the rungs of R windows, those first that carry errors least far.
 
-    ``weights`` are [R, rungs]; errors of 1 in f make ``reach`` [R]. ``before`` [R] is the window
-    without the shortest step, and ``single`` [R] says where there is none.
+    ``weights`` are [R, rungs]; errors of 1 in f make ``reach`` [R]. ``further`` [R] is the window
+    with one step more, and ``last`` [R] says where there is none.
     """
 
     weights: Tensor
     reach: Tensor
     windows: tuple[range, ...]
-    before: Tensor
-    single: Tensor
+    further: Tensor
+    last: Tensor
 
 
 @cache
 def _rules(rungs: Rungs) -> _Rules:
-    """The rules for every window of ``rungs``."""
-    windows = [range(a, b + 1) for b in range(len(rungs)) for a in range(b + 1)]
+    """The rules for the windows of ``rungs``."""
+    windows = [range(a, b + 1) for b in range(len(rungs)) for a in range(min(b + 1, _STARTS))]
     weights = {window: _weights(rungs, window) for window in windows}
     reach = {w: sum(abs(x) * 2**r for x, r in zip(weights[w], rungs, strict=True)) for w in windows}
     windows.sort(key=lambda window: reach[window])
     place = {window: number for number, window in enumerate(windows)}
+    further = {window: range(window.start, window.stop + 1) for window in windows}
     return _Rules(
         torch.tensor([weights[window] for window in windows], dtype=torch.float64),
         torch.tensor([reach[window] for window in windows], dtype=torch.float64) / FIRST_STEP,
         tuple(windows),
-        torch.tensor([place.get(window[:-1], place[window]) for window in windows]),
-        torch.tensor([len(window) == 1 for window in windows]),
+        torch.tensor([place.get(further[w], place[w]) for w in windows]),
+        torch.tensor([further[w] not in place for w in windows]),
     )
 
 

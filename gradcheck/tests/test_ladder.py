@@ -26,16 +26,16 @@ def asked(
     """What the ladder says of ``slopes`` along every entry, and how many rungs it took."""
     taken = 0
 
-    def moves(steps: Tensor, lines: Tensor) -> Tensor:
+    def probe(steps: Tensor, lines: Tensor) -> tuple[Tensor, Tensor]:
         nonlocal taken
         taken += len(steps)
-        ahead, back = (f(x[lines] + sign * steps[:, None]) for sign in (1, -1))
-        return (ahead - back)[:, :, None] * torch.eye(len(x)).to(x)[lines]
+        moves = steps[:, None, None] * torch.eye(len(x)).to(x)[lines]
+        return f(x + moves), f(x - moves)
 
     own = slopes[None].expand(1, -1)
     weights = torch.ones(1, len(x), dtype=torch.float64)
     claim = Claim(own, weights, f(x), (own * x).abs()[None], own.abs()[None], x.dtype, length)
-    return climb_down(claim, moves), taken
+    return climb_down(claim, probe), taken
 
 
 def derivative(f: Callable[[Tensor], Tensor], x: Tensor = X) -> Tensor:

@@ -6,7 +6,7 @@ analytic side, given or estimated; and the rounding of both sums here.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -276,10 +276,17 @@ class Point:
             self.dtype,
             max(self.unit(name) for name in lines),
         )
-        return climb_down(claim, partial(self._moves, lines), rungs)
+        return climb_down(claim, partial(self._probed, lines), rungs)
 
-    def _moves(self, lines: Mapping[str, Lines], steps: Tensor, chosen: Tensor) -> Tensor:
-        """f(x + t d) - f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M]."""
+    def reach(self, names: Iterable[str]) -> Tensor:
+        """The largest that values and gradients may add up to, [cotangents]."""
+        sums = self.weights.abs() @ self.evaluator.base.abs()
+        return sums + sum(self.unit(name) * self._gradient(name).abs().sum(1) for name in names)
+
+    def _probed(
+        self, lines: Mapping[str, Lines], steps: Tensor, chosen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """f(x + t d) and f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M] each."""
         offsets = torch.cat([steps, -steps])
         moved = {n: self.unit(n) * its.where(chosen).directions for n, its in lines.items()}
         if len(lines) == 1 and len(chosen) > 1:
@@ -290,7 +297,7 @@ class Point:
             rows = [self.evaluator.values_along(its, offsets.tolist()) for its in along]
             values = torch.stack(rows, 1)
         ahead, back = values.chunk(2)
-        return ahead - back
+        return ahead, back
 
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
         """Both sides along all lines; ``thorough`` tries every step (see ``jacobian_along``).

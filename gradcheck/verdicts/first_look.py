@@ -47,7 +47,7 @@ def first_look(
     except PointError:
         return None
     got = torch.stack([point.unit(n) * point.analytic(n, its) for n, its in lines.items()]).sum(0)
-    reach = point.weights.abs() @ point.evaluator.base.abs() + agreed.value.abs().sum(1)
+    reach = point.reach(names)
     rounding = PLAUSIBLE_NOISE * unit_roundoff(point.dtype) * reach[:, None]
     fits = bool(((agreed.value - got).abs() <= rounding).all())
     agreement = None
