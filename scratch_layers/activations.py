@@ -10,8 +10,8 @@ from torch import Tensor
 from scratch_layers.checks import floating_tensor, working_dtype
 from scratch_layers.module import Module, Record
 
-# The integers as wide as a working dtype.
 INTEGERS = {torch.float32: torch.int32, torch.float64: torch.int64}
+"""The integers as wide as a working dtype."""
 
 
 class Activation(Module):
@@ -74,7 +74,9 @@ class Sigmoid(Activation):
     def function(self, x: Tensor) -> Tensor:
         """1 / (1 + exp(-x))."""
         z = x.abs().neg_().exp_()
-        return x.clamp(max=0).exp_().div_(z.add_(1))
+        # 1 for x >= 0 and z otherwise; a second exp would take as long as all of this.
+        top = torch.ge(x, 0, out=torch.empty_like(x))
+        return torch.maximum(top, z, out=top).div_(z.add_(1))
 
     def pullback(self, x: Tensor, dy: Tensor) -> Tensor:
         """The product dy y(x) y(-x)."""

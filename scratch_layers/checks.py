@@ -6,14 +6,16 @@ names the argument and its value, then what is allowed, and the way out where th
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import cache
 from numbers import Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 Pair = tuple[int, int]
+Number = TypeVar("Number")
 Device = torch.device | str | int | None
 
 
@@ -34,14 +36,7 @@ def whole_number(name: str, value: object, minimum: int) -> int:
 
 def whole_pair(name: str, value: object, minimum: int) -> Pair:
     """One int for both axes, or a pair (height, width), as a pair."""
-    if not isinstance(value, tuple | list):
-        number = whole_number(name, value, minimum)
-        return number, number
-    first, second = (
-        whole_number(f"{name}[{i}]", v, minimum)
-        for i, v in enumerate(_two(name, value, f"int >= {minimum}"))
-    )
-    return first, second
+    return _pair(name, value, f"int >= {minimum}", lambda n, v: whole_number(n, v, minimum))
 
 
 def real_number(name: str, value: object, *, zero_allowed: bool) -> float:
@@ -57,23 +52,21 @@ def real_number(name: str, value: object, *, zero_allowed: bool) -> float:
 
 def real_pair(name: str, value: object) -> tuple[float, float]:
     """One number > 0 for both axes, or a pair (height, width), as a pair."""
+    return _pair(name, value, "number > 0", lambda n, v: real_number(n, v, zero_allowed=False))
+
+
+def _pair(
+    name: str, value: object, kind: str, check: Callable[[str, object], Number]
+) -> tuple[Number, Number]:
     if not isinstance(value, tuple | list):
-        number = real_number(name, value, zero_allowed=False)
+        number = check(name, value)
         return number, number
-    first, second = (
-        real_number(f"{name}[{i}]", v, zero_allowed=False)
-        for i, v in enumerate(_two(name, value, "number > 0"))
-    )
-    return first, second
-
-
-def _two(name: str, value: Sequence[object], kind: str) -> Sequence[object]:
     if len(value) != 2:
         raise ValueError(
             f"{name} is {value!r}, of length {len(value)}; "
             f"it must be one {kind} or a pair (height, width) of them"
         )
-    return value
+    return check(f"{name}[0]", value[0]), check(f"{name}[1]", value[1])
 
 
 def flag(name: str, value: object) -> bool:

@@ -75,24 +75,16 @@ class _Convolution(Module):
             self.bias = Parameter(bias_uniform(values, weight))
         self._shapes = {name: value.data.shape for name, value in self.own_parameters()}
 
-    def _accept(self, input: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Input, weight and bias, checked and without their autograd history."""
+    def _accept(self, input: Tensor) -> dict[str, Tensor]:
+        """Input and parameters by name, checked and without their autograd history."""
         image_batch("input", input, self.in_channels)
+        tensors = {"input": input.detach()}
         for name, shape in self._shapes.items():
             data = vars(self)[name].data
             same_shape(name, data, shape, "the layer was built with it")
             same_kind("input", input, name, data, "convert the input, or layer.to(...)")
-        bias = None if self.bias is None else self.bias.data.detach()
-        return input.detach(), self.weight.data.detach(), bias
-
-    def _remember(
-        self, output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None
-    ) -> Tensor:
-        tensors = {"input": input, "weight": weight}
-        if bias is not None:
-            tensors["bias"] = bias
-        self._record = Record(output, **tensors)
-        return output
+            tensors[name] = data.detach()
+        return tensors
 
     def _accumulate(self, grad_weight: Tensor, grad_output: Tensor) -> None:
         """db[o] = sum over n, i of dy[n, o, i]; the sum is rounded once to the bias's dtype."""
@@ -154,9 +146,11 @@ class Conv2d(_Convolution):
 
     def forward(self, input: Tensor) -> Tensor:
         """The correlation of input (N, C, H, W) and weight, plus bias: (N, O, oh, ow)."""
-        x, weight, bias = self._accept(input)
-        output = gather(x, weight, bias, self._geometry, self.output_size(x))
-        return self._remember(output, x, weight, bias)
+        used = self._accept(input)
+        size = self.output_size(input)
+        output = gather(used["input"], used["weight"], used.get("bias"), self._geometry, size)
+        self._record = Record(output, **used)
+        return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
         """The two other contractions, dx from w and dy, dw from x and dy; db sums dy."""
@@ -250,10 +244,11 @@ class ConvTranspose2d(_Convolution):
 
     def forward(self, input: Tensor) -> Tensor:
         """What Conv2d's backward computes for its input, plus bias: (N, O, oh, ow)."""
-        x, weight, bias = self._accept(input)
-        taps, size = flipped(weight, self.groups), self.output_size(x)
-        output = spread(x, taps, bias, self._geometry, size)
-        return self._remember(output, x, weight, bias)
+        used = self._accept(input)
+        taps, size = flipped(used["weight"], self.groups), self.output_size(input)
+        output = spread(used["input"], taps, used.get("bias"), self._geometry, size)
+        self._record = Record(output, **used)
+        return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
         """Conv2d's forward on dy gives dx; its weight gradient with x and dy exchanged, dw."""

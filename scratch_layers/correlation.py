@@ -32,8 +32,7 @@ the weight gradient by the layer that adds it up.
 import itertools
 import math
 from collections.abc import Iterator
-from functools import lru_cache
-from types import EllipsisType
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import torch
@@ -41,7 +40,7 @@ from torch import Tensor
 
 from scratch_layers.checks import Pair, working_dtype
 from scratch_layers.products import product
-from scratch_layers.windows import Along, Area, Windows
+from scratch_layers.windows import Along, Windows
 
 
 class Geometry(NamedTuple):
@@ -66,34 +65,26 @@ class Geometry(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """Along one axis, the pixels of one remainder: where their windows begin among those that are
+    """Along one axis, `length` pixels stride apart: where their windows begin among those that are
     made, and the taps they meet. Windows run forwards, so these are taps of the flipped kernel.
     """
 
     taps: slice
     first: int
-    count: int
+    length: int
     remainder: int = 0
     stride: int = 1
 
-    def among(self, start: int, stop: int) -> tuple[int, int, slice]:
-        """Of the windows start ... stop - 1 the first of this phase, their number, their pixels."""
-        low, high = (min(max(0, i - self.first), self.count) for i in (start, stop))
-        pixels = slice(self.remainder + self.stride * low, self.stride * high, self.stride)
-        return self.first + low - start, high - low, pixels
+    def pixels(self, first: int, last: int) -> slice:
+        """The pixels of the windows first ... last - 1."""
+        return slice(self.remainder + self.stride * first, self.stride * last, self.stride)
 
 
-# Along one axis, the windows for some neighbouring phases, which meet as many taps.
 Shared = tuple[Along, tuple[Phase, ...]]
-
-
-class Part(NamedTuple):
-    """A phase's share of a product: which phase, where in its rows, and the pixels it is for."""
-
-    phase: int
-    start: int
-    size: Pair
-    pixels: tuple[EllipsisType, slice, slice]
+"""Along one axis, the windows for some neighbouring phases, which meet as many taps."""
+Part = tuple[int, int, Pair, slice, slice]
+"""What a phase takes of a product: its number, where in a row it begins, its lines and columns; and
+the rows and columns of the pixels that these are."""
 
 
 class Pattern:
@@ -111,22 +102,14 @@ class Pattern:
     @lru_cache  # noqa: B019
     def parts(self, start: int, stop: int) -> list[Part]:
         """What the windows on the lines start ... stop - 1 are for."""
-        parts, columns = [], self.area[1].positions
+        parts: list[Part] = []
         for k, (row, column) in enumerate(self.phases):
-            first, count, pixels = row.among(start, stop)
-            left, across, others = column.among(0, columns)
-            if count:
-                at = first * columns + left
-                parts.append(Part(k, at, (count, across), (..., pixels, others)))
+            first, last = (min(max(0, i - row.first), row.length) for i in (start, stop))
+            place = (row.first + first - start) * self.area[1].positions + column.first
+            pixels = row.pixels(first, last), column.pixels(0, column.length)
+            if first < last:
+                parts.append((k, place, (last - first, column.length), *pixels))
         return parts
-
-
-class Arrangement(NamedTuple):
-    """All patterns of a result, their areas, and whether they leave pixels that meet no tap."""
-
-    patterns: tuple[Pattern, ...]
-    areas: tuple[Area, ...]
-    gaps: bool
 
 
 def flipped(weight: Tensor, groups: int) -> Tensor:
@@ -138,8 +121,8 @@ def gather(
     x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Pair
 ) -> Tensor:
     """Compute y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O)."""
-    arrangement = _positions(geometry, _size(weight), positions)
-    return _correlate(x, _by_group(weight, geometry.groups), bias, arrangement, positions)
+    pattern = _positions(geometry, _size(weight), positions)
+    return _correlate(x, _by_group(weight, geometry.groups), bias, [pattern], positions)
 
 
 def spread(y: Tensor, taps: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair) -> Tensor:
@@ -149,10 +132,10 @@ def spread(y: Tensor, taps: Tensor, bias: Tensor | None, geometry: Geometry, siz
 
 def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
     """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
-    areas = _positions(geometry, kernel, _size(y)).areas
-    chunks = Windows.of(x, areas, geometry.groups).chunks(x)
-    taps = _sum(_weigh(y[samples, :, lines], right) for _, samples, lines, right in chunks)
-    return taps.reshape(y.shape[1], -1, *kernel)
+    area = _positions(geometry, kernel, _size(y)).area
+    chunks = Windows.of(x, (area,), geometry.groups).chunks(x)
+    products = (_weigh(y[samples, :, lines], right) for _, samples, lines, right in chunks)
+    return reduce(Tensor.add_, products).reshape(y.shape[1], -1, *kernel)
 
 
 def spread_gradients(
@@ -164,18 +147,18 @@ def spread_gradients(
     """
     taps = _by_group(weight, geometry.groups)
     left, dy = _matrix(taps), y.new_empty(y.shape[0], *taps.shape[:2], *_size(y))
-    (pattern,), areas, _ = _positions(geometry, _size(weight), _size(y))
+    pattern = _positions(geometry, _size(weight), _size(y))
 
     def products() -> Iterator[Tensor]:
-        for _, samples, lines, right in Windows.of(dx, areas, geometry.groups).chunks(dx):
+        for _, samples, lines, right in Windows.of(dx, (pattern.area,), geometry.groups).chunks(dx):
             _multiply(left, right, None, pattern, lines, dy[samples])
             yield _weigh(y[samples, :, lines], right)
 
-    return dy.view(y.shape), _sum(products()).reshape(weight.shape)
+    return dy.view(y.shape), reduce(Tensor.add_, products()).reshape(weight.shape)
 
 
 def _correlate(
-    source: Tensor, taps: Tensor, bias: Tensor | None, arrangement: Arrangement, size: Pair
+    source: Tensor, taps: Tensor, bias: Tensor | None, patterns: list[Pattern], size: Pair
 ) -> Tensor:
     """The result (N, M, *size): products of windows of the source and taps, by phase, plus b (M).
 
@@ -184,23 +167,25 @@ def _correlate(
     groups, channels = taps.shape[:2]
     result = source.new_empty(source.shape[0], groups, channels, *size)
     shift = None if bias is None else bias.view(groups, channels, 1, 1)
-    patterns, areas, gaps = arrangement
-    if gaps:
-        result[:] = 0 if shift is None else shift
     lefts = [pattern.left(taps) for pattern in patterns]
-    if areas:
-        for i, samples, lines, right in Windows.of(source, areas, groups).chunks(source):
-            _multiply(lefts[i], right, shift, patterns[i], lines, result[samples])
+    windows = Windows.of(source, tuple(pattern.area for pattern in patterns), groups)
+    for i, samples, lines, right in windows.chunks(source):
+        _multiply(lefts[i], right, shift, patterns[i], lines, result[samples])
     return result.flatten(1, 2)
 
 
 def _matrix(taps: Tensor) -> Tensor:
     """The taps (G, M/G, C/G, th, tw) as one matrix for each group, in the working dtype."""
-    return taps.to(working_dtype(taps.dtype)).reshape(*taps.shape[:2], -1)
+    return taps.to(working_dtype(taps.dtype)).flatten(2)
 
 
 def _multiply(
-    left: Tensor, right: Tensor, shift: Tensor | None, pattern: Pattern, lines: slice, result: Tensor
+    left: Tensor,
+    right: Tensor,
+    shift: Tensor | None,
+    pattern: Pattern,
+    lines: slice,
+    result: Tensor,
 ) -> None:
     """Write left times right, plus shift, to the pixels of the result (N, G, M/G, height, width)
     that the windows on these lines are for.
@@ -209,12 +194,12 @@ def _multiply(
     values, columns = product(left, right).contiguous(), pattern.area[1].positions
     wide = values.shape[2]
     strides = ((lines.stop - lines.start) * columns, values.stride(0), wide, columns, 1)
-    for phase, start, size, pixels in pattern.parts(lines.start, lines.stop):
+    for phase, start, size, rows, others in pattern.parts(lines.start, lines.stop):
         value = values.as_strided((n, groups, m, *size), strides, phase * m * wide + start)
         if shift is None:
-            result[pixels].copy_(value)
+            result[..., rows, others].copy_(value)
         else:
-            torch.add(value, shift, out=result[pixels])
+            torch.add(value, shift, out=result[..., rows, others])
 
 
 def _weigh(responses: Tensor, right: Tensor) -> Tensor:
@@ -230,31 +215,21 @@ def _weigh(responses: Tensor, right: Tensor) -> Tensor:
     return product(left, right.mT)
 
 
-def _sum(terms: Iterator[Tensor]) -> Tensor:
-    total = next(terms)
-    for term in terms:
-        total += term
-    return total
-
-
 @lru_cache
-def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Arrangement:
+def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Pattern:
     """The windows of the picture at every stride-th position, along both axes."""
     rows, columns = (
         (Along(-p, d, k, s, i), (Phase(slice(None), 0, i),))
         for s, p, d, k, i in zip(*geometry[:3], kernel, positions, strict=True)
     )
-    pattern = Pattern(rows, columns)
-    return Arrangement((pattern,), (pattern.area,), False)
+    return Pattern(rows, columns)
 
 
 @lru_cache
-def _phases(geometry: Geometry, kernel: Pair, size: Pair) -> Arrangement:
-    """The phases of a picture of that size."""
-    rows, columns = (_phases_along(geometry, i, kernel[i], size[i]) for i in (0, 1))
-    every = [Pattern(*pair) for pair in itertools.product(rows, columns)]
-    met = [pattern for pattern in every if all(along.taps for along in pattern.area)]
-    return Arrangement(tuple(met), tuple(pattern.area for pattern in met), len(met) < len(every))
+def _phases(geometry: Geometry, kernel: Pair, size: Pair) -> list[Pattern]:
+    """The phases of a picture of that size; those that no tap meets have empty windows."""
+    axes = (_phases_along(geometry, i, kernel[i], size[i]) for i in (0, 1))
+    return [Pattern(rows, columns) for rows, columns in itertools.product(*axes)]
 
 
 def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Shared]:
@@ -264,6 +239,7 @@ def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list
     stride, padding, dilation = (pair[axis] for pair in geometry[:3])
     every = stride // math.gcd(stride, dilation)
     found: list[Shared] = []
+    phases: tuple[Phase, ...]
     last = 0
     for remainder in range(min(stride, size)):
         offset, count = remainder + padding, len(range(remainder, size, stride))

@@ -6,6 +6,7 @@ from torch import Tensor
 from scratch_layers.checks import Device, Pair, whole_pair, working_dtype
 from scratch_layers.convolution import Conv2d, Padding
 from scratch_layers.correlation import Geometry, spread, spread_gradients
+from scratch_layers.module import Record
 
 
 class FusedUpsampling(Conv2d):
@@ -49,12 +50,15 @@ class FusedUpsampling(Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """The transposed convolution of the input with v, plus bias."""
-        x, weight, bias = self._accept(input)
+        used = self._accept(input)
+        x = used["input"]
         height, width = (n * s for n, s in zip(x.shape[2:], self.scale_factor, strict=True))
         size = self.output_size(x.new_empty((x.shape[0], 0, height, width)))
         self._sums = self._sums.to(x.device, working_dtype(x.dtype))
-        output = spread(x, self._times_sums(weight, self._sums.flip(1)), bias, self._small, size)
-        return self._remember(output, x, weight, bias)
+        taps = self._times_sums(used["weight"], self._sums.flip(1))
+        output = spread(x, taps, used.get("bias"), self._small, size)
+        self._record = Record(output, **used)
+        return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
         """The transposed convolution's backward; a tap of w collects from all sums it is in."""

@@ -6,6 +6,7 @@ slow column. Arguments are taken as valid; sizes and names are those of Conv2d a
 NearestUpsampling.
 """
 
+from collections.abc import Iterator
 from itertools import product
 
 import torch
@@ -26,14 +27,11 @@ def conv2d_forward(
 ) -> Tensor:
     """y[n, o, i, j] = b[o] + the sum of w[o] times the window of x at (i, j); (N, O, oh, ow)."""
     padded = _pad(x, padding)
-    (oh, ow), fan = _positions(padded, weight, stride, dilation), weight.shape[1]
-    y = x.new_zeros(len(x), len(weight), oh, ow)
-    for n, o, i, j in product(range(len(x)), range(len(weight)), range(oh), range(ow)):
-        rows, columns = _window(i, j, weight, stride, dilation)
-        first = o // (len(weight) // groups) * fan
-        y[n, o, i, j] = (weight[o] * padded[n, first : first + fan, rows, columns]).sum()
+    y = x.new_zeros(len(x), len(weight), *_positions(padded, weight, stride, dilation))
+    for at, window in _windows(padded, weight, stride, dilation, groups):
+        y[at] = (weight[at[1]] * padded[window]).sum()
         if bias is not None:
-            y[n, o, i, j] += bias[o]
+            y[at] += bias[at[1]]
     return y
 
 
@@ -48,15 +46,12 @@ def conv2d_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Send every dy[n, o, i, j] back to the window and weights it came from: (dx, dw, db)."""
     padded = _pad(x, padding)
-    (oh, ow), fan = _positions(padded, weight, stride, dilation), weight.shape[1]
     grad_padded, grad_weight = torch.zeros_like(padded), torch.zeros_like(weight)
     grad_bias = weight.new_zeros(len(weight))
-    for n, o, i, j in product(range(len(x)), range(len(weight)), range(oh), range(ow)):
-        rows, columns = _window(i, j, weight, stride, dilation)
-        first = o // (len(weight) // groups) * fan
-        dy = grad_output[n, o, i, j]
-        grad_padded[n, first : first + fan, rows, columns] += dy * weight[o]
-        grad_weight[o] += dy * padded[n, first : first + fan, rows, columns]
+    for at, window in _windows(padded, weight, stride, dilation, groups):
+        o, dy = at[1], grad_output[at]
+        grad_padded[window] += dy * weight[o]
+        grad_weight[o] += dy * padded[window]
         grad_bias[o] += dy
     (up, left), (height, width) = padding, x.shape[2:]
     return grad_padded[:, :, up : up + height, left : left + width], grad_weight, grad_bias
@@ -99,12 +94,18 @@ def _positions(padded: Tensor, weight: Tensor, stride: Pair, dilation: Pair) -> 
     return oh, ow
 
 
-def _window(i: int, j: int, weight: Tensor, stride: Pair, dilation: Pair) -> tuple[slice, slice]:
-    rows, columns = (
-        slice(s * at, s * at + d * (k - 1) + 1, d)
-        for at, k, s, d in zip((i, j), weight.shape[2:], stride, dilation, strict=True)
-    )
-    return rows, columns
+def _windows(
+    padded: Tensor, weight: Tensor, stride: Pair, dilation: Pair, groups: int
+) -> Iterator[tuple[tuple[int, int, int, int], tuple[int, slice, slice, slice]]]:
+    """Every index (n, o, i, j) of the output, and the window of the padded picture it sums."""
+    (oh, ow), fan = _positions(padded, weight, stride, dilation), weight.shape[1]
+    for n, o, i, j in product(range(len(padded)), range(len(weight)), range(oh), range(ow)):
+        first = o // (len(weight) // groups) * fan
+        rows, columns = (
+            slice(s * at, s * at + d * (k - 1) + 1, d)
+            for at, k, s, d in zip((i, j), weight.shape[2:], stride, dilation, strict=True)
+        )
+        yield (n, o, i, j), (n, slice(first, first + fan), rows, columns)
 
 
 def _sources(x: Tensor, scale_factor: tuple[float, float]) -> tuple[list[int], list[int]]:

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from scratch_layers.checks import working_dtype
 
-# Windows are written and multiplied about this much at a time, so that memory stays bounded. Half
-# of it costs 13 % at 16 and 32 channels of 32 x 32, twice as much gains nothing.
 CHUNK_BYTES = 1 << 22
-# An accelerator launches kernels one by one, and has memory enough for more.
+"""Windows are written and multiplied about this much at a time, so that memory stays bounded. Half
+of it costs 13 % at 16 and 32 channels of 32 x 32, twice as much gains nothing."""
 ACCELERATOR_CHUNK_BYTES = 1 << 28
-# A network of ten layers has fewer shapes at a time; with the largest memory of each, 64 MB.
+"""An accelerator launches kernels one by one, and has memory enough for more."""
 PLANS_KEPT = 64
+"""A network of ten layers has fewer shapes at a time; with the largest memory of each, 64 MB."""
 PLAN_BYTES = 1 << 20
 
 _kept = threading.local()
@@ -66,7 +66,7 @@ class Windows:
         dtype = working_dtype(source.dtype)
         self.limit, self.groups = limit // dtype.itemsize, groups
         largest = channels * max(r.taps * c.taps * r.positions * c.positions for r, c in areas)
-        chunks = max(1, -(-batch // max(1, self.limit // largest)))
+        chunks = max(1, -(-batch // max(1, self.limit // max(1, largest))))
         self.samples = max(1, -(-batch // chunks))
         self.starts: list[int] = []
         extents, inside = [], []
@@ -129,7 +129,7 @@ class Windows:
             (rows.start - self.starts[0]) * h + (columns.start - self.starts[1]) * w,
         )
         height = channels * rows.taps * columns.taps
-        lines = max(1, min(rows.positions, self.limit // (height * columns.positions)))
+        lines = max(1, min(rows.positions, self.limit // max(1, height * columns.positions)))
         buffer = self._shared(height * _width(samples * lines * columns.positions))
         for top in range(0, rows.positions, lines):
             some = windows[..., top : top + lines, :]
