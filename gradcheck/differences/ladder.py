@@ -121,7 +121,8 @@ def climb_down(claim: Claim, probe: Probe, rungs: Rungs | None = None) -> Agreed
         lines[pending[found]] = agrees[which, found]
         needed |= {rules.windows[rule] for rule in which.tolist()}
         bends = (ahead + back - 2 * claim.values).abs() > unit * (ahead.abs() + back.abs())
-        kinked = (bends.sum(2) < moved.sum(1) / 2).any(0)
+        bent = bends.sum(2)
+        kinked = ((bent > 0) & (bent < moved.sum(1) / 2)).any(0)
         pending, quotients = pending[~settled & ~kinked], quotients[:, :, ~settled & ~kinked]
         if not len(pending):
             break
