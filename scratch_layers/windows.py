@@ -47,8 +47,8 @@ Area = tuple[Along, Along]
 class Block(NamedTuple):
     """Some lines of an area's positions: their windows on the ground, and where they are copied to.
 
-    `windows` and `target` are (C, th, tw, n, lines, columns); `matrix` is the same memory as
-    `target`, (G, C/G th tw, n lines columns + spare).
+    `windows` and `target` are (C, th, tw, n, lines, columns). `matrix` is the memory of `target`,
+    (G, C/G th tw, n lines columns + spare); a last block of fewer lines or samples is as wide.
     """
 
     area: int
@@ -114,10 +114,7 @@ class Windows:
             count = samples.stop - first
             self.inside[:count].copy_(source[samples])
             for area, lines, windows, target, matrix in self.blocks:
-                if count < self.samples:
-                    windows = windows[:, :, :, :count]
-                    _, target, matrix = _matrix(windows, matrix.view(-1), self.groups)
-                target.copy_(windows)
+                target[:, :, :, :count].copy_(windows[:, :, :, :count])
                 yield area, samples, lines, matrix
 
     def _blocks(self, area: int, rows: Along, columns: Along) -> Iterator[Block]:
@@ -128,12 +125,17 @@ class Windows:
             (c, h * rows.step, w * columns.step, n, h * rows.stride, w * columns.stride),
             (rows.start - self.starts[0]) * h + (columns.start - self.starts[1]) * w,
         )
-        height = channels * rows.taps * columns.taps
-        lines = max(1, min(rows.positions, self.limit // max(1, height * columns.positions)))
-        buffer = self._shared(height * _width(samples * lines * columns.positions))
+        height, across = channels * rows.taps * columns.taps, columns.positions
+        blocks = -(-rows.positions // max(1, self.limit // max(1, height * across)))
+        lines = -(-rows.positions // blocks)
+        width = _width(samples * lines * across)
+        memory = self._shared(height * width)
+        matrix = memory.view(self.groups, height // self.groups, width)
+        steps = rows.taps * columns.taps * width, columns.taps * width, width, lines * across
         for top in range(0, rows.positions, lines):
             some = windows[..., top : top + lines, :]
-            yield Block(area, slice(top, top + some.shape[4]), *_matrix(some, buffer, self.groups))
+            target = memory.as_strided(some.shape, (*steps, across, 1))
+            yield Block(area, slice(top, top + some.shape[4]), some, target, matrix)
 
     def _shared(self, numbers: int) -> Tensor:
         """Memory that all plans of this thread write their windows to, one after the other.
@@ -149,15 +151,6 @@ class Windows:
             shared = self.ground.new_empty(size)
             setattr(_kept, name, shared)
         return shared[:numbers]
-
-
-def _matrix(windows: Tensor, memory: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The windows, and the beginning of the memory as tensor of their shape and as matrices."""
-    channels, rows, columns, samples, lines, across = windows.shape
-    height, width = channels * rows * columns, _width(samples * lines * across)
-    matrix = memory[: height * width].view(groups, height // groups, width)
-    steps = (rows * columns * width, columns * width, width, lines * across, across, 1)
-    return windows, matrix.as_strided(windows.shape, steps), matrix
 
 
 def _width(used: int) -> int:
