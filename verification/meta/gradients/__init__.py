@@ -5,7 +5,7 @@ The mutants of gradcheck are put before them: one is killed when an answer is an
 they take a few seconds.
 """
 
-from verification.meta.gradients import complaints, numerical, refusals, right, said, wrong
+from verification.meta.gradients import complaints, numerical, refusals, right, said, sweeps, wrong
 from verification.meta.gradients.promise import Promise
 
 PROMISES: tuple[Promise, ...] = (
@@ -13,6 +13,7 @@ PROMISES: tuple[Promise, ...] = (
     *wrong.PROMISES,
     *complaints.PROMISES,
     *numerical.PROMISES,
+    *sweeps.PROMISES,
     *refusals.PROMISES,
     *said.PROMISES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +45,13 @@ def far_and_near(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 def coarse(x: Tensor) -> Tensor:
     """A function that rounds to a few digits inside; its gradient is that of what it rounds."""
     return x.sin() + (x.cos().half().to(x) - x.cos()).detach()
+
+
+class Pair(NamedTuple):
+    """An argument with fields."""
+
+    weight: Tensor
+    rest: None
 
 
 class SharedMemory:

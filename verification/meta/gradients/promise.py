@@ -33,8 +33,8 @@ def numbers(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> T
     """Normal numbers, always the same."""
     generator = torch.Generator().manual_seed(seed)
     if dtype.is_complex:
-        return torch.randn(*shape, generator=generator, dtype=dtype)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+        return torch.randn(shape, generator=generator, dtype=dtype)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def right(

@@ -36,6 +36,12 @@ def as_long_as_it_is_small(x: Tensor) -> Tensor:
 
 PROMISES: tuple[Promise, ...] = (
     refuses("no number", asking(torch.sin, X / 0), ValueError, "input holds values that are not"),
+    refuses(
+        "no complex number",
+        asking(torch.sin, numbers(2, dtype=torch.complex128) / 0),
+        ValueError,
+        "input holds values that are not",
+    ),
     refuses("a name", asking(torch.sin, X, wrt=["w"]), ValueError, r"wrt names \['w'\]: the ten"),
     refuses(
         "an analysis without its cotangent",
@@ -85,7 +91,12 @@ PROMISES: tuple[Promise, ...] = (
     ),
     refuses(
         "samples that are none",
-        asking((lambda x: x.sin().sum(0), lambda x, g: g * x.cos()), numbers(2, 3), batch_axis=0),
+        asking(
+            (lambda x: x.sin().sum(0), lambda x, g: g * x.cos()),
+            numbers(9, 3),
+            batch_axis=0,
+            method="full",
+        ),
         ValueError,
         "samples stacked along axis 0 do not give",
     ),

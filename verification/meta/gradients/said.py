@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any
 
 import torch
@@ -52,6 +55,17 @@ def _undecided() -> str:
     return "" if ": 0 comparisons, 12 undecided; noise" in said else said
 
 
+def _resolution() -> str:
+    """Errors above 2^-20 of what is compared are seen, by entries and by directions."""
+    for method in ("full", "projection"):
+        for f, x in ((torch.sin, numbers(400)), (torch.square, numbers(3, 4))):
+            report = check_gradients(f, x, method=method)
+            (tensor,) = report.tensors
+            if not tensor.resolution <= 2.0**-17 or tensor.method != method:
+                return f"{tensor}"
+    return ""
+
+
 def _shared_index() -> str:
     def vjp(x: Tensor, g: Tensor) -> Tensor:
         gradient = g * x.cos()
@@ -62,27 +76,97 @@ def _shared_index() -> str:
     return "" if said.count("all at index 1 of axis 0") == 1 else said
 
 
+def _no_index() -> str:
+    """Nothing is shared by wrong entries of a tensor with one row."""
+
+    def vjp(x: Tensor, g: Tensor) -> Tensor:
+        gradient = g * x.cos()
+        gradient[0, :2] *= 0.3
+        return gradient
+
+    said = str(check_gradients((torch.sin, vjp), numbers(1, 4), method="full"))
+    return said if "all at" in said or "all 0.3 times what is right" not in said else ""
+
+
+def _small_row() -> str:
+    """A factor is that of the wrong entries, however small they are beside 1."""
+
+    def vjp(x: Tensor, g: Tensor) -> Tensor:
+        gradient = 1e-6 * g * x.cos()
+        gradient[0] *= 3
+        return gradient
+
+    said = str(check_gradients((lambda x: 1e-6 * x.sin(), vjp), numbers(3, 4), method="full"))
+    return "" if "all 3 times what is right, all at index 0 of axis 0" in said else said
+
+
+def _missed() -> str:
+    """How often a fault hides: from two directions of 26 bits; from cotangents of 8, or 12."""
+    one, many = lambda x: x.sin().sum(), lambda x: x @ x.T
+    asked = {
+        "directions": (one, "projection", 2.0**-52),
+        "entries of a sum": (one, "full", 0.0),
+        "entries": (torch.sin, "full", 2.0**-16),
+        "both": (torch.sin, "projection", 2.0**-16 + 2.0**-52),
+        "integers": (many, "projection", 2.0**-23),
+    }
+    found = {
+        name: check_gradients(f, numbers(4, 3), method=method).tensors[0].may_miss
+        for name, (f, method, _) in asked.items()
+    }
+    return "" if found == {name: chance for name, (*_, chance) in asked.items()} else f"{found}"
+
+
 def _picture() -> str:
-    report = check_gradients((torch.sin, lambda x, g: -g * x.cos()), numbers(3, 4))
-    figure = report.picture()
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    """Expected, got and difference of every entry, the last axis lying across."""
+    for shape, table in (((2, 3, 4), (6, 4)), ((5,), (1, 5)), ((), (1, 1))):
+        report = check_gradients((torch.sin, lambda x, g: -g * x.cos()), numbers(*shape))
+        figure = report.picture()
+        panels = [axes for axes in figure.axes if axes.images]
+        titles = [axes.get_title() for axes in panels]
+        shown = [axes.images[0].get_array() for axes in panels]
+        if titles != ["expected", "got", "got - expected"]:
+            return f"{titles}"
+        if any(image is None or image.shape != table for image in shown):
+            return f"{[image.shape for image in shown if image is not None]}"
+        expected, got, difference = (torch.tensor(image) for image in shown)
+        if not torch.equal(difference, got - expected) or not torch.allclose(got, -expected):
+            return f"{shown}"
     try:
         check_gradients(torch.sin, numbers(3)).picture()
     except ValueError as error:
-        known = "whole gradients are known of []" in str(error)
-        return "" if known and titles[:3] == ["expected", "got", "got - expected"] else f"{titles}"
+        return "" if "whole gradients are known of []" in str(error) else f"{error}"
     return "a picture of nothing"
 
 
+def slow(x: Tensor) -> Tensor:
+    time.sleep(0.06)
+    return x.sin()
+
+
 def _progress() -> str:
-    lines: list[str] = []
+    """A line a second at most, given to a function or to stderr."""
+    lines, calls = list[str](), list[float]()
 
-    def slow(x: Tensor) -> Tensor:
-        time.sleep(0.06)
-        return x.sin()
+    def counted(x: Tensor) -> Tensor:
+        calls.append(time.monotonic())
+        return slow(x)
 
-    check_gradients((slow, lambda x, g: g * x.cos()), numbers(12), progress=lines.append)
-    return "" if lines and all(line for line in lines) else f"{lines}"
+    def noted(line: str) -> None:
+        lines.append(line.removesuffix(" s") + f", of {len(calls)}")
+
+    pair = counted, lambda x, g: g * x.cos()
+    check_gradients(pair, numbers(12), progress=noted)
+    seconds = time.monotonic() - calls[0]
+    heard = io.StringIO()
+    with redirect_stderr(heard):
+        check_gradients((slow, lambda x, g: g * x.cos()), numbers(12), progress=True)
+    pattern = r"counted: .*; (\d+) calls in (\d+), of (\d+)"
+    told = [re.fullmatch(pattern, line) for line in lines]
+    few = 1 <= len(lines) <= seconds and all(
+        m and 0 < int(m[1]) <= int(m[3]) and int(m[2]) <= seconds for m in told
+    )
+    return "" if few and heard.getvalue().startswith("slow: ") else f"{lines}, {heard.getvalue()}"
 
 
 def _restored() -> str:
@@ -137,37 +221,34 @@ def _derived() -> str:
     return "" if right and narrow else f"{report} {[t.resolution for t in report.tensors]}"
 
 
-class Counted:
-    """How often a function and its backward are called."""
-
-    def __init__(self, f: Callable[..., Tensor], vjp: Callable[..., Any]) -> None:
-        self.calls = self.backwards = 0
-        self.f, self.vjp = f, vjp
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        self.calls += 1
-        return self.f(*inputs)
-
-    def backward(self, *arguments: Tensor) -> Any:
-        self.backwards += 1
-        return self.vjp(*arguments)
+Function = Callable[..., Tensor]
 
 
 def _costs(
-    f: Callable[..., Tensor],
-    vjp: Callable[..., Any],
     calls: int,
     backwards: int,
+    f: Function,
+    vjp: Callable[..., Any] | None,
     *inputs: Tensor,
     **options: Any,
 ) -> Callable[[], str]:
-    """At most so many calls of f and of its backward."""
+    """At most so many calls of f and of its backward; autograd's own are not counted."""
 
     def check() -> str:
-        counted = Counted(f, vjp)
-        report = check_gradients((counted.forward, counted.backward), *inputs, **options)
-        few = counted.calls <= calls and counted.backwards <= backwards
-        return "" if report.ok and few else f"{counted.calls}, {counted.backwards}: {report}"
+        counted = {"calls": 0, "backwards": 0}
+
+        def called(*arguments: Tensor) -> Tensor:
+            counted["calls"] += 1
+            return f(*arguments)
+
+        def back(*arguments: Tensor) -> Any:
+            counted["backwards"] += 1
+            return vjp and vjp(*arguments)
+
+        subject = (called, back) if vjp else called
+        report = check_gradients(subject, *inputs, **options)
+        few = counted["calls"] <= calls and counted["backwards"] <= backwards
+        return "" if report.ok and few else f"{counted}: {report}"
 
     return check
 
@@ -184,26 +265,49 @@ def sine_back(x: Tensor, g: Tensor) -> Tensor:
     return g * x.cos()
 
 
+MATRIX = numbers(5, 20, seed=3)
+
+
+def mixed(x: Tensor) -> Tensor:
+    return MATRIX @ x.sin()
+
+
+def waves(x: Tensor, w: Tensor) -> Tensor:
+    return (x * w).sin()
+
+
+def waves_back(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    return g * w * (x * w).cos(), g * x * (x * w).cos()
+
+
+IMAGE, MANY, TWO = numbers(2, 2, 8, 8), numbers(400), (numbers(12, 2), numbers(12, 2, seed=1))
+FULL, DIRECTIONS = {"method": "full"}, {"method": "projection"}
+CALLS: tuple[tuple[str, tuple[int, int], tuple[Any, ...], dict[str, Any]], ...] = (
+    ("a convolution", (25, 8), (convolve, convolve_back, IMAGE), {}),
+    ("every entry of a convolution", (24, 6), (convolve, convolve_back, IMAGE), FULL),
+    ("many sines", (24, 4), (torch.sin, sine_back, MANY), {}),
+    ("every one of many sines", (47, 4), (torch.sin, sine_back, MANY), FULL),
+    ("directions", (24, 4), (torch.sin, sine_back, MANY), DIRECTIONS),
+    ("under vmap", (31, 0), (mixed, None, numbers(20)), FULL),
+    ("samples of two inputs", (62, 4), (waves, waves_back, *TWO), FULL),
+)
+"""At most so many calls of a function and of its backward."""
+
 PROMISES: tuple[Promise, ...] = (
     holds("sentence: right", _right),
     holds("sentence: wrong", _wrong),
     holds("sentence: undecided", _undecided),
     holds("sentence: one index", _shared_index),
+    holds("sentence: no index", _no_index),
+    holds("sentence: a small row", _small_row),
+    holds("resolution", _resolution),
+    holds("probability", _missed),
     holds("picture", _picture),
     holds("progress", _progress),
     holds("all is put back", _restored),
     holds("derived bounds", _derived),
-    holds("calls: convolution", _costs(convolve, convolve_back, 25, 8, numbers(2, 2, 8, 8))),
-    holds(
-        "calls: every entry of a convolution",
-        _costs(convolve, convolve_back, 24, 6, numbers(2, 2, 8, 8), method="full"),
-    ),
-    holds("calls: many sines", _costs(torch.sin, sine_back, 21, 4, numbers(400))),
-    holds(
-        "calls: every one of many sines",
-        _costs(torch.sin, sine_back, 25, 4, numbers(400), method="full"),
-    ),
-    holds(
-        "calls: directions", _costs(torch.sin, sine_back, 21, 4, numbers(400), method="projection")
+    *(
+        holds(f"calls: {name}", _costs(*calls, *subject, **options))
+        for name, calls, subject, options in CALLS
     ),
 )

@@ -138,12 +138,22 @@ def _no_behaviour(node: ast.AST) -> Iterator[ast.AST]:
             parts = [node]
         case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Tuple() as options]):
             parts = [options]
-        case ast.keyword(arg="strict", value=value):
-            # Of zip: an assertion, which no right code ever meets.
+        case ast.keyword(arg="strict" | "frozen", value=value):
+            # Of zip and dataclass: assertions, which no right code ever meets.
             parts = [value]
+        case ast.Call(func=ast.Name("isinstance" | "issubclass"), args=[_, ast.Tuple() as options]):
+            parts = [options]
+        case ast.Module(body=body):
+            # What is assigned to a name alone and indexed is a type: of dictionaries, or a Literal.
+            values = [line.value for line in body if isinstance(line, ast.Assign)]
+            parts = [v for v in values if isinstance(v, ast.Subscript) and _is_type(v.value)]
     for part in parts:
         if part is not None:
             yield from ast.walk(part)
+
+
+def _is_type(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id[:1].isupper()
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
