@@ -65,7 +65,9 @@ def _compare(backward: Agreement) -> tuple[dict[Mode, Comparison], list[str]]:
     """The same comparison for every mode that is offered, and what the others raised."""
     point = backward.point
     judged: dict[Mode, Comparison] = {}
-    refused = []
+    refused: list[str] = []
+    if not backward.comparison.got.numel():
+        return judged, refused  # nothing goes in: there is no line to go along
     for mode, (offer, derivative) in _WAYS.items():
         if offer not in point.question.subject.offers:
             continue
