@@ -394,7 +394,6 @@ NOTHING = (
         lambda: (product, numbers(2, 0), numbers(0, 2)),
         said=XW | {"basis": "derived", "modes": ()},
     ),
-    Kind("constant", lambda: (lambda x: 0 * x + 3, numbers(4))),
     Kind("steps", lambda: (lambda x: x.sin() + x.floor().detach(), 0.4 + 0 * numbers(3)), 3e-11, 1),
 )
 

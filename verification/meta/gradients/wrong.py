@@ -336,6 +336,11 @@ OTHERS: tuple[Promise, ...] = (
         lambda: (Forgetful(4, 3).double(), numbers(2, 4)),
         {"weight": everywhere(3, 4, pattern="all zero")},
     ),
+    wrong(
+        "gradient of a constant",
+        pair(lambda x: 0 * x + 3, lambda x, g: g, numbers(4)),
+        {"input": everywhere(4)},
+    ),
     wrong("nothing goes in", spread_zeros, {"w": everywhere(3, 2)}),
     wrong(
         "conjugate",

@@ -25,7 +25,7 @@ green.
 """
 
 
-FIRST = 20
+FIRST = 30
 """Seconds of processor time that the first questions may take together, as they took before."""
 
 LEFT = "left"
