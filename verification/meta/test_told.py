@@ -100,6 +100,7 @@ LIMITED = {
         "Linear",
         "the gradient of input is not returned, and not judged",
     ),
+    f"{WILD}.courses:dropout_forward,dropout_backward": ("Dropout", "p is the share that is kept"),
     f"{WILD}.kinds:Detached": ("L1Loss", "the gradient of target is not returned, and not judged"),
     f"{WILD}.sequences:LSTM": ("LSTM", "has no bias_hh_l0, which counts as zero"),
 }

@@ -68,6 +68,7 @@ SHAPES = {
     "probabilities for a target": (f"{COURSES}:OneHot", "CrossEntropyLoss"),
     "labels of a matrix": (f"{COURSES}:Labels", "CrossEntropyLoss"),
     "dropout where the kind has none": (f"{COURSES}:Attention", "ScaledDotProductAttention"),
+    "the share that is kept": (f"{COURSES}:dropout_forward,dropout_backward", "Dropout"),
     "a step of a function": (f"{COURSES}:sgd_momentum", "SGD"),
     "a step in place": (f"{COURSES}:rmsprop", "torch.optim.RMSprop"),
     "an optimiser of dicts": (f"{COURSES}:Momentum", "SGD"),

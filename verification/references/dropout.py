@@ -1,5 +1,6 @@
 """The row of dropout, under a mask that is known."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import nn
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
 from verification.references.laws import INPUT, Computed
-from verification.references.row import Clause, Row, Trait
+from verification.references.row import Clause, Nothing, Row, Trait
 from verification.references.running_error import Number
 from verification.strategies import dropout
 from verification.subjects.masked import Masked, wanted_mask
@@ -41,9 +42,12 @@ DROPOUT = Row(
     geometries=dropout.dropouts,
     traits=frozenset({Trait.BATCHED, Trait.LINEAR_IN_INPUT, Trait.DIFFERENTIABLE}),
     # The others are about one call of the layer, and here each result is put together from many.
-    clauses=frozenset({Clause.EMPTY_BATCH, Clause.SIXTEEN_BITS}),
+    clauses=frozenset({Clause.EMPTY_BATCH, Clause.SIXTEEN_BITS, Clause.MEANS_OF_NOTHING}),
     twin=_twin,
     adapter=_masked,
+    # 0 / 0, as the formula has it.
+    nothing=Nothing("p", functools.partial(dropout.dropouts, everything=True)),
+    rests={"p": "the share that is kept"},
 )
 
 ROWS = (DROPOUT,)

@@ -61,7 +61,7 @@ class Refusal:
 @dataclass(frozen=True)
 class Nothing:
     """Cases of a kind in which nothing is left to take a mean of: every label is ignored, every key
-    masked. `argument` is the one without which a layer cannot come to that, or where it is held at
+    masked, every number dropped. `argument` is the one without which a layer cannot come to that, or where it is held at
     another than this `value`.
     """
 
@@ -83,7 +83,8 @@ class Row:
     parameters begin that a layer may do without, as if they were zero. described: nothing is known
     but the inputs, so that the law is the subject's own run in float64. tensor_arguments: arguments
     that a constructor takes as tensors; a call holds them as tuples of numbers. constants: inputs
-    that a layer may take for given, so that they have no gradient or one of zeros.
+    that a layer may take for given, so that they have no gradient or one of zeros. rests: arguments
+    that others take as what is left of 1, with what that is.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Row:
     described: bool = False
     tensor_arguments: frozenset[str] = frozenset()
     constants: tuple[str, ...] = ()
+    rests: Mapping[str, str] = field(default_factory=dict)
 
     def constructed(
         self, arguments: Mapping[str, Any], dtype: torch.dtype, device: torch.device
@@ -111,6 +113,10 @@ class Row:
             else value
             for name, value in arguments.items()
         }
+
+    def with_rests(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments with what is left of 1 in the place of a share."""
+        return {**arguments, **{name: 1 - arguments[name] for name in self.rests}}
 
     @property
     def signature(self) -> inspect.Signature:

@@ -82,7 +82,8 @@ def _stored(case: Case) -> tuple[Matching | Call, Translation]:
 
 
 def _built_from(case: Case, row: Row) -> dict[str, Any]:
-    return row.constructed(case.layer.kwargs, getattr(torch, case.dtype), torch.device("cpu"))
+    kind = row.constructed(case.layer.kwargs, getattr(torch, case.dtype), torch.device("cpu"))
+    return row.with_rests(kind) if dict(case.subject.found).get("rest") else kind
 
 
 def _of(case: Case, *roles: Role) -> list[TensorSpec]:

@@ -14,6 +14,9 @@ import numpy
 
 from verification.subjects.loading import SubjectError
 
+RESTS = ("keep_prob", "keep_probability", "keep_rate", "p_keep", "retain_prob")
+"""By which names an argument is what others leave of 1."""
+
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "in_channels": (
         *("in_ch", "in_c", "c_in", "cin", "n_in", "in_planes", "input_channels", "nin", "channels"),
@@ -62,7 +65,10 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "weight_decay": ("wd", "l2"),
     "alpha": ("decay_rate", "rho", "smoothing"),
     "dim": ("axis",),
-    "p": ("p_drop", "drop_prob", "dropout", "rate", "dropout_rate", "dropout_ratio", "drop_rate"),
+    "p": (
+        *("p_drop", "drop_prob", "dropout", "rate", "dropout_rate", "dropout_ratio", "drop_rate"),
+        *RESTS,
+    ),
 }
 """By which names hand-written layers call an argument of the kind."""
 

@@ -18,7 +18,7 @@ from verification.cases.subject_spec import Told
 from verification.references.row import Row, Trait
 from verification.subjects import functional
 from verification.subjects.alone import Alone
-from verification.subjects.arguments import Matching, Source, matched_by_name, matchings
+from verification.subjects.arguments import RESTS, Matching, Source, matched_by_name, matchings
 from verification.subjects.loading import Factory, Loaded, SubjectError, importable_name
 from verification.subjects.native import Native
 from verification.subjects.optimizers import OptimizerSubject, Stepping, Updating
@@ -32,8 +32,8 @@ class Driver:
     """One way to drive a subject: which argument is which, and how tensors are translated.
 
     row: that of the kind. names: those of the kind's parameters. still: whether the subject is told
-    not to train. alone: whether it takes one sample at a time. taken: the arguments of the kind
-    that the subject takes.
+    not to train. alone: whether it takes one sample at a time. rest: whether it takes what is
+    left of 1 where its kind takes a share. taken: the arguments of the kind that the subject takes.
     """
 
     row: Row
@@ -44,6 +44,14 @@ class Driver:
     translation: Translation
     still: bool = False
     alone: bool = False
+    rest: bool = False
+
+    @property
+    def limits(self) -> Iterator[str]:
+        """What of it a verdict is limited to."""
+        if self.rest:
+            for argument, meaning in self.row.rests.items():
+                yield f"{argument} is {meaning}"
 
     @property
     def taken(self) -> frozenset[str]:
@@ -75,6 +83,7 @@ class Driver:
             "numpy": translation.numpy,
             "still": self.still,
             "alone": self.alone,
+            "rest": self.rest,
             "axes": tuple(translation.axes.items()),
             "columns": translation.columns,
             "sources": tuple(call.sources.items()),
@@ -95,8 +104,8 @@ class Driver:
         """The driver that was found before; nothing is looked for."""
         stored, (matching, translation) = dict(way), stored_call(way, told)
         names, still = stored.get("names", ()), stored.get("still", False)
-        alone = stored.get("alone", False)
-        return cls(row, loaded, names, told, matching, translation, still, alone)
+        alone, rest = stored.get("alone", False), stored.get("rest", False)
+        return cls(row, loaded, names, told, matching, translation, still, alone, rest)
 
     def with_axes(self, axes: Mapping[str, Axes]) -> Driver:
         """The same with tensors in these orders of axes; the kind's own order needs no mention."""
@@ -127,6 +136,8 @@ class Driver:
 
     def _built(self, call: LayerCall, dtype: torch.dtype, device: torch.device) -> Subject:
         kind = self.row.constructed(call.kwargs, dtype, device)
+        if self.rest:
+            kind = self.row.with_rests(kind)
         if "lr" in kind:
             return self._optimizer(call)
         if isinstance(self.matching, functional.Call):
@@ -219,10 +230,17 @@ def drivers(
     by_one = Trait.BATCHED in row.traits and len(inputs) == 1
     samples = list(_translations(loaded, told, SAMPLES)) if by_one else []
     for matching in _matchings(loaded, row, kind, (*inputs, *held), told):
-        for translation in batches:
-            yield Driver(row, loaded, tuple(held), told, matching, translation)
-        for translation in samples:
-            yield Driver(row, loaded, tuple(held), told, matching, translation, alone=True)
+        for rest in _rests(row, matching):
+            plain = Driver(row, loaded, tuple(held), told, matching, Translation(), rest=rest)
+            yield from (replace(plain, translation=each) for each in batches)
+            yield from (replace(plain, translation=each, alone=True) for each in samples)
+
+
+def _rests(row: Row, matching: Matching | functional.Call) -> tuple[bool, ...]:
+    """Whether the subject may take what is left of 1: it does where a name says so."""
+    if not row.rests:
+        return (False,)
+    return (True,) if {*RESTS} & {*matching.sources} else (False, True)
 
 
 def _matchings(

@@ -39,6 +39,7 @@ from verification.subjects.partaking import (
 )
 from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter
+from verification.subjects.trained import EARLIER
 from verification.subjects.translation import Axes, orders
 from verification.subjects.trying import Kind, build, distance, pulls_back, trial_of
 from verification.trials.trial import Trial
@@ -118,7 +119,7 @@ def probe(
         driven=driver.way,
     )
     notes = (*driver.notes, *sentences(found, kind, held))
-    return driver, replace(found, notes=notes, limits=tuple(limits(found, kind, held)))
+    return driver, replace(found, notes=notes, limits=(*driver.limits, *limits(found, kind, held)))
 
 
 def _driven(
@@ -216,7 +217,10 @@ def _without_what_is_missing(candidates: Sequence[Driver], found: Probed, kind: 
         if getattr(subject, "takes_training", False):
             fixed.pop("training", None)
         elif not hasattr(subject, "train") and "training" in kind.defaults:
-            fixed["training"] = True  # a function keeps nothing of what it was trained on
+            specs = [spec for case in kind.telling(found) for spec in case.tensors]
+            learns = any(spec.name.startswith(EARLIER) for spec in specs)
+            if learns or "training" not in driver.taken:
+                fixed["training"] = True  # a function keeps nothing of what it was trained on
         return replace(found, fixed=tuple(fixed.items()), absent=absent)
     return found
 

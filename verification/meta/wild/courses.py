@@ -122,6 +122,24 @@ class OneHotWrong(OneHot):
         return super().backward() * len(self.t)
 
 
+def dropout_forward(x, dropout_param):
+    """p is the share that is kept."""
+    p, mask = dropout_param["p"], None
+    if dropout_param["mode"] == "train":
+        mask = (np.random.rand(*x.shape) < p) / p
+    return x if mask is None else x * mask, (dropout_param, mask)
+
+
+def dropout_backward(dout, cache):
+    dropout_param, mask = cache
+    return dout * mask if dropout_param["mode"] == "train" else dout
+
+
+def dropout_backward_wrong(dout, cache):
+    """Drops, and does not scale."""
+    return dout if cache[1] is None else dout * (cache[1] > 0)
+
+
 class Labels:
     """Cross entropy of a matrix; of an image it would raise, or silently pair what is not one."""
 
