@@ -61,8 +61,8 @@ class Refusal:
 @dataclass(frozen=True)
 class Nothing:
     """Cases of a kind in which nothing is left to take a mean of: every label is ignored, every key
-    masked, every number dropped. `argument` is the one without which a layer cannot come to that, or where it is held at
-    another than this `value`.
+    masked, every number dropped. `argument` is the one without which a layer cannot come to that,
+    or where it is held at another than this `value`.
     """
 
     argument: str
