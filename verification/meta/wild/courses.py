@@ -126,7 +126,7 @@ def dropout_forward(x, dropout_param):
     """p is the share that is kept."""
     p, mask = dropout_param["p"], None
     if dropout_param["mode"] == "train":
-        mask = (np.random.rand(*x.shape) < p) / p
+        mask = (np.random.rand(*x.shape) < p) / p  # noqa: NPY002 - as courses draw
     return x if mask is None else x * mask, (dropout_param, mask)
 
 
