@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gradcheck import GradientError, check_gradients
 from gradcheck.rounding import NOISE_SAFETY
+from verification.meta.gradients.maps import product
 from verification.meta.gradients.promise import Promise, holds, numbers
 
 
@@ -265,6 +266,11 @@ def sine_back(x: Tensor, g: Tensor) -> Tensor:
     return g * x.cos()
 
 
+def product_back(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    return g @ w.T, x.T @ g
+
+
+FACTORS = numbers(6, 8), numbers(8, 5, seed=1)
 MATRIX = numbers(5, 20, seed=3)
 
 
@@ -285,6 +291,7 @@ FULL, DIRECTIONS = {"method": "full"}, {"method": "projection"}
 CALLS: tuple[tuple[str, tuple[int, int], tuple[Any, ...], dict[str, Any]], ...] = (
     ("a convolution", (25, 8), (convolve, convolve_back, IMAGE), {}),
     ("every entry of a convolution", (24, 6), (convolve, convolve_back, IMAGE), FULL),
+    ("every entry of a product", (32, 4), (product, product_back, *FACTORS), FULL),
     ("many sines", (24, 4), (torch.sin, sine_back, MANY), {}),
     ("every one of many sines", (47, 4), (torch.sin, sine_back, MANY), FULL),
     ("directions", (24, 4), (torch.sin, sine_back, MANY), DIRECTIONS),
