@@ -22,7 +22,7 @@ from scratch_layers.checks import (
 )
 from scratch_layers.correlation import (
     Geometry,
-    flipped,
+    by_group,
     gather,
     spread,
     spread_gradients,
@@ -140,15 +140,17 @@ class Conv2d(_Convolution):
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = _padding(padding)
         self._before, self._after = self._margins()
-        self._geometry = Geometry(self.stride, self._before, self.dilation, self.groups)
+        self._geometry = Geometry(
+            self.kernel_size, self.stride, self._before, self.dilation, self.groups
+        )
         channels = (self.out_channels, self.in_channels // self.groups)
         self._draw_parameters(channels, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """The correlation of input (N, C, H, W) and weight, plus bias: (N, O, oh, ow)."""
         used = self._accept(input)
-        size = self.output_size(input)
-        output = gather(used["input"], used["weight"], used.get("bias"), self._geometry, size)
+        weight, size = by_group(used["weight"], self.groups), self.output_size(input)
+        output = gather(used["input"], weight, used.get("bias"), self._geometry, size)
         self._record = Record(output, **used)
         return output
 
@@ -157,7 +159,7 @@ class Conv2d(_Convolution):
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
-        dx = spread(dy, flipped(weight, self.groups), None, self._geometry, (height, width))
+        dx = spread(dy, by_group(weight, self.groups), None, self._geometry, (height, width))
         self._learn(x, dy)
         return dx
 
@@ -167,7 +169,7 @@ class Conv2d(_Convolution):
         self._learn(record.tensors["input"], dy)
 
     def _learn(self, x: Tensor, dy: Tensor) -> None:
-        self._accumulate(weight_gradient(x, dy, self._geometry, self.kernel_size), dy)
+        self._accumulate(weight_gradient(x, dy, self._geometry), dy)
 
     def output_size(self, input: Tensor) -> Pair:
         """(oh, ow) for an input; ValueError where the kernel is larger than the padded input."""
@@ -238,15 +240,17 @@ class ConvTranspose2d(_Convolution):
                     f"output_padding is {self.output_padding}; on every axis it must be smaller "
                     f"than stride {self.stride} or dilation {self.dilation}"
                 )
-        self._geometry = Geometry(self.stride, padding, self.dilation, self.groups)
+        self._geometry = Geometry(
+            self.kernel_size, self.stride, padding, self.dilation, self.groups
+        )
         channels = (self.in_channels, self.out_channels // self.groups)
         self._draw_parameters(channels, bias, device, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         """What Conv2d's backward computes for its input, plus bias: (N, O, oh, ow)."""
         used = self._accept(input)
-        taps, size = flipped(used["weight"], self.groups), self.output_size(input)
-        output = spread(used["input"], taps, used.get("bias"), self._geometry, size)
+        weight, size = by_group(used["weight"], self.groups), self.output_size(input)
+        output = spread(used["input"], weight, used.get("bias"), self._geometry, size)
         self._record = Record(output, **used)
         return output
 
@@ -254,14 +258,14 @@ class ConvTranspose2d(_Convolution):
         """Conv2d's forward on dy gives dx; its weight gradient with x and dy exchanged, dw."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
-        dx, dw = spread_gradients(dy, weight, x, self._geometry)
+        dx, dw = spread_gradients(dy, by_group(weight, self.groups), x, self._geometry)
         self._accumulate(dw, dy)
         return dx
 
     def output_size(self, input: Tensor) -> Pair:
         """(oh, ow) for an input; ValueError where the padding takes all of it away."""
         height, width = input.shape[2:]
-        span = self._geometry.span((height, width), self.kernel_size)
+        span = self._geometry.span((height, width))
         rows, columns = (
             s - 2 * p + extra
             for s, p, extra in zip(span, self._geometry.padding, self.output_padding, strict=True)

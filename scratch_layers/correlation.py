@@ -50,92 +50,109 @@ class Geometry(NamedTuple):
     follows from the sizes of the tensors.
     """
 
+    kernel: Pair
     stride: Pair
     padding: Pair
     dilation: Pair
     groups: int
 
-    def span(self, positions: Pair, kernel: Pair) -> Pair:
+    def span(self, positions: Pair) -> Pair:
         """Rows and columns that so many positions of the kernel cover, padding included."""
         height, width = (
             s * (i - 1) + d * (k - 1) + 1
-            for s, i, d, k in zip(self.stride, positions, self.dilation, kernel, strict=True)
+            for k, s, d, i in zip(self.kernel, self.stride, self.dilation, positions, strict=True)
         )
         return height, width
 
 
 class Phase(NamedTuple):
     """Along one axis, `length` pixels stride apart: where their windows begin among those that are
-    made, and the taps they meet. Windows run forwards, so these are taps of the flipped kernel.
+    made, and the taps they meet, from the last to the first because windows run forwards.
     """
 
-    taps: slice
+    taps: tuple[int, ...]
     first: int
     length: int
     remainder: int = 0
     stride: int = 1
 
-    def pixels(self, first: int, last: int) -> slice:
-        """The pixels of the windows first ... last - 1."""
-        return slice(self.remainder + self.stride * first, self.stride * last, self.stride)
-
 
 Shared = tuple[Along, tuple[Phase, ...]]
 """Along one axis, the windows for some neighbouring phases, which meet as many taps."""
-Part = tuple[int, int, Pair, slice, slice]
-"""What a phase takes of a product: its number, where in a row it begins, its lines and columns; and
-the rows and columns of the pixels that these are."""
+
+
+class Part(NamedTuple):
+    """What some lines of windows are for: `size` pixels of a phase, in the k-th row of a channel.
+
+    There they begin at `place`, in the result at `pixel`, from where they lie `step` apart.
+    """
+
+    k: int
+    place: int
+    size: Pair
+    pixel: Pair
+    step: Pair
 
 
 class Pattern:
     """Windows, and the phases that share them: one product."""
 
-    def __init__(self, rows: Shared, columns: Shared) -> None:
+    def __init__(self, rows: Shared, columns: Shared, width: int) -> None:
         self.area = rows[0], columns[0]
         self.phases = list(itertools.product(rows[1], columns[1]))
+        pairs = [p for row, column in self.phases for p in itertools.product(row.taps, column.taps)]
+        self.taps = torch.tensor([u * width + v for u, v in pairs], dtype=torch.int64)
 
     def left(self, taps: Tensor) -> Tensor:
-        """The taps that each phase meets, of (G, M/G, C/G, kh, kw): (G, phases M/G, C/G th tw)."""
-        some = [taps[..., row.taps, column.taps] for row, column in self.phases]
-        return _matrix(torch.cat(some, 1) if len(some) > 1 else some[0])
+        """The taps that each phase meets, of (G, M/G, C/G, kh kw): (G, M/G phases, C/G th tw)."""
+        met, phases = taps.index_select(3, self.taps.to(taps.device)), len(self.phases)
+        if phases == 1:
+            return met.flatten(2)
+        groups, outputs, channels, count = met.shape
+        met = met.view(groups, outputs, channels, phases, count // phases).transpose(2, 3)
+        return met.reshape(groups, outputs * phases, channels * (count // phases))
 
     @lru_cache  # noqa: B019
     def parts(self, start: int, stop: int) -> list[Part]:
         """What the windows on the lines start ... stop - 1 are for."""
-        parts: list[Part] = []
+        parts = []
         for k, (row, column) in enumerate(self.phases):
             first, last = (min(max(0, i - row.first), row.length) for i in (start, stop))
             place = (row.first + first - start) * self.area[1].positions + column.first
-            pixels = row.pixels(first, last), column.pixels(0, column.length)
+            size, step = (last - first, column.length), (row.stride, column.stride)
             if first < last:
-                parts.append((k, place, (last - first, column.length), *pixels))
+                pixel = row.remainder + row.stride * first, column.remainder
+                parts.append(Part(k, place, size, pixel, step))
         return parts
 
 
-def flipped(weight: Tensor, groups: int) -> Tensor:
-    """The weight (O, C/G, kh, kw) as `spread` reads it: (G, C/G, O/G, kh, kw), last tap first."""
-    return _by_group(weight, groups).transpose(1, 2).flip(3, 4)
+def by_group(weight: Tensor, groups: int) -> Tensor:
+    """The weight (O, C/G, kh, kw) as (G, O/G, C/G, kh kw), in the working dtype."""
+    outputs, channels = weight.shape[:2]
+    return weight.to(working_dtype(weight.dtype)).reshape(groups, outputs // groups, channels, -1)
 
 
 def gather(
     x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Pair
 ) -> Tensor:
-    """Compute y (N, O, *positions) from x (N, C, H, W) and w (O, C/G, kh, kw), plus b (O)."""
-    pattern = _positions(geometry, _size(weight), positions)
-    return _correlate(x, _by_group(weight, geometry.groups), bias, [pattern], positions)
+    """Compute y (N, O, *positions) from x (N, C, H, W) and w by group, plus b (O)."""
+    return _correlate(x, [weight.flatten(2)], bias, [_positions(geometry, positions)], positions)
 
 
-def spread(y: Tensor, taps: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair) -> Tensor:
-    """Compute x (N, C, *size) from y (N, O, oh, ow) and the flipped weight, plus b (C)."""
-    return _correlate(y, taps, bias, _phases(geometry, _size(taps), size), size)
+def spread(
+    y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair
+) -> Tensor:
+    """Compute x (N, C, *size) from y (N, O, oh, ow) and w by group, plus b (C)."""
+    patterns, taps = _phases(geometry, size), weight.transpose(1, 2)
+    return _correlate(y, [pattern.left(taps) for pattern in patterns], bias, patterns, size)
 
 
-def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry, kernel: Pair) -> Tensor:
-    """Compute w (O, C/G, *kernel) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
-    area = _positions(geometry, kernel, _size(y)).area
+def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry) -> Tensor:
+    """Compute w (O, C/G, kh, kw) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
+    area = _positions(geometry, _size(y)).area
     chunks = Windows.of(x, (area,), geometry.groups).chunks(x)
     products = (_weigh(y[samples, :, lines], right) for _, samples, lines, right in chunks)
-    return reduce(Tensor.add_, products).reshape(y.shape[1], -1, *kernel)
+    return reduce(Tensor.add_, products).reshape(y.shape[1], -1, *geometry.kernel)
 
 
 def spread_gradients(
@@ -145,38 +162,33 @@ def spread_gradients(
 
     Both from the same windows, where `gather` and `weight_gradient` would make them twice.
     """
-    taps = _by_group(weight, geometry.groups)
-    left, dy = _matrix(taps), y.new_empty(y.shape[0], *taps.shape[:2], *_size(y))
-    pattern = _positions(geometry, _size(weight), _size(y))
+    left, pattern = weight.flatten(2), _positions(geometry, _size(y))
+    dy = y.new_empty(y.shape)
 
     def products() -> Iterator[Tensor]:
         for _, samples, lines, right in Windows.of(dx, (pattern.area,), geometry.groups).chunks(dx):
-            _multiply(left, right, None, pattern, lines, dy[samples])
+            _multiply(left, right, None, pattern, samples, lines, dy)
             yield _weigh(y[samples, :, lines], right)
 
-    return dy.view(y.shape), reduce(Tensor.add_, products()).reshape(weight.shape)
+    return dy, reduce(Tensor.add_, products()).reshape(y.shape[1], -1, *geometry.kernel)
 
 
 def _correlate(
-    source: Tensor, taps: Tensor, bias: Tensor | None, patterns: list[Pattern], size: Pair
+    source: Tensor,
+    lefts: list[Tensor],
+    bias: Tensor | None,
+    patterns: list[Pattern],
+    size: Pair,
 ) -> Tensor:
-    """The result (N, M, *size): products of windows of the source and taps, by phase, plus b (M).
-
-    The taps are (G, M/G, C/G, kh, kw).
-    """
-    groups, channels = taps.shape[:2]
-    result = source.new_empty(source.shape[0], groups, channels, *size)
+    """The result (N, M, *size): each pattern's taps times its windows of the source, plus b."""
+    groups, rows, _ = lefts[0].shape
+    channels = rows // len(patterns[0].phases)
+    result = source.new_empty(source.shape[0], groups * channels, *size)
     shift = None if bias is None else bias.view(groups, channels, 1, 1)
-    lefts = [pattern.left(taps) for pattern in patterns]
     windows = Windows.of(source, tuple(pattern.area for pattern in patterns), groups)
     for i, samples, lines, right in windows.chunks(source):
-        _multiply(lefts[i], right, shift, patterns[i], lines, result[samples])
-    return result.flatten(1, 2)
-
-
-def _matrix(taps: Tensor) -> Tensor:
-    """The taps (G, M/G, C/G, th, tw) as one matrix for each group, in the working dtype."""
-    return taps.to(working_dtype(taps.dtype)).flatten(2)
+        _multiply(lefts[i], right, shift, patterns[i], samples, lines, result)
+    return result
 
 
 def _multiply(
@@ -184,22 +196,29 @@ def _multiply(
     right: Tensor,
     shift: Tensor | None,
     pattern: Pattern,
+    samples: slice,
     lines: slice,
     result: Tensor,
 ) -> None:
-    """Write left times right, plus shift, to the pixels of the result (N, G, M/G, height, width)
-    that the windows on these lines are for.
+    """Write left times right, plus shift (G, M/G, 1, 1), to the pixels that the windows are for.
+
+    Views of the result (N, M, height, width) are made at once, where slices take three calls.
     """
-    n, groups, m = result.shape[:3]
-    values, columns = product(left, right).contiguous(), pattern.area[1].positions
-    wide = values.shape[2]
-    strides = ((lines.stop - lines.start) * columns, values.stride(0), wide, columns, 1)
-    for phase, start, size, rows, others in pattern.parts(lines.start, lines.stop):
-        value = values.as_strided((n, groups, m, *size), strides, phase * m * wide + start)
+    values = product(left, right).contiguous()
+    (groups, rows, wide), phases = values.shape, len(pattern.phases)
+    n, columns = samples.stop - samples.start, pattern.area[1].positions
+    sample, channel, line, _ = result.stride()
+    by_group = channel * (rows // phases)
+    strides = ((lines.stop - lines.start) * columns, rows * wide, phases * wide, columns, 1)
+    for k, place, size, (top, left_), (down, across) in pattern.parts(lines.start, lines.stop):
+        shape = n, groups, rows // phases, *size
+        value = values.as_strided(shape, strides, k * wide + place)
+        steps = sample, by_group, channel, line * down, across
+        pixels = result.as_strided(shape, steps, samples.start * sample + top * line + left_)
         if shift is None:
-            result[..., rows, others].copy_(value)
+            pixels.copy_(value)
         else:
-            torch.add(value, shift, out=result[..., rows, others])
+            torch.add(value, shift, out=pixels)
 
 
 def _weigh(responses: Tensor, right: Tensor) -> Tensor:
@@ -216,50 +235,45 @@ def _weigh(responses: Tensor, right: Tensor) -> Tensor:
 
 
 @lru_cache
-def _positions(geometry: Geometry, kernel: Pair, positions: Pair) -> Pattern:
+def _positions(geometry: Geometry, positions: Pair) -> Pattern:
     """The windows of the picture at every stride-th position, along both axes."""
     rows, columns = (
-        (Along(-p, d, k, s, i), (Phase(slice(None), 0, i),))
-        for s, p, d, k, i in zip(*geometry[:3], kernel, positions, strict=True)
+        (Along(-p, d, k, s, i), (Phase(tuple(range(k)), 0, i),))
+        for k, s, p, d, i in zip(*geometry[:4], positions, strict=True)
     )
-    return Pattern(rows, columns)
+    return Pattern(rows, columns, geometry.kernel[1])
 
 
 @lru_cache
-def _phases(geometry: Geometry, kernel: Pair, size: Pair) -> list[Pattern]:
+def _phases(geometry: Geometry, size: Pair) -> list[Pattern]:
     """The phases of a picture of that size; those that no tap meets have empty windows."""
-    axes = (_phases_along(geometry, i, kernel[i], size[i]) for i in (0, 1))
-    return [Pattern(rows, columns) for rows, columns in itertools.product(*axes)]
+    axes = (_phases_along(geometry, axis, size[axis]) for axis in (0, 1))
+    width = geometry.kernel[1]
+    return [Pattern(rows, columns, width) for rows, columns in itertools.product(*axes)]
 
 
-def _phases_along(geometry: Geometry, axis: int, kernel: int, size: int) -> list[Shared]:
+def _phases_along(geometry: Geometry, axis: int, size: int) -> list[Shared]:
     """Every phase along one axis. A phase shares the windows of the one before it where it meets as
     many taps and its windows begin no more than one further, so that few are made in vain.
     """
-    stride, padding, dilation = (pair[axis] for pair in geometry[:3])
-    every = stride // math.gcd(stride, dilation)
+    kernel, stride, padding, dilation = (pair[axis] for pair in geometry[:4])
     found: list[Shared] = []
     phases: tuple[Phase, ...]
     last = 0
     for remainder in range(min(stride, size)):
-        offset, count = remainder + padding, len(range(remainder, size, stride))
-        met = [u for u in range(kernel) if (offset - dilation * u) % stride == 0]
-        start = (offset - dilation * met[-1]) // stride if met else 0
-        taps = slice(kernel - 1 - met[-1], kernel - met[0], every) if met else slice(0)
-        windows, phases = Along(start, dilation * every // stride, len(met), 1, 0), ()
-        if found and found[-1][0].taps == len(met) and start - last in (0, 1):
+        offset, length = remainder + padding, len(range(remainder, size, stride))
+        taps = tuple(u for u in reversed(range(kernel)) if (offset - dilation * u) % stride == 0)
+        start = (offset - dilation * taps[0]) // stride if taps else 0
+        step = dilation // math.gcd(stride, dilation)
+        windows, phases = Along(start, step, len(taps), 1, 0), ()
+        if found and found[-1][0].taps == len(taps) and start - last in (0, 1):
             windows, phases = found.pop()
         first, last = start - windows.start, start
-        windows = windows._replace(positions=max(windows.positions, first + count))
-        found.append((windows, (*phases, Phase(taps, first, count, remainder, stride))))
+        windows = windows._replace(positions=max(windows.positions, first + length))
+        found.append((windows, (*phases, Phase(taps, first, length, remainder, stride))))
     return found
 
 
-def _by_group(weight: Tensor, groups: int) -> Tensor:
-    """The weight (O, C/G, kh, kw) as (G, O/G, C/G, kh, kw)."""
-    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
-
-
 def _size(tensor: Tensor) -> Pair:
-    height, width = tensor.shape[-2:]
+    height, width = tensor.shape[2:]
     return height, width

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from scratch_layers.checks import Device, Pair, whole_pair, working_dtype
+from scratch_layers.checks import Device, Pair, whole_pair
 from scratch_layers.convolution import Conv2d, Padding
-from scratch_layers.correlation import Geometry, spread, spread_gradients
+from scratch_layers.correlation import Geometry, by_group, spread, spread_gradients
 from scratch_layers.module import Record
 
 
@@ -43,10 +43,10 @@ class FusedUpsampling(Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, 1, *more)
         axes = list(zip(self.scale_factor, self.dilation, self.kernel_size, strict=True))
         above, left = (d * (k - 1) - p for (_, d, k), p in zip(axes, self._before, strict=True))
-        self._small = Geometry(self.scale_factor, (above, left), (1, 1), self.groups)
         rows, columns = (_sums(*axis) for axis in axes)
         self._sums = torch.kron(rows, columns)
-        self._size = rows.shape[1], columns.shape[1]
+        kernel = rows.shape[1], columns.shape[1]
+        self._small = Geometry(kernel, self.scale_factor, (above, left), (1, 1), self.groups)
 
     def forward(self, input: Tensor) -> Tensor:
         """The transposed convolution of the input with v, plus bias."""
@@ -54,19 +54,17 @@ class FusedUpsampling(Conv2d):
         x = used["input"]
         height, width = (n * s for n, s in zip(x.shape[2:], self.scale_factor, strict=True))
         size = self.output_size(x.new_empty((x.shape[0], 0, height, width)))
-        self._sums = self._sums.to(x.device, working_dtype(x.dtype))
-        taps = self._times_sums(used["weight"], self._sums.flip(1))
-        output = spread(x, taps, used.get("bias"), self._small, size)
+        v = self._kernel(used["weight"])
+        output = spread(x, v, used.get("bias"), self._small, size)
         self._record = Record(output, **used)
         return output
 
     def backward(self, grad_output: Tensor) -> Tensor:
         """The transposed convolution's backward; a tap of w collects from all sums it is in."""
         record, dy = self._recall(grad_output)
-        v = self._times_sums(record.tensors["weight"], self._sums).transpose(1, 2).flatten(0, 1)
+        v = self._kernel(record.tensors["weight"])
         dx, dv = spread_gradients(dy, v, record.tensors["input"], self._small)
-        dv = dv.view(self.groups, -1, *dv.shape[1:]).transpose(1, 2)
-        dw = dv.reshape(-1, self._sums.shape[1]) @ self._sums.t()
+        dw = by_group(dv, self.groups).transpose(1, 2).reshape(-1, v.shape[3]) @ self._sums.t()
         self._accumulate(dw.view(self.weight.grad.shape), dy)
         return dx
 
@@ -74,10 +72,11 @@ class FusedUpsampling(Conv2d):
         """The same as `backward`: both gradients come from the same windows."""
         self.backward(grad_output)
 
-    def _times_sums(self, weight: Tensor, sums: Tensor) -> Tensor:
-        """The kernel v, (G, out_channels / G, in_channels / G, ...), from w (out_channels, ...)."""
-        taps = weight.to(sums.dtype).reshape(-1, sums.shape[0]) @ sums
-        return taps.view(self.groups, -1, weight.shape[1], *self._size)
+    def _kernel(self, weight: Tensor) -> Tensor:
+        """The kernel v, (G, in_channels / G, out_channels / G, ...), from w (out_channels, ...)."""
+        w = by_group(weight, self.groups)
+        self._sums = self._sums.to(w.device, w.dtype)
+        return (w @ self._sums).transpose(1, 2)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, scale_factor={self.scale_factor})"

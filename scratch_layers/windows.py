@@ -108,13 +108,16 @@ class Windows:
 
         The next matrix is written over the last.
         """
-        batch = source.shape[0]
-        for first in range(0, max(1, batch), self.samples):
-            samples = slice(first, min(first + self.samples, batch))
+        batch, whole = source.shape[0], self.samples
+        for first in range(0, max(1, batch), whole):
+            samples = slice(first, min(first + whole, batch))
             count = samples.stop - first
-            self.inside[:count].copy_(source[samples])
+            inside = self.inside if count == whole else self.inside[:count]
+            inside.copy_(source if count == batch else source[samples])
             for area, lines, windows, target, matrix in self.blocks:
-                target[:, :, :, :count].copy_(windows[:, :, :, :count])
+                if count < whole:
+                    windows, target = windows[:, :, :, :count], target[:, :, :, :count]
+                target.copy_(windows)
                 yield area, samples, lines, matrix
 
     def _blocks(self, area: int, rows: Along, columns: Along) -> Iterator[Block]:
