@@ -8,9 +8,12 @@ from torch import Tensor
 from gradcheck.subjects.protocol import Tensors
 
 
-def stored(tensor: Tensor) -> Tensor:
-    """A view of every number that is in memory once: along an axis of stride 0 they are one."""
-    for axis, stride in enumerate(tensor.stride()):
+def stored(tensor: Tensor, like: Tensor | None = None) -> Tensor:
+    """A view of every number that is in memory once: along an axis of stride 0 they are one.
+
+    The places are those of ``like``, another tensor of the same shape, where one is given.
+    """
+    for axis, stride in enumerate((tensor if like is None else like).stride()):
         if stride == 0 and tensor.shape[axis] > 1:
             tensor = tensor.narrow(axis, 0, 1)
     return tensor
@@ -25,4 +28,4 @@ def putting_back(tensors: Tensors) -> Iterator[dict[str, Tensor]]:
     finally:
         for name, tensor in tensors.items():
             if not tensor.equal(copies[name]):
-                stored(tensor.detach()).copy_(stored(copies[name]))
+                stored(tensor.detach()).copy_(stored(copies[name], like=tensor))
