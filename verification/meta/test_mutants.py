@@ -8,11 +8,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import pytest
+
 from verification.meta.mutants.changes import mutants, mutated
 from verification.meta.mutants.children import run
 from verification.meta.mutants.placing import JUDGES, ROOT, Imported
 from verification.meta.mutants.reach import Store
-from verification.meta.mutants.survivors import Score, read_argued
+from verification.meta.mutants.survivors import Score, estimate, read_argued
 
 SOURCE = '''
 def f(x: int = 2) -> int:
@@ -112,3 +114,13 @@ def test_a_survivor_counts_until_it_is_explained(monkeypatch):
     )
     score = Score.of("f.py", dict.fromkeys((first, second), "survived"))
     assert (score.unexplained, score.equivalent, score.killed) == ((first,), (second,), ())
+
+
+def test_a_sample_tells_of_all():
+    some = mutants("f.py", SOURCE)
+    scores = [Score("a", (some[0],), (), ()), Score("b", (some[1],), (some[2],), (some[3],))]
+    share, half = estimate(scores, {"a": 1, "b": 30})
+    # All of one mutant; of 30, a third is equivalent, and half of the rest is killed.
+    assert share == pytest.approx((1 + 20 / 2) / 21)
+    assert half == pytest.approx(1.96 * 20 / 21 * (share * (1 - share) * 0.9 / 2) ** 0.5)
+    assert estimate(scores[:1], {"a": 1}) == (1.0, 0.0)

@@ -78,28 +78,14 @@ SHAPES = {
     "one column": (f"{LEARNING}:Column", "Linear"),
     "one image, channels last": (f"{LEARNING}:Filters", "Conv2d"),
     "samples as columns": (f"{LEARNING}:linear_forward,linear_backward", "Linear"),
+    "built from its parameters": (f"{LEARNING}:Given", "Linear"),
+    "private parameters, a hidden eps": (f"{LEARNING}:Private", "BatchNorm1d"),
+    "a loss with its target first": (f"{LEARNING}:TargetFirst", "MSELoss"),
+    "an optimiser of arrays": (f"{LEARNING}:Velocity", "SGD"),
 }
 
 
-NO_SCRIPT = (
-    f"{STATEFUL}:Rebound",
-    f"{STATEFUL}:Flat",
-    f"{STATEFUL}:Dicts",
-    f"{STATEFUL}:Objects",
-    f"{STATEFUL}:Attributes",
-    f"{STATEFUL}:Tuples",
-    f"{ARRAYS}:Dense",
-    f"{SEQUENCES}:RNN",
-    f"{COURSES}:Apart",
-    f"{COURSES}:Momentum",
-    f"{COURSES}:sgd_momentum",
-    f"{COURSES}:rmsprop",
-    f"{LEARNING}:Learning",
-    f"{LEARNING}:Paced",
-    f"{LEARNING}:Column",
-    f"{LEARNING}:Filters",
-    f"{LEARNING}:linear_forward,linear_backward",
-)
+NO_SCRIPT: tuple[str, ...] = ()
 """Where the script asks its reader how the layer holds its parameters, or what backward takes."""
 
 

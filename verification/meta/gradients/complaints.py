@@ -24,6 +24,18 @@ class Writes:
         return grad_output * self.slope
 
 
+class WritesToOneRow:
+    """Scales the first row of its input, and with it all rows where they are one in memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.slope, y = x.cos(), x.sin()
+        x[0].mul_(2)
+        return y
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        return grad_output * self.slope
+
+
 def restless(f: Callable[[Tensor], Tensor] = torch.sin) -> Callable[[Tensor], Tensor]:
     count = itertools.count()
     return lambda x: f(x) + next(count) * 1e-3
@@ -103,6 +115,11 @@ OTHER_VALUES = r"called again with the same tensors gives other values, off by u
 PROMISES: tuple[Promise, ...] = (
     complains(
         "an input written to", lambda: (Writes(), numbers(4)), "^input was written to: forward and"
+    ),
+    complains(
+        "an input written to whose rows are one",
+        lambda: (WritesToOneRow(), numbers(3).expand(2, 3)),
+        "^input was written to: ",
     ),
     complains(
         "a cotangent written to",

@@ -282,6 +282,17 @@ KINKED = (
         lambda: (lambda x: torch.relu(x) - torch.relu(-x), torch.tensor([0.0, 0, 1, -2]).double()),
         said={"undecided": 4, "method": "full"},
     ),
+    *(
+        Kind(
+            f"slope {slope} at a kink, which nobody chooses and nobody refutes",
+            lambda slope=slope: (
+                (torch.abs, lambda x, g: g * torch.where(x == 0, slope, x.sign())),
+                torch.tensor([0.0, 1.0, -2.0]).double(),
+            ),
+            said={"undecided": 2} | BY_HAND,
+        )
+        for slope in (2.0, -2.0)
+    ),
     Kind(
         "tie downwards",
         lambda: (

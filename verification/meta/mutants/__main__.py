@@ -27,7 +27,7 @@ from verification.meta.mutants.changes import Mutant, mutants
 from verification.meta.mutants.children import LEFT, Verdict, run
 from verification.meta.mutants.placing import ROOT, Imported, mutated_files
 from verification.meta.mutants.reach import DoesNotPass, Store
-from verification.meta.mutants.survivors import Score, table
+from verification.meta.mutants.survivors import Score, estimate, table
 
 ENOUGH = 0.99
 """Of the mutants that nobody argues to be equivalent, so many must be killed."""
@@ -60,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judged = sum(len(score.killed) + len(score.unexplained) for score in scores)
     killed = sum(len(score.killed) for score in scores)
     console.print(f"{killed} of {judged} mutants killed that are not argued equivalent")
+    if judged:
+        sizes = {file: source.size for file, source in sources.items()}
+        share, half = estimate(scores, sizes)
+        console.print(f"of all {sum(sizes.values())}: {share:.1%} ± {half:.1%} (95 %)")
     return 0 if killed >= ENOUGH * judged else 1
 
 
@@ -80,11 +84,12 @@ def _every_file() -> list[str]:
 
 @dataclass
 class _Source:
-    """A file's mutants, and the outcome of those that are judged: of this very file, now or in an
-    earlier run.
+    """How many mutants a file has, those that are asked for, and the outcome of those that are
+    judged: of this very file, now or in an earlier run.
     """
 
     digest: str
+    size: int
     every: Sequence[Mutant]
     known: dict[Mutant, str]
 
@@ -92,10 +97,11 @@ class _Source:
     def read(cls, file: str, options: argparse.Namespace) -> _Source:
         source = (ROOT / file).read_text(encoding="utf-8")
         every = mutants(file, source)
+        size = len(every)
         if options.sample is not None and options.sample < len(every):
             chosen = random.Random(0).sample(every, options.sample)
             every = [mutant for mutant in every if mutant in chosen]
-        found = cls(hashlib.sha256(source.encode()).hexdigest(), every, {})
+        found = cls(hashlib.sha256(source.encode()).hexdigest(), size, every, {})
         results: Path = options.results
         lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
         by_key = {mutant.key: mutant for mutant in every}

@@ -46,6 +46,25 @@ class Score:
         )
 
 
+def estimate(scores: Sequence[Score], sizes: Mapping[str, int]) -> tuple[float, float]:
+    """The share that is killed of all mutants but the equivalent ones, from a sample of each file,
+    and half a 95 % interval (W. Cochran, *Sampling Techniques*, section 5.6: strata of `sizes`,
+    with the variance of all files together, since a few mutants of one tell nothing of its own).
+    """
+    judged = [s for s in scores if s.killed or s.unexplained]
+    weights, shares, parts = [], [], []
+    for score in judged:
+        told = len(score.killed) + len(score.unexplained)
+        sampled = told + len(score.equivalent)
+        weights.append(sizes[score.file] * told / sampled)
+        shares.append(len(score.killed) / told)
+        parts.append((1 - sampled / sizes[score.file]) / told)
+    total = sum(weights)
+    share = sum(w * s for w, s in zip(weights, shares, strict=True)) / total
+    scatter = sum((w / total) ** 2 * part for w, part in zip(weights, parts, strict=True))
+    return share, 1.96 * (share * (1 - share) * scatter) ** 0.5
+
+
 def table(scores: Sequence[Score]) -> Table:
     """A line a file."""
     shown = Table("file", "mutants", "killed", "equivalent", "survivors")

@@ -137,3 +137,85 @@ def linear_backward(dZ, cache):  # noqa: N803
 def linear_backward_wrong(dZ, cache):  # noqa: N803
     back, weight, bias = linear_backward(dZ, cache)
     return back, weight / dZ.shape[1], bias / dZ.shape[1]
+
+
+class Given:
+    """Built from its parameters, as a net keeps them in a dict of its own."""
+
+    rows = staticmethod(lambda x: x)
+
+    def __init__(self, W, b):  # noqa: N803
+        self.W, self.b = W, b
+
+    def forward(self, x):
+        self.x = x
+        return np.dot(x, self.W) + self.b
+
+    def backward(self, dout):
+        self.dW, self.db = np.dot(self.rows(self.x).T, dout), np.sum(dout, axis=0)
+        return np.dot(dout, self.W.T)
+
+
+class GivenWrong(Given):
+    rows = staticmethod(np.abs)
+
+
+class Private:
+    """Hides its parameters from everybody, and its eps in its code."""
+
+    power = -1.5
+
+    def __init__(self, size, rng):
+        self.__gamma, self.__beta = np.ones(size), np.zeros(size)
+
+    def forward(self, x):
+        self.xc = x - x.mean(axis=0)
+        self.var = (self.xc**2).mean(axis=0) + 1e-7
+        return self.__gamma * self.xc / np.sqrt(self.var) + self.__beta
+
+    def backward(self, dout):
+        dxn, n = self.__gamma * dout, len(dout)
+        self.dgamma = (dout * self.xc / np.sqrt(self.var)).sum(axis=0)
+        self.dbeta = dout.sum(axis=0)
+        dvar = -0.5 * (dxn * self.xc).sum(axis=0) * self.var**self.power
+        dxc = dxn / np.sqrt(self.var) + 2 * dvar * self.xc / n
+        return dxc - dxc.mean(axis=0)
+
+
+class PrivateWrong(Private):
+    power = -0.5
+
+
+class TargetFirst:
+    """loss(y_true, y_pred) and its gradient."""
+
+    def loss(self, y_true, y_pred):
+        return ((y_pred - y_true) ** 2 / y_pred.size).sum()
+
+    def gradient(self, y_true, y_pred):
+        return 2 * (y_pred - y_true) / y_pred.size
+
+
+class TargetFirstWrong(TargetFirst):
+    def gradient(self, y_true, y_pred):
+        return 2 * (y_true - y_pred) / y_pred.size
+
+
+class Velocity:
+    """An optimiser of objects that hold arrays; its rate is called learningRate."""
+
+    decay = 1
+
+    def __init__(self, params, learningRate=0.1, momentum=0.9):  # noqa: N803
+        self.params = [p for p in params if p.requires_grad]
+        self.learningRate, self.momentum = learningRate, momentum
+        self.v = [np.zeros_like(p.data) for p in self.params]
+
+    def step(self):
+        for i, p in enumerate(self.params):
+            self.v[i] = self.momentum * self.v[i] + self.learningRate * p.grad.copy()
+            p.data = p.data - self.decay * self.v[i]
+
+
+class VelocityWrong(Velocity):
+    decay = 2
