@@ -167,12 +167,16 @@ class Source(NamedTuple):
     @lru_cache
     def of(cls, size: int, count: int, scale: float, device: torch.device) -> "Source":
         """For `count` outputs of `size` pixels; computed on the host, once for each size."""
-        sources, places = source_index(size, count, scale), torch.arange(count)
-        # Sources never fall, so bisection finds the first output of each.
-        rank = places - torch.searchsorted(sources, sources)
-        some = (rank == k for k in range(int(rank.max()) + 1))
-        pairs = tuple((sources[k_th].to(device), places[k_th].to(device)) for k_th in some)
-        return cls(size, sources.to(device), pairs)
+        sources = source_index(size, count, scale)
+        outputs: list[list[tuple[int, int]]] = []
+        met = [0] * size
+        for place, pixel in enumerate(sources.tolist()):
+            if met[pixel] == len(outputs):
+                outputs.append([])
+            outputs[met[pixel]].append((pixel, place))
+            met[pixel] += 1
+        pairs = (torch.tensor(some, device=device).unbind(1) for some in outputs)
+        return cls(size, sources.to(device), tuple((pixels, places) for pixels, places in pairs))
 
     def sum(self, dy: Tensor) -> Tensor:
         """dx[p] = sum of dy[i] over sources[i] = p along the rows of dy, in the order of i.
