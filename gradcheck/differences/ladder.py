@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -45,8 +45,8 @@ class Claim:
     """Derivatives ``slopes`` [K, L] of ``weights`` [K, M] times a function, along L lines.
 
     ``values`` [M] are the function's at x. ``landing`` and ``sizes`` [T, K, L] are the roots of the
-    sums of (g x)^2 and (g d)^2 over the entries of each of T tensors, g the claimed gradient and d
-    the direction: what is rounded on the way to a point, and in g. ``dtype`` is that with the
+    sums of (g x)^2 and (g s)^2 over the entries of each of T tensors, g the claimed gradient and s
+    the size of a step: what is rounded on the way to a point, and in g. ``dtype`` is that with the
     fewest bits, ``length`` a step by 1 along the lines, at its longest.
     """
 
@@ -58,20 +58,27 @@ class Claim:
     dtype: torch.dtype
     length: float
 
+    @cached_property
+    def rounding(self) -> Tensor:
+        """The square of what every output's rounding is in the weighted function, [K, M]."""
+        unit = NOISE_SAFETY * OUTPUT_ROUNDINGS * unit_roundoff(self.dtype)
+        return (unit * self.weights * self.values).square()
 
-@dataclass(frozen=True)
+
+@dataclass
 class Agreed:
     """What the differences say: ``value`` and ``bound`` [K, L], infinite where that is not known.
 
-    On ``lines`` [L] it is what is claimed. ``rungs`` were needed to know it. The function is
-    ``straight`` where it looks like a polynomial of low degree along every line.
+    On ``lines`` [L] it is what is ``claimed`` [K, L]. ``rungs`` were needed to know it.
     """
 
+    claimed: Tensor
     value: Tensor
     bound: Tensor
     lines: Tensor
-    rungs: Rungs
-    straight: bool
+    rungs: Rungs = ()
+    straight: bool = False
+    """Whether the function looks like a polynomial of low degree along every line."""
 
 
 Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -81,55 +88,117 @@ Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 def climb_down(claim: Claim, probe: Probe, rungs: Rungs | None = None) -> Agreed:
     """Look for agreement, from the longest step downwards or from the first of ``rungs``.
 
-    A line is given up where an extrapolation fits the next one and not the claim, and
-    where most outputs are straight and others bend: between kinks one by one is better. An
-    agreement with the claim counts where an error of every tensor's size would have shown.
+    A line is given up where an extrapolation fits the next one and not the claim, and where most
+    outputs are straight and others bend: between kinks one by one is better.
     """
-    unit = NOISE_SAFETY * OUTPUT_ROUNDINGS * unit_roundoff(claim.dtype)
-    value, bound = claim.slopes.clone(), torch.full_like(claim.slopes, torch.inf)
-    squares, powers = claim.weights.square(), claim.values.square()
-    landing = claim.landing.square().sum(0)
-    own = unit * (claim.sizes.square().sum(0).sqrt() + claim.slopes.abs())
-    telling = torch.where(own.isfinite(), claim.sizes.amin(0) / HIDING, -1.0)
-    pending = torch.arange(claim.slopes.shape[1])
-    lines = torch.zeros_like(pending, dtype=torch.bool)
-    taken: list[int] = []
+    agreed = Agreed(
+        claim.slopes,
+        claim.slopes.clone(),
+        torch.full_like(claim.slopes, torch.inf),
+        torch.zeros(claim.slopes.shape[1], dtype=torch.bool),
+    )
+    still = _Open.at_first(claim)
+    taken: Rungs = ()
     needed: set[range] = set()
-    quotients = claim.slopes.new_empty(0, *claim.slopes.shape)
     for batch in _batches(claim.dtype, claim.length, rungs):
         taken += batch
-        steps = torch.tensor([FIRST_STEP / 2**rung for rung in batch], dtype=torch.float64)
-        ahead, back = probe(steps, pending)
-        now = claim.weights @ (ahead - back).mT / (2 * steps[:, None, None])
-        quotients = torch.cat([quotients, now])
-        rules = _rules(tuple(taken))
-        # only what moved is rounded differently on the two sides
-        moved = (ahead != back).any(0)
-        noise = squares @ (powers * moved).T + landing[:, pending]
-        bounds = unit * rules.reach[:, None, None] * noise.sqrt() + own[:, pending]
-        values = (rules.weights @ quotients.flatten(1)).reshape(-1, *noise.shape)
-        near = (values - claim.slopes[:, pending]).abs() <= bounds
-        known = (values - values[rules.further]).abs() <= bounds
-        known[rules.last] = False
-        agrees = (near & (bounds <= telling[:, pending])).all(1)
-        decided = agrees | (known & ~near).any(1)
-        which = decided.int().argmax(0)  # the sharpest one decides
-        settled = decided.any(0)
-        found, which = settled.nonzero()[:, 0], which[settled]
-        value[:, pending[found]] = values[which, :, found].T
-        bound[:, pending[found]] = bounds[which, :, found].T
-        lines[pending[found]] = agrees[which, found]
-        needed |= {rules.windows[rule] for rule in which.tolist()}
-        bends = (ahead + back - 2 * claim.values).abs() > unit * (ahead.abs() + back.abs())
-        bent = bends.sum(2)
-        kinked = ((bent > 0) & (bent < moved.sum(1) / 2)).any(0)
-        pending, quotients = pending[~settled & ~kinked], quotients[:, :, ~settled & ~kinked]
-        if not len(pending):
+        rules = _rules(taken)
+        ahead, back = probe(rules.steps[-len(batch) :], still.lines)
+        still.add(ahead, back)
+        settled, which = still.settle(rules, agreed)
+        needed |= {rules.windows[rule] for rule in which}
+        if bool(settled.all()):
+            break
+        still = still.where(~settled)
+        still = still.where(~_between_kinks(claim, ahead[:, ~settled], back[:, ~settled]))
+        if not len(still.lines):
             break
     start = min((window.start for window in needed), default=0)
     stop = max((window.stop for window in needed), default=len(taken))
-    straight = stop <= _STRAIGHT and bool(bound.isfinite().all())
-    return Agreed(value, bound, lines, tuple(taken[start:stop]), straight)
+    agreed.rungs = taken[start:stop]
+    agreed.straight = stop <= _STRAIGHT and bool(agreed.bound.isfinite().all())
+    return agreed
+
+
+@dataclass
+class _Open:
+    """The claim on those ``lines`` [P] that are still open, and what was seen along them.
+
+    ``differences`` [S, K, P] are those of the weighted function, ``noise`` [K, P] what a value of
+    it may err by; ``own`` may be wrong in the slopes. A bound above ``telling`` says nothing: an
+    error of some tensor's size would not show.
+    """
+
+    claim: Claim
+    lines: Tensor
+    slopes: Tensor
+    landing: Tensor
+    own: Tensor
+    telling: Tensor
+    noise: Tensor
+    differences: Tensor
+
+    @classmethod
+    def at_first(cls, claim: Claim) -> "_Open":
+        unit = NOISE_SAFETY * OUTPUT_ROUNDINGS * unit_roundoff(claim.dtype)
+        own = unit * (claim.sizes.square().sum(0).sqrt() + claim.slopes.abs())
+        telling = torch.where(own.isfinite(), claim.sizes.amin(0) / HIDING, -1.0)
+        landing = unit**2 * claim.landing.square().sum(0)
+        lines = torch.arange(claim.slopes.shape[1])
+        nothing = claim.slopes.new_empty(0, *claim.slopes.shape)
+        return cls(claim, lines, claim.slopes, landing, own, telling, own, nothing)
+
+    def add(self, ahead: Tensor, back: Tensor) -> None:
+        """Take the values on further rungs, [S, P, M]."""
+        claim, difference = self.claim, ahead - back
+        self.differences = torch.cat([self.differences, claim.weights @ difference.mT])
+        reach = claim.rounding.sum(1, keepdim=True)
+        if len(self.lines) > 1:  # only what moved is rounded differently on the two sides
+            reach = claim.rounding @ (difference != 0).any(0).to(torch.float64).mT
+        self.noise = (reach + self.landing).sqrt()
+
+    def settle(self, rules: "_Rules", agreed: Agreed) -> tuple[Tensor, list[int]]:
+        """Write down what is known now: on which lines [P], and by which of the rules."""
+        shape = self.slopes.shape
+        values = (rules.weights @ self.differences.flatten(1)).reshape(-1, *shape)
+        changes = (rules.changes @ self.differences.flatten(1)).reshape(-1, *shape)
+        bounds = rules.reach * self.noise + self.own
+        near = (values - self.slopes).abs() <= bounds
+        agrees = (near & (bounds <= self.telling)).all(1)
+        known = (changes.abs() <= bounds) & ~near & rules.goes_on
+        decided = agrees | known.any(1)
+        settled = decided.any(0)
+        if not bool(settled.any()):
+            return settled, []
+        which = decided.int().argmax(0)[settled]  # the sharpest one decides
+        found, lines = settled.nonzero()[:, 0], self.lines[settled]
+        agreed.value[:, lines] = values[which, :, found].T
+        agreed.bound[:, lines] = bounds[which, :, found].T
+        agreed.lines[lines] = agrees[which, found]
+        return settled, which.tolist()
+
+    def where(self, chosen: Tensor) -> "_Open":
+        """The same on ``chosen`` [P] of the lines."""
+        if bool(chosen.all()):
+            return self
+        return _Open(
+            self.claim,
+            self.lines[chosen],
+            self.slopes[:, chosen],
+            self.landing[:, chosen],
+            self.own[:, chosen],
+            self.telling[:, chosen],
+            self.noise[:, chosen],
+            self.differences[:, :, chosen],
+        )
+
+
+def _between_kinks(claim: Claim, ahead: Tensor, back: Tensor) -> Tensor:
+    """Along which lines [P] some output bends at some step, but most that move do not."""
+    unit = NOISE_SAFETY * OUTPUT_ROUNDINGS * unit_roundoff(claim.dtype)
+    middle = 2 * claim.values
+    bends = ((ahead + back - middle).abs() > unit * middle.abs()).sum(2)
+    return ((bends > 0) & (2 * bends < (ahead != back).sum(2))).any(0)
 
 
 def _batches(dtype: torch.dtype, length: float, rungs: Rungs | None) -> Iterator[Rungs]:
@@ -149,43 +218,45 @@ def _batches(dtype: torch.dtype, length: float, rungs: Rungs | None) -> Iterator
 
 @dataclass(frozen=True)
 class _Rules:
-    """How to combine quotients on the rungs of R windows, those first that carry errors least far.
+    """How to combine differences on the rungs of R windows, those first that carry errors least.
 
-    ``weights`` are [R, rungs]; errors of 1 in f make ``reach`` [R]. ``further`` [R] is the window
-    with one step more, and ``last`` [R] says where there is none.
+    ``weights`` [R, rungs] make derivatives, ``changes`` [R, rungs] what one step more changes in
+    them, where the window ``goes_on``. Errors of 1 in f make ``reach``. These two are [R, 1, 1].
     """
 
-    weights: Tensor
-    reach: Tensor
+    steps: Tensor
     windows: tuple[range, ...]
-    further: Tensor
-    last: Tensor
+    weights: Tensor
+    changes: Tensor
+    goes_on: Tensor
+    reach: Tensor
 
 
 @cache
 def _rules(rungs: Rungs) -> _Rules:
     """The rules for the windows of ``rungs``."""
     windows = [range(a, b + 1) for b in range(len(rungs)) for a in range(min(b + 1, _STARTS))]
-    weights = {window: _weights(rungs, window) for window in windows}
-    reach = {w: sum(abs(x) * 2**r for x, r in zip(weights[w], rungs, strict=True)) for w in windows}
-    windows.sort(key=lambda window: reach[window])
-    place = {window: number for number, window in enumerate(windows)}
-    further = {window: range(window.start, window.stop + 1) for window in windows}
+    by_window = {window: _weights(rungs, window) for window in windows}
+    windows.sort(key=lambda window: float(by_window[window].abs().sum()))
+    further = [range(window.start, window.stop + 1) for window in windows]
+    weights = torch.stack([by_window[window] for window in windows])
+    changed = torch.stack([by_window.get(window, by_window[windows[0]]) for window in further])
     return _Rules(
-        torch.tensor([weights[window] for window in windows], dtype=torch.float64),
-        torch.tensor([reach[window] for window in windows], dtype=torch.float64) / FIRST_STEP,
+        torch.tensor([FIRST_STEP / 2**rung for rung in rungs], dtype=torch.float64),
         tuple(windows),
-        torch.tensor([place.get(further[w], place[w]) for w in windows]),
-        torch.tensor([further[w] not in place for w in windows]),
+        weights,
+        changed - weights,
+        torch.tensor([window in by_window for window in further])[:, None, None],
+        2 * weights.abs().sum(1)[:, None, None],
     )
 
 
-def _weights(rungs: Rungs, window: range) -> list[float]:
-    """Those of central quotients on the rungs of ``window`` for the derivative, 0 elsewhere."""
-    weights = [0.0] * len(rungs)
+def _weights(rungs: Rungs, window: range) -> Tensor:
+    """Those of f(x + t d) - f(x - t d) on the rungs of ``window``, 0 elsewhere."""
+    weights = torch.zeros(len(rungs), dtype=torch.float64)
     steps = {place: Fraction(1, 2 ** rungs[place]) for place in window}
     rule = stencil([sign * step for step in steps.values() for sign in (1, -1)], 1)
     by_offset = dict(zip(rule.offsets, rule.weights, strict=True))
     for place, step in steps.items():
-        weights[place] = float(2 * step * by_offset[step])
+        weights[place] = float(by_offset[step]) / FIRST_STEP
     return weights

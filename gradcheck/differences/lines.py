@@ -17,6 +17,8 @@ from torch import Tensor
 from gradcheck.differences.evaluation import as_double
 from gradcheck.rounding import significand_bits
 
+_HALF = torch.tensor(0.5, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class Lines:
@@ -45,11 +47,11 @@ class Lines:
         return vectors @ as_double(self.dense).reshape(len(self), -1).T
 
     def norms(self, vectors: Tensor) -> Tensor:
-        """The root of the sum of (v_i d_i)^2 with every direction d: [V, L] float64."""
+        """The root of the sum of v_i^2 over the entries that move along every line, [V, L]."""
         if self.dense is None:
             return vectors[:, self.entries].abs()
-        directions = as_double(self.dense).reshape(len(self), -1)
-        return (vectors.square() @ directions.square().T).sqrt()
+        whole: Tensor = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        return whole.expand(-1, len(self))
 
     @property
     def directions(self) -> Tensor:
@@ -94,8 +96,8 @@ def random_lines(tensor: Tensor, generator: torch.Generator) -> Lines:
 
 def random_line(tensor: Tensor, generator: torch.Generator) -> Lines:
     """One random line, of as many bits as the dtype has room for (``line_bits``)."""
-    drawn = torch.rand(tensor.shape, dtype=torch.float64, generator=generator) - 1 / 2
-    return along((drawn + torch.full_like(drawn, 1 / 2).copysign(drawn)).to(tensor)[None])
+    drawn = torch.rand((1, *tensor.shape), dtype=torch.float64, generator=generator).sub_(0.5)
+    return along(drawn.add_(torch.copysign(_HALF, drawn)).to(tensor))
 
 
 def line_bits(dtype: torch.dtype) -> int:

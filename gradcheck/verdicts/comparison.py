@@ -256,16 +256,18 @@ class Point:
         """The gradients' side, g . d, [cotangents, lines] float64."""
         return lines.products(self._gradient(name))
 
-    def agreed(self, lines: Mapping[str, Lines], rungs: Rungs | None = None) -> Agreed:
-        """Whether the gradients fit differences along ``lines``, as many in every tensor.
+    def agreed(
+        self, lines: Mapping[str, Lines], scale: float, rungs: Rungs | None = None
+    ) -> Agreed:
+        """Whether the gradients fit differences along ``scale`` times ``lines``.
 
-        Along one of them all tensors move together, each by its natural unit times the direction.
+        Along each of these all tensors move together, so there are as many in every tensor.
         """
         slopes, landing, sizes = [], [], []
         for name, its in lines.items():
-            gradient, unit = self._gradient(name), self.unit(name)
-            slopes.append(unit * its.products(gradient))
-            sizes.append(unit * its.norms(gradient))
+            gradient = self._gradient(name)
+            slopes.append(scale * its.products(gradient))
+            sizes.append(self.unit(name) * its.norms(gradient))
             landing.append(its.norms(gradient * as_double(self.tensor(name)).flatten()))
         claim = Claim(
             torch.stack(slopes).sum(0),
@@ -276,7 +278,7 @@ class Point:
             self.dtype,
             max(self.unit(name) for name in lines),
         )
-        return climb_down(claim, partial(self._probed, lines), rungs)
+        return climb_down(claim, partial(self._probed, lines, scale), rungs)
 
     def reach(self, names: Iterable[str]) -> Tensor:
         """The largest that values and gradients may add up to, [cotangents]."""
@@ -284,16 +286,17 @@ class Point:
         return sums + sum(self.unit(name) * self._gradient(name).abs().sum(1) for name in names)
 
     def _probed(
-        self, lines: Mapping[str, Lines], steps: Tensor, chosen: Tensor
+        self, lines: Mapping[str, Lines], scale: float, steps: Tensor, chosen: Tensor
     ) -> tuple[Tensor, Tensor]:
         """f(x + t d) and f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M] each."""
-        offsets = torch.cat([steps, -steps])
-        moved = {n: self.unit(n) * its.where(chosen).directions for n, its in lines.items()}
+        offsets = scale * torch.cat([steps, -steps])
+        moved = {name: its.where(chosen).directions for name, its in lines.items()}
         if len(lines) == 1 and len(chosen) > 1:
             ((name, directions),) = moved.items()
             values = self.prepare(name).values_on(name, directions, offsets)
         else:
-            along = [{name: d[line] for name, d in moved.items()} for line in range(len(chosen))]
+            each = zip(*moved.values(), strict=True)
+            along = [dict(zip(moved, line, strict=True)) for line in each]
             rows = [self.evaluator.values_along(its, offsets.tolist()) for its in along]
             values = torch.stack(rows, 1)
         ahead, back = values.chunk(2)
@@ -326,8 +329,8 @@ class Point:
 
     def _simply(self, name: str, lines: Lines) -> Comparison:
         """What agrees as it is, and the rest in detail."""
-        agreed, unit = self.agreed({name: lines}), self.unit(name)
-        got = self.analytic(name, lines)
+        unit, got = self.unit(name), self.analytic(name, lines)
+        agreed = self.agreed({name: lines}, unit)
         kinked = torch.zeros_like(got, dtype=torch.bool)
         comparison = Comparison(agreed.value / unit, got, agreed.bound / unit, kinked, "estimated")
         rest = ~agreed.lines

@@ -11,7 +11,7 @@ import torch
 
 from gradcheck.differences.evaluation import PointError
 from gradcheck.differences.ladder import Rungs
-from gradcheck.differences.lines import random_line
+from gradcheck.differences.lines import along, random_line
 from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
 from gradcheck.verdicts.comparison import Agreement, Comparison, Point
 
@@ -41,19 +41,19 @@ def first_look(
     some = bool(point.weights.shape[1]) and all(tensor.numel() for tensor in tensors.values())
     if not (some and point.agrees_simply):
         return None
-    lines = {name: random_line(tensor, generator) for name, tensor in tensors.items()}
+    steps = {
+        name: point.unit(name) * random_line(tensor, generator).directions
+        for name, tensor in tensors.items()
+    }
     try:
-        agreed = point.agreed(lines, rungs)
+        agreed = point.agreed({name: along(step) for name, step in steps.items()}, 1.0, rungs)
     except PointError:
         return None
-    got = torch.stack([point.unit(n) * point.analytic(n, its) for n, its in lines.items()]).sum(0)
-    reach = point.reach(names)
-    rounding = PLAUSIBLE_NOISE * unit_roundoff(point.dtype) * reach[:, None]
-    fits = bool(((agreed.value - got).abs() <= rounding).all())
+    rounding = PLAUSIBLE_NOISE * unit_roundoff(point.dtype) * point.reach(names)
+    fits = bool(((agreed.value - agreed.claimed).abs() <= rounding[:, None]).all())
     agreement = None
     if bool(agreed.lines.all()):
-        kinked = torch.zeros_like(got, dtype=torch.bool)
-        comparison = Comparison(agreed.value, got, agreed.bound, kinked, "estimated")
-        steps = {name: point.unit(name) * its.directions for name, its in lines.items()}
+        kinked = torch.zeros_like(agreed.value, dtype=torch.bool)
+        comparison = Comparison(agreed.value, agreed.claimed, agreed.bound, kinked, "estimated")
         agreement = Agreement(point, steps, comparison, "beside")
     return Look(agreement, agreed.rungs, agreed.straight and fits)

@@ -9,7 +9,8 @@ kink and the analytic value lies far outside everything that slopes and nearby g
 import torch
 from torch import Tensor
 
-from gradcheck.differences.lines import Lines, signed_integers
+from gradcheck.differences.evaluation import power_of_two_near
+from gradcheck.differences.lines import Lines
 from gradcheck.rounding import significand_bits
 from gradcheck.subjects.memory import stored
 from gradcheck.subjects.protocol import Tensors
@@ -17,7 +18,6 @@ from gradcheck.verdicts.comparison import Comparison, Point
 
 _JUDGED = 2
 _SAMPLED = 8  # gradients that show which branches meet at the point
-_BITS = 6
 
 
 def confirmed(point: Point, name: str, lines: Lines, generator: torch.Generator) -> Comparison:
@@ -72,9 +72,8 @@ def _moved(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) ->
     single = stored(tensor)
     if not single.numel():
         return tensor
-    largest = single.abs().max()
-    scale = torch.where(single == 0, torch.where(largest == 0, 1.0, largest), single.abs())
-    share = signed_integers(tuple(single.shape), _BITS, generator) / 2 ** (2 * _BITS)
+    scale = torch.where(single == 0, power_of_two_near(single), single.abs())
+    share = torch.rand(single.shape, dtype=torch.float64, generator=generator).sub_(0.5).div_(32)
     extent = 1 + sum((n - 1) * s for n, s in zip(single.shape, single.stride(), strict=True))
     memory = tensor.new_zeros(single.storage_offset() + extent)
     moved = memory.as_strided(single.shape, single.stride(), single.storage_offset())
