@@ -18,11 +18,11 @@ from gradcheck.subjects.complex_numbers import RealViews, as_real
 from gradcheck.subjects.memory import putting_back
 from gradcheck.subjects.protocol import Tensors
 from gradcheck.subjects.recognition import arranged
-from gradcheck.verdicts.comparison import Point, Question
 from gradcheck.verdicts.complaints import changes, disagreements, left_out, misfits, restless
 from gradcheck.verdicts.judging import Verdict, judge_all
 from gradcheck.verdicts.modes import Judged
 from gradcheck.verdicts.narrow import NarrowPoint, is_narrow
+from gradcheck.verdicts.points import Point, Question
 
 _STRENGTH: tuple[Basis, ...] = ("exact", "derived", "estimated")
 _DRAWN_COTANGENTS = 2

@@ -13,7 +13,7 @@ from gradcheck.differences.noise import POINTS, noise_level
 from gradcheck.reporting.progress import Progress
 from gradcheck.rounding import unit_roundoff
 from gradcheck.subjects import FunctionSubject
-from gradcheck.verdicts.comparison import Point, Question
+from gradcheck.verdicts.points import Point, Question
 
 U = unit_roundoff(torch.float64)
 

@@ -64,7 +64,7 @@ def test_a_check_stays_within_its_bound_on_memory(name: str) -> None:
 
 
 def test_a_check_without_chunks_would_exceed_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("verdicts.comparison", "differences.evaluation", "differences.jacobians"):
+    for module in ("verdicts.points", "differences.evaluation", "differences.jacobians"):
         monkeypatch.setattr(f"gradcheck.{module}.CHUNK_ELEMENTS", 2**40)
     f, _, method = CASES["every entry with every other"]
     with Held() as held:

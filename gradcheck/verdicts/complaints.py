@@ -9,7 +9,7 @@ from gradcheck.differences.evaluation import flatten, judged_outputs
 from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
 from gradcheck.subjects import AutogradSubject
 from gradcheck.subjects.protocol import Tensors
-from gradcheck.verdicts.comparison import Point
+from gradcheck.verdicts.points import Point
 
 _OUTPUTS_ALONE = 4  # so many of the outputs get the only cotangent in turn
 

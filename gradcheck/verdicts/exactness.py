@@ -25,7 +25,8 @@ from gradcheck.rounding import (
     unit_roundoff,
 )
 from gradcheck.subjects.protocol import Tensors
-from gradcheck.verdicts.comparison import Agreement, Comparison, Point, Question, coarsest
+from gradcheck.verdicts.comparison import Comparison
+from gradcheck.verdicts.points import Agreement, Point, Question, coarsest
 
 _FEW_LINES = 16  # below, finding out whether points share a call costs more than it saves
 _MANY_OUTPUTS = 512  # beyond, a backward for each takes too long

@@ -13,7 +13,8 @@ from gradcheck.differences.evaluation import PointError
 from gradcheck.differences.ladder import Rungs
 from gradcheck.differences.lines import along, random_line
 from gradcheck.rounding import PLAUSIBLE_NOISE, unit_roundoff
-from gradcheck.verdicts.comparison import Agreement, Comparison, Point
+from gradcheck.verdicts.comparison import Comparison
+from gradcheck.verdicts.points import Agreement, Point
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from gradcheck.differences.lines import (
     random_lines,
 )
 from gradcheck.reporting.report import Method, TensorReport
-from gradcheck.verdicts.comparison import Agreement, Comparison, Point
+from gradcheck.verdicts.comparison import Comparison
 from gradcheck.verdicts.exactness import (
     ExactPoint,
     NotExact,
@@ -34,6 +34,7 @@ from gradcheck.verdicts.findings import tensor_report
 from gradcheck.verdicts.first_look import first_look
 from gradcheck.verdicts.modes import Judged, judge_modes, not_judged
 from gradcheck.verdicts.nearby import confirmed, neighbour
+from gradcheck.verdicts.points import Agreement, Point
 from gradcheck.verdicts.projections import locate
 
 _FEW_ENTRIES = 8  # up to here entries cost about as many calls as directions

@@ -15,8 +15,9 @@ from gradcheck.differences.evaluation import as_double, flatten
 from gradcheck.differences.lines import along, random_lines
 from gradcheck.reporting.report import Mode, TensorReport
 from gradcheck.subjects.protocol import Tensors, transformable
-from gradcheck.verdicts.comparison import Agreement, Comparison, Point
+from gradcheck.verdicts.comparison import Comparison
 from gradcheck.verdicts.findings import tensor_report
+from gradcheck.verdicts.points import Agreement, Point
 
 
 @dataclass(frozen=True)

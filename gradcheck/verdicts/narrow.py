@@ -19,7 +19,7 @@ from gradcheck.rounding import (
     unit_roundoff,
 )
 from gradcheck.subjects.protocol import Tensors
-from gradcheck.verdicts.comparison import Point, Question, Seen
+from gradcheck.verdicts.points import Point, Question, Seen
 
 _SPREAD_POINTS = 8
 

@@ -14,7 +14,8 @@ from gradcheck.differences.lines import Lines
 from gradcheck.rounding import significand_bits
 from gradcheck.subjects.memory import stored
 from gradcheck.subjects.protocol import Tensors
-from gradcheck.verdicts.comparison import Comparison, Point
+from gradcheck.verdicts.comparison import Comparison
+from gradcheck.verdicts.points import Point
 
 _JUDGED = 2
 _SAMPLED = 8  # gradients that show which branches meet at the point

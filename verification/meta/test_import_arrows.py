@@ -95,7 +95,7 @@ def test_gradchecks_packages_stand_in_order(package):
 
 
 def test_a_package_out_of_order_is_seen():
-    source = "from gradcheck.verdicts.comparison import Point"
+    source = "from gradcheck.verdicts.points import Point"
     assert against_the_order(Path("gradcheck/differences/lines.py"), source)
 
 
