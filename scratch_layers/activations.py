@@ -72,9 +72,8 @@ class Sigmoid(Activation):
     """
 
     def function(self, x: Tensor) -> Tensor:
-        """1 / (1 + exp(-x))."""
+        """1 / (1 + exp(-x)). The numerator is the larger of z and, for x >= 0, 1: no second exp."""
         z = x.abs().neg_().exp_()
-        # 1 for x >= 0 and z otherwise; a second exp would take as long as all of this.
         top = torch.ge(x, 0, out=torch.empty_like(x))
         return torch.maximum(top, z, out=top).div_(z.add_(1))
 

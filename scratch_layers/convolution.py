@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from scratch_layers import correlation
 from scratch_layers.checks import (
     Device,
     Pair,
@@ -19,14 +20,6 @@ from scratch_layers.checks import (
     same_shape,
     whole_number,
     whole_pair,
-)
-from scratch_layers.correlation import (
-    Geometry,
-    by_group,
-    gather,
-    spread,
-    spread_gradients,
-    weight_gradient,
 )
 from scratch_layers.initializers import bias_uniform, kaiming_uniform
 from scratch_layers.module import Module, Parameter, Record
@@ -140,7 +133,7 @@ class Conv2d(_Convolution):
         super().__init__(in_channels, out_channels, kernel_size, stride, dilation, groups)
         self.padding = _padding(padding)
         self._before, self._after = self._margins()
-        self._geometry = Geometry(
+        self._geometry = correlation.Geometry(
             self.kernel_size, self.stride, self._before, self.dilation, self.groups
         )
         channels = (self.out_channels, self.in_channels // self.groups)
@@ -149,8 +142,8 @@ class Conv2d(_Convolution):
     def forward(self, input: Tensor) -> Tensor:
         """The correlation of input (N, C, H, W) and weight, plus bias: (N, O, oh, ow)."""
         used = self._accept(input)
-        weight, size = by_group(used["weight"], self.groups), self.output_size(input)
-        output = gather(used["input"], weight, used.get("bias"), self._geometry, size)
+        weight, size = correlation.by_group(used["weight"], self.groups), self.output_size(input)
+        output = correlation.gather(used["input"], weight, used.get("bias"), self._geometry, size)
         self._record = Record(output, **used)
         return output
 
@@ -159,7 +152,9 @@ class Conv2d(_Convolution):
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
         height, width = x.shape[2:]
-        dx = spread(dy, by_group(weight, self.groups), None, self._geometry, (height, width))
+        dx = correlation.spread(
+            dy, correlation.by_group(weight, self.groups), None, self._geometry, (height, width)
+        )
         self._learn(x, dy)
         return dx
 
@@ -169,7 +164,7 @@ class Conv2d(_Convolution):
         self._learn(record.tensors["input"], dy)
 
     def _learn(self, x: Tensor, dy: Tensor) -> None:
-        self._accumulate(weight_gradient(x, dy, self._geometry), dy)
+        self._accumulate(correlation.weight_gradient(x, dy, self._geometry), dy)
 
     def output_size(self, input: Tensor) -> Pair:
         """(oh, ow) for an input; ValueError where the kernel is larger than the padded input."""
@@ -240,7 +235,7 @@ class ConvTranspose2d(_Convolution):
                     f"output_padding is {self.output_padding}; on every axis it must be smaller "
                     f"than stride {self.stride} or dilation {self.dilation}"
                 )
-        self._geometry = Geometry(
+        self._geometry = correlation.Geometry(
             self.kernel_size, self.stride, padding, self.dilation, self.groups
         )
         channels = (self.in_channels, self.out_channels // self.groups)
@@ -249,8 +244,8 @@ class ConvTranspose2d(_Convolution):
     def forward(self, input: Tensor) -> Tensor:
         """What Conv2d's backward computes for its input, plus bias: (N, O, oh, ow)."""
         used = self._accept(input)
-        weight, size = by_group(used["weight"], self.groups), self.output_size(input)
-        output = spread(used["input"], weight, used.get("bias"), self._geometry, size)
+        weight, size = correlation.by_group(used["weight"], self.groups), self.output_size(input)
+        output = correlation.spread(used["input"], weight, used.get("bias"), self._geometry, size)
         self._record = Record(output, **used)
         return output
 
@@ -258,17 +253,17 @@ class ConvTranspose2d(_Convolution):
         """Conv2d's forward on dy gives dx; its weight gradient with x and dy exchanged, dw."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
-        dx, dw = spread_gradients(dy, by_group(weight, self.groups), x, self._geometry)
+        dx, dw = correlation.spread_gradients(
+            dy, correlation.by_group(weight, self.groups), x, self._geometry
+        )
         self._accumulate(dw, dy)
         return dx
 
     def output_size(self, input: Tensor) -> Pair:
         """(oh, ow) for an input; ValueError where the padding takes all of it away."""
-        height, width = input.shape[2:]
-        span = self._geometry.span((height, width))
+        axes = zip(input.shape[2:], *self._geometry[:4], self.output_padding, strict=True)
         rows, columns = (
-            s - 2 * p + extra
-            for s, p, extra in zip(span, self._geometry.padding, self.output_padding, strict=True)
+            s * (n - 1) - 2 * p + d * (k - 1) + extra + 1 for n, k, s, p, d, extra in axes
         )
         if rows < 1 or columns < 1:
             raise ValueError(

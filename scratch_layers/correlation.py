@@ -40,7 +40,7 @@ from torch import Tensor
 
 from scratch_layers.checks import Pair, working_dtype
 from scratch_layers.products import product
-from scratch_layers.windows import Along, Windows
+from scratch_layers.windows import Along, Chunk, Windows
 
 
 class Geometry(NamedTuple):
@@ -55,14 +55,6 @@ class Geometry(NamedTuple):
     padding: Pair
     dilation: Pair
     groups: int
-
-    def span(self, positions: Pair) -> Pair:
-        """Rows and columns that so many positions of the kernel cover, padding included."""
-        height, width = (
-            s * (i - 1) + d * (k - 1) + 1
-            for k, s, d, i in zip(self.kernel, self.stride, self.dilation, positions, strict=True)
-        )
-        return height, width
 
 
 class Phase(NamedTuple):
@@ -81,17 +73,9 @@ Shared = tuple[Along, tuple[Phase, ...]]
 """Along one axis, the windows for some neighbouring phases, which meet as many taps."""
 
 
-class Part(NamedTuple):
-    """What some lines of windows are for: `size` pixels of a phase, in the k-th row of a channel.
-
-    There they begin at `place`, in the result at `pixel`, from where they lie `step` apart.
-    """
-
-    k: int
-    place: int
-    size: Pair
-    pixel: Pair
-    step: Pair
+Part = tuple[int, int, Pair, Pair, Pair]
+"""What some lines of windows are for, the k-th phase: k, where in a row of the product it begins,
+its lines and columns; and of its pixels the first, and how far apart they lie."""
 
 
 class Pattern:
@@ -115,14 +99,14 @@ class Pattern:
     @lru_cache  # noqa: B019
     def parts(self, start: int, stop: int) -> list[Part]:
         """What the windows on the lines start ... stop - 1 are for."""
-        parts = []
+        parts: list[Part] = []
         for k, (row, column) in enumerate(self.phases):
             first, last = (min(max(0, i - row.first), row.length) for i in (start, stop))
             place = (row.first + first - start) * self.area[1].positions + column.first
             size, step = (last - first, column.length), (row.stride, column.stride)
             if first < last:
                 pixel = row.remainder + row.stride * first, column.remainder
-                parts.append(Part(k, place, size, pixel, step))
+                parts.append((k, place, size, pixel, step))
         return parts
 
 
@@ -151,8 +135,8 @@ def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry) -> Tensor:
     """Compute w (O, C/G, kh, kw) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
     area = _positions(geometry, _size(y)).area
     chunks = Windows.of(x, (area,), geometry.groups).chunks(x)
-    products = (_weigh(y[samples, :, lines], right) for _, samples, lines, right in chunks)
-    return reduce(Tensor.add_, products).reshape(y.shape[1], -1, *geometry.kernel)
+    taps = reduce(Tensor.add_, (_weigh(y, chunk) for chunk in chunks))
+    return taps.reshape(y.shape[1], -1, *geometry.kernel)
 
 
 def spread_gradients(
@@ -166,19 +150,15 @@ def spread_gradients(
     dy = y.new_empty(y.shape)
 
     def products() -> Iterator[Tensor]:
-        for _, samples, lines, right in Windows.of(dx, (pattern.area,), geometry.groups).chunks(dx):
-            _multiply(left, right, None, pattern, samples, lines, dy)
-            yield _weigh(y[samples, :, lines], right)
+        for chunk in Windows.of(dx, (pattern.area,), geometry.groups).chunks(dx):
+            _multiply(left, chunk, None, pattern, dy)
+            yield _weigh(y, chunk)
 
     return dy, reduce(Tensor.add_, products()).reshape(y.shape[1], -1, *geometry.kernel)
 
 
 def _correlate(
-    source: Tensor,
-    lefts: list[Tensor],
-    bias: Tensor | None,
-    patterns: list[Pattern],
-    size: Pair,
+    source: Tensor, lefts: list[Tensor], bias: Tensor | None, patterns: list[Pattern], size: Pair
 ) -> Tensor:
     """The result (N, M, *size): each pattern's taps times its windows of the source, plus b."""
     groups, rows, _ = lefts[0].shape
@@ -186,43 +166,38 @@ def _correlate(
     result = source.new_empty(source.shape[0], groups * channels, *size)
     shift = None if bias is None else bias.view(groups, channels, 1, 1)
     windows = Windows.of(source, tuple(pattern.area for pattern in patterns), groups)
-    for i, samples, lines, right in windows.chunks(source):
-        _multiply(lefts[i], right, shift, patterns[i], samples, lines, result)
+    for chunk in windows.chunks(source):
+        _multiply(lefts[chunk.area], chunk, shift, patterns[chunk.area], result)
     return result
 
 
 def _multiply(
-    left: Tensor,
-    right: Tensor,
-    shift: Tensor | None,
-    pattern: Pattern,
-    samples: slice,
-    lines: slice,
-    result: Tensor,
+    left: Tensor, chunk: Chunk, shift: Tensor | None, pattern: Pattern, result: Tensor
 ) -> None:
-    """Write left times right, plus shift (G, M/G, 1, 1), to the pixels that the windows are for.
+    """Write left times windows, plus shift (G, M/G, 1, 1), to the pixels that the windows are for.
 
     Views of the result (N, M, height, width) are made at once, where slices take three calls.
     """
-    values = product(left, right).contiguous()
+    values, (samples, lines) = product(left, chunk.matrix).contiguous(), chunk[1:3]
     (groups, rows, wide), phases = values.shape, len(pattern.phases)
     n, columns = samples.stop - samples.start, pattern.area[1].positions
     sample, channel, line, _ = result.stride()
-    by_group = channel * (rows // phases)
+    group = channel * (rows // phases)
     strides = ((lines.stop - lines.start) * columns, rows * wide, phases * wide, columns, 1)
-    for k, place, size, (top, left_), (down, across) in pattern.parts(lines.start, lines.stop):
+    for k, place, size, (top, start), (down, across) in pattern.parts(lines.start, lines.stop):
         shape = n, groups, rows // phases, *size
         value = values.as_strided(shape, strides, k * wide + place)
-        steps = sample, by_group, channel, line * down, across
-        pixels = result.as_strided(shape, steps, samples.start * sample + top * line + left_)
+        steps = sample, group, channel, line * down, across
+        pixels = result.as_strided(shape, steps, samples.start * sample + top * line + start)
         if shift is None:
             pixels.copy_(value)
         else:
             torch.add(value, shift, out=pixels)
 
 
-def _weigh(responses: Tensor, right: Tensor) -> Tensor:
-    """The product of the responses and the windows, zeros in spare columns."""
+def _weigh(y: Tensor, chunk: Chunk) -> Tensor:
+    """The product of the responses and their windows, zeros in spare columns."""
+    responses, right = y[chunk.samples, :, chunk.lines], chunk.matrix
     n, m, height, width = responses.shape
     groups, _, wide = right.shape
     used, left = n * height * width, right.new_empty(groups, m // groups, wide)

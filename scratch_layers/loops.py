@@ -8,6 +8,7 @@ NearestUpsampling.
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,39 +18,28 @@ from scratch_layers.upsampling import source_index
 
 
 def conv2d_forward(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Pair = (0, 0), **geometry: Any
 ) -> Tensor:
-    """y[n, o, i, j] = b[o] + the sum of w[o] times the window of x at (i, j); (N, O, oh, ow)."""
+    """y[n, o, i, j] = b[o] + the sum of w[o] times the window of x at (i, j); (N, O, oh, ow).
+
+    `geometry` may hold stride, dilation and groups.
+    """
     padded = _pad(x, padding)
-    y = x.new_zeros(len(x), len(weight), *_positions(padded, weight, stride, dilation))
-    for at, window in _windows(padded, weight, stride, dilation, groups):
-        y[at] = (weight[at[1]] * padded[window]).sum()
-        if bias is not None:
-            y[at] += bias[at[1]]
+    y = x.new_zeros(len(x), len(weight), *_positions(padded, weight, **geometry))
+    for (n, o, i, j), window in _windows(padded, weight, **geometry):
+        y[n, o, i, j] = (weight[o] * padded[window]).sum() + (0 if bias is None else bias[o])
     return y
 
 
 def conv2d_backward(
-    x: Tensor,
-    weight: Tensor,
-    grad_output: Tensor,
-    stride: Pair = (1, 1),
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
+    x: Tensor, weight: Tensor, grad_output: Tensor, padding: Pair = (0, 0), **geometry: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Send every dy[n, o, i, j] back to the window and weights it came from: (dx, dw, db)."""
     padded = _pad(x, padding)
     grad_padded, grad_weight = torch.zeros_like(padded), torch.zeros_like(weight)
     grad_bias = weight.new_zeros(len(weight))
-    for at, window in _windows(padded, weight, stride, dilation, groups):
-        o, dy = at[1], grad_output[at]
+    for (n, o, i, j), window in _windows(padded, weight, **geometry):
+        dy = grad_output[n, o, i, j]
         grad_padded[window] += dy * weight[o]
         grad_weight[o] += dy * padded[window]
         grad_bias[o] += dy
@@ -86,7 +76,9 @@ def _pad(x: Tensor, padding: Pair) -> Tensor:
     return padded
 
 
-def _positions(padded: Tensor, weight: Tensor, stride: Pair, dilation: Pair) -> Pair:
+def _positions(
+    padded: Tensor, weight: Tensor, stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1
+) -> Pair:
     oh, ow = (
         (n - d * (k - 1) - 1) // s + 1
         for n, k, s, d in zip(padded.shape[2:], weight.shape[2:], stride, dilation, strict=True)
@@ -95,7 +87,7 @@ def _positions(padded: Tensor, weight: Tensor, stride: Pair, dilation: Pair) -> 
 
 
 def _windows(
-    padded: Tensor, weight: Tensor, stride: Pair, dilation: Pair, groups: int
+    padded: Tensor, weight: Tensor, stride: Pair = (1, 1), dilation: Pair = (1, 1), groups: int = 1
 ) -> Iterator[tuple[tuple[int, int, int, int], tuple[int, slice, slice, slice]]]:
     """Every index (n, o, i, j) of the output, and the window of the padded picture it sums."""
     (oh, ow), fan = _positions(padded, weight, stride, dilation), weight.shape[1]

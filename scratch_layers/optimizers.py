@@ -50,7 +50,10 @@ class SGD:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update every parameter's data in place from its grad."""
+        """Update every parameter's data in place from its grad.
+
+        Momentum 0 sets old factors to 0: multiplied, an infinity would be NaN for ever.
+        """
         gradients = [parameter.grad for parameter in self.params]
         values = [parameter.data for parameter in self.params]
         if not _kinds(gradients) == _kinds(values) == _kinds(self._factors):
@@ -58,7 +61,6 @@ class SGD:
                 _require_fit(f"params[{i}].grad", gradients[i], factor)
                 _require_fit(f"params[{i}].data", values[i], factor)
         for factors in self._flat_factors:
-            # Not momentum 0 times an old factor: that would keep an infinity as NaN for ever.
             factors.mul_(self.momentum) if self.momentum else factors.zero_()
         torch._foreach_add_(self._factors, gradients, alpha=self.lr)
         torch._foreach_sub_(values, self._factors)

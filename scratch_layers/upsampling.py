@@ -168,14 +168,12 @@ class Source(NamedTuple):
     def of(cls, size: int, count: int, scale: float, device: torch.device) -> "Source":
         """For `count` outputs of `size` pixels; computed on the host, once for each size."""
         sources = source_index(size, count, scale)
-        outputs: list[list[tuple[int, int]]] = []
-        met = [0] * size
+        first: dict[int, int] = {}
+        outputs: dict[int, list[tuple[int, int]]] = {}
         for place, pixel in enumerate(sources.tolist()):
-            if met[pixel] == len(outputs):
-                outputs.append([])
-            outputs[met[pixel]].append((pixel, place))
-            met[pixel] += 1
-        pairs = (torch.tensor(some, device=device).unbind(1) for some in outputs)
+            k = place - first.setdefault(pixel, place)
+            outputs.setdefault(k, []).append((pixel, place))
+        pairs = (torch.tensor(some, device=device).unbind(1) for some in outputs.values())
         return cls(size, sources.to(device), tuple((pixels, places) for pixels, places in pairs))
 
     def sum(self, dy: Tensor) -> Tensor:

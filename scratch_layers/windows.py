@@ -44,18 +44,20 @@ class Along(NamedTuple):
 Area = tuple[Along, Along]
 
 
-class Block(NamedTuple):
-    """Some lines of an area's positions: their windows on the ground, and where they are copied to.
-
-    `windows` and `target` are (C, th, tw, n, lines, columns). `matrix` is the memory of `target`,
-    (G, C/G th tw, n lines columns + spare); a last block of fewer lines or samples is as wide.
+class Chunk(NamedTuple):
+    """A matrix of windows, (G, C/G th tw, n lines columns + spare), and what they are windows of:
+    which area, samples and lines of positions.
     """
 
     area: int
+    samples: slice
     lines: slice
-    windows: Tensor
-    target: Tensor
     matrix: Tensor
+
+
+Block = tuple[int, slice, Tensor, Tensor, Tensor]
+"""An area, some of its lines, their windows (C, th, tw, n, lines, columns) on the ground, memory of
+that shape, and the same memory as the matrix of a Chunk."""
 
 
 class Windows:
@@ -86,7 +88,8 @@ class Windows:
 
         Planning takes 30 us, and more with the phases of a stride; memory of this size, were it not
         kept, would come from the system page by page and return to it after every call, which took
-        0.3 of the 1.1 ms of a backward of 8 channels. No call runs inside another on a thread.
+        0.3 of the 1.1 ms of a backward of 8 channels. No call runs inside another on a thread. A
+        plan is no tensor of inference mode, which could not be written to outside it.
         """
         if source.device.type != "cpu":
             return cls(source, areas, groups, ACCELERATOR_CHUNK_BYTES)
@@ -94,7 +97,6 @@ class Windows:
         key = (source.shape, source.dtype, areas, groups, CHUNK_BYTES)
         plan = plans.get(key)
         if plan is None:
-            # A tensor made in inference mode could not be written to outside it.
             with torch.inference_mode(False):
                 plan = cls(source, areas, groups, CHUNK_BYTES)
             if plan.bytes <= PLAN_BYTES:
@@ -103,11 +105,8 @@ class Windows:
                 plans[key] = plan
         return plan
 
-    def chunks(self, source: Tensor) -> Iterator[tuple[int, slice, slice, Tensor]]:
-        """im2col of the source: of which area, samples and lines of positions, and the matrix.
-
-        The next matrix is written over the last.
-        """
+    def chunks(self, source: Tensor) -> Iterator[Chunk]:
+        """im2col of the source. The next matrix is written over the last."""
         batch, whole = source.shape[0], self.samples
         for first in range(0, max(1, batch), whole):
             samples = slice(first, min(first + whole, batch))
@@ -118,9 +117,10 @@ class Windows:
                 if count < whole:
                     windows, target = windows[:, :, :, :count], target[:, :, :, :count]
                 target.copy_(windows)
-                yield area, samples, lines, matrix
+                yield Chunk(area, samples, lines, matrix)
 
     def _blocks(self, area: int, rows: Along, columns: Along) -> Iterator[Block]:
+        """The blocks of an area. The last lines, if fewer, get a matrix as wide as the others."""
         n, c, h, w = self.ground.stride()
         samples, channels = self.ground.shape[:2]
         windows = self.ground.as_strided(
@@ -138,7 +138,7 @@ class Windows:
         for top in range(0, rows.positions, lines):
             some = windows[..., top : top + lines, :]
             target = memory.as_strided(some.shape, (*steps, across, 1))
-            yield Block(area, slice(top, top + some.shape[4]), some, target, matrix)
+            yield area, slice(top, top + some.shape[4]), some, target, matrix
 
     def _shared(self, numbers: int) -> Tensor:
         """Memory that all plans of this thread write their windows to, one after the other.
