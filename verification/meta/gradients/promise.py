@@ -120,6 +120,9 @@ def wrong(
         expected = {tensor: set(fault.entries) for tensor, fault in faults.items()}
         if found != expected:
             return f"got {report}, expected {expected}"
+        others = {t.mode for t in report.tensors if not t.mismatches} - {"backward"}
+        if others:
+            return f"nothing is wrong with {others}, of which there is a report"
         said = [_misjudged(report, tensor, fault) for tensor, fault in faults.items()]
         return "; ".join(filter(None, said)) or _unsound(report)
 

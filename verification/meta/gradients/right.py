@@ -188,7 +188,7 @@ SMOOTH = (
     Kind("sines in float32", lambda: (torch.sin, numbers(600, dtype=SINGLE)), 0.3, 599),
     Kind("large function", lambda: (lambda x: x.sin().sum(1), numbers(90, 60)), 3e-7, 5399),
     Kind("sine of large numbers", lambda: (lambda x: x**3 + x.sin(), 1.7e3 + numbers(7)), 3e-9, 3),
-    Kind("periods of a step", lambda: (lambda x: (6.5 * torch.pi * x).sin(), numbers(7)), 1e-9, 2),
+    Kind("periods of a step", lambda: (lambda x: (6.5 * torch.pi * x).sin(), numbers(7)), 1e-8, 2),
     Kind("softmax of far and near", lambda: (lambda x: F.log_softmax(x, -1), far_and_near(4, 5))),
     Kind("normalisation", lambda: (lambda x: F.layer_norm(x, (6,)), numbers(3, 6)), 3e-10, 17),
     Kind(

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradcheck import GradientError, check_gradients
+from gradcheck import GradientError, LayerSubject, check_gradients
 from gradcheck.rounding import NOISE_SAFETY
-from verification.meta.gradients.maps import product
+from verification.meta.gradients.maps import Loss, Pairs, product
 from verification.meta.gradients.promise import Promise, holds, numbers
 
 
@@ -38,6 +38,8 @@ def _wrong() -> str:
     report = check_gradients((lambda x: x * 1.0, vjp), torch.arange(4.0).double(), cotangents=given)
     said = str(report)
     expected = "wrong at [2]: analytic 1, numerical 2 ± "
+    if "Entries" in repr(report):
+        return "the whole gradient stands in the text of a report"
     parts = (expected, "ratio 0.5000; 2 of 4 entries differ, all divided by 2")
     (tensor,) = report.to_dict()["tensors"]  # type: ignore[misc]
     data = (tensor["size"], tensor["pattern"], [m["entry"] for m in tensor["mismatches"]])
@@ -130,6 +132,8 @@ def _picture() -> str:
             return f"{titles}"
         if any(image is None or image.shape != table for image in shown):
             return f"{[image.shape for image in shown if image is not None]}"
+        if panels[0].images[0].get_clim()[1] != abs(shown[0]).max():
+            return f"colours up to {panels[0].images[0].get_clim()}"
         expected, got, difference = (torch.tensor(image) for image in shown)
         if not torch.equal(difference, got - expected) or not torch.allclose(got, -expected):
             return f"{shown}"
@@ -171,6 +175,11 @@ def _progress() -> str:
         m and 0 < int(m[1]) <= int(m[3]) and int(m[2]) <= seconds for m in told
     )
     return "" if few and heard.getvalue().startswith("Slow: ") else f"{lines}, {heard.getvalue()}"
+
+
+def _offers() -> str:
+    found = LayerSubject(Pairs()).offers, LayerSubject(Loss()).offers
+    return "" if found == ({"accumulate"}, frozenset()) else f"{found}"
 
 
 def _restored() -> str:
@@ -315,6 +324,7 @@ PROMISES: tuple[Promise, ...] = (
     holds("picture", _picture),
     holds("progress", _progress),
     holds("all is put back", _restored),
+    holds("what a layer offers", _offers),
     holds("derived bounds", _derived),
     *(
         holds(f"calls: {name}", _costs(*calls, *subject, **options))
