@@ -8,6 +8,7 @@ from torch import Tensor
 
 from scratch_layers import Conv2d
 from scratch_layers.checks import working_dtype
+from scratch_layers.module import Record
 
 
 class Road(Conv2d):
@@ -25,13 +26,16 @@ class Road(Conv2d):
         raise NotImplementedError
 
     def forward(self, input):
-        x, weight, bias = self._accept(input)
+        used = self._accept(input)
+        x = used["input"]
         self.output_size(x)
-        parts = zip(self.pad(x).chunk(self.groups, 1), self._by_group(weight), strict=True)
+        parts = zip(self.pad(x).chunk(self.groups, 1), self._by_group(used["weight"]), strict=True)
         output = torch.cat([self.correlate(*part) for part in parts], 1)
-        if bias is not None:
-            output = output + bias.view(-1, 1, 1)
-        return self._remember(output.to(x.dtype), x, weight, bias)
+        if "bias" in used:
+            output = output + used["bias"].view(-1, 1, 1)
+        output = output.to(x.dtype)
+        self._record = Record(output, **used)
+        return output
 
     def backward(self, grad_output):
         record, dy = self._recall(grad_output)

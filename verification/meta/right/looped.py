@@ -12,12 +12,15 @@ class ByLoops(Road):
     """
 
     def forward(self, input):
-        x, weight, bias = self._accept(input)
+        used = self._accept(input)
+        x = used["input"]
         self.output_size(x)
         picture, padding = self._padded(x)
-        wide = [None if t is None else t.to(picture.dtype) for t in (weight, bias)]
-        y = loops.conv2d_forward(picture, *wide, **self._unusual(padding))
-        return self._remember(y.to(x.dtype), x, weight, bias)
+        _, *held = (t.to(picture.dtype) for t in used.values())
+        bias = held[1] if len(held) > 1 else None
+        y = loops.conv2d_forward(picture, held[0], bias, **self._unusual(padding)).to(x.dtype)
+        self._record = Record(y, **used)
+        return y
 
     def backward(self, grad_output):
         record, dy = self._recall(grad_output)
