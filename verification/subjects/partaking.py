@@ -15,6 +15,7 @@ from verification.subjects.driving import Driver
 from verification.subjects.probed import Probed
 from verification.subjects.trying import (
     FEW,
+    MANY,
     Kind,
     axes_of,
     build,
@@ -29,9 +30,6 @@ from verification.trials.trial import Trial
 
 MOST_VALUES = 4
 """How many values are tried for an argument that a subject does not take."""
-
-MANY = 120
-"""How many cases are drawn to find some whose sizes differ for every number of axes."""
 
 OPTIONAL = ("bias", "affine", "elementwise_affine")
 """Arguments of the kind that say whether there are parameters."""

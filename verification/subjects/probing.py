@@ -81,6 +81,7 @@ def probe(
         SubjectError: it cannot be built from the kind's arguments, or cannot be driven.
     """
     kind = Kind.of(row)
+    kind.require_has(told)
     held = held_by_constants(dict(told.kwargs), kind.parameters, dict(told.rename))
     held = dict(common.fixed) | held | dict(told.hold)
     candidates = list(drivers(loaded, row, kind.inputs, kind.held, told))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from verification.cases.subject_spec import Facts, Told
+from verification.subjects.loading import SubjectError
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,25 @@ class Adapter(Facts):
     held: Told = ()
     against: str | None = None
     backward: str | None = None
+
+    def require_known(
+        self, kind: str, arguments: Collection[str], tensors: Collection[str]
+    ) -> None:
+        """Raise SubjectError for the first name that is none of the kind's."""
+        names = {
+            "hold": (dict(self.hold), arguments),
+            "one_number": (self.one_number, arguments),
+            "rename": (dict(self.rename), arguments),
+            "layout": (dict(self.layout), tensors),
+            "held": (dict(self.held), tensors),
+        }
+        for option, (said, known) in names.items():
+            for name in said:
+                if name not in known:
+                    raise SubjectError(
+                        f"{option} names {name!r}, which {kind} has not: choose from"
+                        f" {', '.join(known) or 'nothing'}"
+                    )
 
     @classmethod
     def said(cls, **said: Any) -> Adapter:

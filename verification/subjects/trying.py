@@ -14,16 +14,22 @@ import torch
 from gradcheck.subjects import Subject
 from verification.cases import Case, LayerCall, Role
 from verification.references.clauses import Clause
+from verification.references.laws import OUTPUT
 from verification.references.row import Row
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import SMALL
 from verification.subjects.entry import Build, Entry
+from verification.subjects.loading import SubjectError
 from verification.subjects.probed import Probed
+from verification.subjects.told import Adapter
 from verification.subjects.trained import EARLIER
 from verification.trials.trial import Trial
 
 CASES = 30
 """How many cases are drawn to find one whose sizes differ."""
+
+MANY = 120
+"""How many cases are drawn to find some whose sizes differ for every number of axes."""
 
 FEW = 8
 """How many cases are drawn to see whether an argument is taken in one form."""
@@ -79,6 +85,17 @@ class Kind:
             mixed(lambda value: isinstance(value, str)),
             mixed(lambda value: value is None),
         )
+
+    def require_has(self, told: Adapter) -> None:
+        """Raise SubjectError for what a user told of a subject and this kind has not."""
+        arguments = [name for name in self.parameters if name != "params"]
+        told.require_known(self.row.name, arguments, (*self.inputs, *self.held, OUTPUT))
+        drawn = {axes_of(case) for case in sample(self.row, MANY)} if told.axes else set()
+        if told.axes and not drawn & {*told.axes}:
+            raise SubjectError(
+                f"axes is {' or '.join(map(str, told.axes))}: inputs of {self.row.name} have"
+                f" {' or '.join(map(str, sorted(drawn)))}"
+            )
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
