@@ -96,7 +96,7 @@ def _digest() -> str:
 def _as_it_is(names: Collection[str]) -> Iterator[tuple[str, Reach]]:
     """Ask these questions in a child process, so that this one stays as it is."""
     receiver, sender = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=_measure, args=(names, sender))
+    process = FORK.Process(target=_measure, args=(names, sender), daemon=True)
     process.start()
     sender.close()
     for _ in names:
