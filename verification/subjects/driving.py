@@ -71,7 +71,8 @@ class Driver:
     def differs(self, inputs: Mapping[str, Tensor]) -> bool:
         """Whether these inputs are given to the subject in another way than by a plainer driver."""
         given = {n: x[0] for n, x in inputs.items()} if self.alone else inputs
-        turned = self.translation.axes or self.translation.columns
+        found = {*self.translation.axes} - {*dict(self.told.layout)}
+        turned = self.translation.columns or not found.isdisjoint(given)
         return not turned or self.translation.turns(given)
 
     @property
