@@ -80,7 +80,12 @@ class Windows:
         self.ground = source.new_zeros((self.samples, channels, *extents), dtype=dtype)
         self.bytes = self.ground.nbytes
         self.inside = self.ground[:, :, inside[0], inside[1]]
-        self.blocks = [block for i, area in enumerate(areas) for block in self._blocks(i, *area)]
+        self.blocks = {
+            count: [
+                block for i, area in enumerate(areas) for block in self._blocks(count, i, *area)
+            ]
+            for count in (self.samples, batch % self.samples)
+        }
 
     @classmethod
     def of(cls, source: Tensor, areas: tuple[Area, ...], groups: int) -> "Windows":
@@ -113,16 +118,14 @@ class Windows:
             count = samples.stop - first
             inside = self.inside if count == whole else self.inside[:count]
             inside.copy_(source if count == batch else source[samples])
-            for area, lines, windows, target, matrix in self.blocks:
-                if count < whole:
-                    windows, target = windows[:, :, :, :count], target[:, :, :, :count]
+            for area, lines, windows, target, matrix in self.blocks[count]:
                 target.copy_(windows)
                 yield Chunk(area, samples, lines, matrix)
 
-    def _blocks(self, area: int, rows: Along, columns: Along) -> Iterator[Block]:
-        """The blocks of an area. The last lines, if fewer, get a matrix as wide as the others."""
+    def _blocks(self, samples: int, area: int, rows: Along, columns: Along) -> Iterator[Block]:
+        """An area of some samples. The last lines, if fewer, get a matrix as wide as the others."""
         n, c, h, w = self.ground.stride()
-        samples, channels = self.ground.shape[:2]
+        channels = self.ground.shape[1]
         windows = self.ground.as_strided(
             (channels, rows.taps, columns.taps, samples, rows.positions, columns.positions),
             (c, h * rows.step, w * columns.step, n, h * rows.stride, w * columns.stride),
