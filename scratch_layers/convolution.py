@@ -177,9 +177,8 @@ class Conv2d(_Convolution):
                 f"it must be at least as large as the dilated kernel, {reach[0]} x {reach[1]}: "
                 "pad more, or use a smaller kernel_size or dilation"
             )
-        height, width = (
-            (p - r) // s + 1 for p, r, s in zip(padded, reach, self.stride, strict=True)
-        )
+        axes = zip(padded, reach, self.stride, strict=True)
+        height, width = ((p - r) // s + 1 for p, r, s in axes)
         return height, width
 
     def _margins(self) -> tuple[Pair, Pair]:
@@ -187,9 +186,8 @@ class Conv2d(_Convolution):
         if self.padding == "valid":
             return (0, 0), (0, 0)
         if self.padding == "same":
-            rows, columns = (
-                d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)
-            )
+            axes = zip(self.dilation, self.kernel_size, strict=True)
+            rows, columns = (d * (k - 1) for d, k in axes)
             return (rows // 2, columns // 2), (rows - rows // 2, columns - columns // 2)
         return self.padding, self.padding
 
@@ -262,9 +260,7 @@ class ConvTranspose2d(_Convolution):
     def output_size(self, input: Tensor) -> Pair:
         """(oh, ow) for an input; ValueError where the padding takes all of it away."""
         axes = zip(input.shape[2:], *self._geometry[:4], self.output_padding, strict=True)
-        rows, columns = (
-            s * (n - 1) - 2 * p + d * (k - 1) + extra + 1 for n, k, s, p, d, extra in axes
-        )
+        rows, columns = (s * (n - 1) - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in axes)
         if rows < 1 or columns < 1:
             raise ValueError(
                 f"input has shape {tuple(input.shape)}, whose output would be {rows} x {columns}; "

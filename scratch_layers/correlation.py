@@ -223,8 +223,7 @@ def _positions(geometry: Geometry, positions: Pair) -> Pattern:
 def _phases(geometry: Geometry, size: Pair) -> list[Pattern]:
     """The phases of a picture of that size; those that no tap meets have empty windows."""
     axes = (_phases_along(geometry, axis, size[axis]) for axis in (0, 1))
-    width = geometry.kernel[1]
-    return [Pattern(rows, columns, width) for rows, columns in itertools.product(*axes)]
+    return [Pattern(*pair, geometry.kernel[1]) for pair in itertools.product(*axes)]
 
 
 def _phases_along(geometry: Geometry, axis: int, size: int) -> list[Shared]:

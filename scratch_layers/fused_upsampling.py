@@ -6,7 +6,7 @@ from torch import Tensor
 from scratch_layers.checks import Device, Pair, whole_pair
 from scratch_layers.convolution import Conv2d, Padding
 from scratch_layers.correlation import Geometry, by_group, spread, spread_gradients
-from scratch_layers.module import Record
+from scratch_layers.module import Module, Record
 
 
 class FusedUpsampling(Conv2d):
@@ -68,9 +68,8 @@ class FusedUpsampling(Conv2d):
         self._accumulate(dw.view(self.weight.grad.shape), dy)
         return dx
 
-    def backward_parameters(self, grad_output: Tensor) -> None:
-        """The same as `backward`: both gradients come from the same windows."""
-        self.backward(grad_output)
+    backward_parameters = Module.backward_parameters
+    """Nothing to leave out: both gradients come from the same windows."""
 
     def _kernel(self, weight: Tensor) -> Tensor:
         """The kernel v, (G, in_channels / G, out_channels / G, ...), from w (out_channels, ...)."""

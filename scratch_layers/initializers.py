@@ -17,9 +17,9 @@ def fan_in(weight: Tensor) -> int:
 def kaiming_uniform(weight: Tensor) -> Tensor:
     """Fill `weight` in place from U(-bound, bound), bound = gain sqrt(3 / fan_in); return it.
 
-    gain = sqrt(2 / (1 + a^2)) with a = sqrt(5).
+    gain = sqrt(2 / (1 + a^2)) with a = sqrt(5). So the bound is 1 / sqrt(fan_in), but written like
+    that it would often miss torch.nn's last bit.
     """
-    # This is 1 / sqrt(fan_in), but written so it would often miss torch.nn's last bit.
     gain = math.sqrt(2.0 / (1 + 5))
     bound = math.sqrt(3.0) * (gain / math.sqrt(fan_in(weight)))
     return weight.uniform_(-bound, bound)

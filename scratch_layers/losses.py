@@ -41,12 +41,14 @@ class MSELoss:
         return loss
 
     def backward(self) -> Tensor:
-        """The loss's gradient with respect to the input of the latest forward, of its shape."""
+        """The loss's gradient with respect to the input of the latest forward, of its shape.
+
+        The difference is divided by n / 2 and not doubled first, which could overflow.
+        """
         if self._record is None:
             raise RuntimeError("MSELoss.backward was called before forward: call forward first")
         self._record.require_unchanged("MSELoss")
         x, t = self._record.tensors["input"], self._record.tensors["target"]
-        # Divided by n / 2 and not doubled first, which could overflow.
         half = x.numel() / 2 if self.reduction == "mean" else 0.5
         return (_difference(x, t) / half).to(x.dtype)
 

@@ -33,8 +33,8 @@ class Parameter:
 
     def zero_grad(self) -> None:
         """Zero the gradient in place, or replace it where it no longer fits a rebound `data`."""
-        fits = self.grad.shape == self.data.shape and self.grad.dtype == self.data.dtype
-        if fits and self.grad.device == self.data.device:
+        grad, data = self.grad, self.data
+        if (grad.shape, grad.dtype, grad.device) == (data.shape, data.dtype, data.device):
             self.grad.zero_()
         else:
             self.grad = torch.zeros_like(self.data)
@@ -112,9 +112,7 @@ class Module:
 
     def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """The parameters that are attributes of this layer itself, by name."""
-        for name, value in vars(self).items():
-            if isinstance(value, Parameter):
-                yield name, value
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Parameter))
 
     def modules(self) -> Iterator["Module"]:
         """This layer and every layer inside it, at any depth."""

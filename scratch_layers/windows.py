@@ -35,7 +35,6 @@ class Along(NamedTuple):
     stride: int
     positions: int
 
-    @property
     def end(self) -> int:
         """One beyond the last tap of the last window."""
         return self.start + self.step * (self.taps - 1) + self.stride * (self.positions - 1) + 1
@@ -73,7 +72,7 @@ class Windows:
         self.starts: list[int] = []
         extents, inside = [], []
         for axis, length in zip(zip(*areas, strict=True), size, strict=True):
-            start, end = min(0, *(a.start for a in axis)), max(length, *(a.end for a in axis))
+            start, end = min(0, *(a.start for a in axis)), max(length, *(a.end() for a in axis))
             self.starts.append(start)
             extents.append(end - start)
             inside.append(slice(-start, length - start))

@@ -7,6 +7,7 @@ from scratch_layers import (
     SGD,
     Conv2d,
     ConvTranspose2d,
+    FusedUpsampling,
     MSELoss,
     NearestUpsampling,
     Parameter,
@@ -21,6 +22,7 @@ LAYERS = {
     "ConvTranspose2d": lambda: ConvTranspose2d(2, 2, 1),
     "NearestUpsampling": lambda: NearestUpsampling(1),
     "Upsampling": lambda: Upsampling(2, 2, 3, 2, padding=1),
+    "FusedUpsampling": lambda: FusedUpsampling(2, 2, 3, 2, padding=1),
     "ReLU": ReLU,
     "Sigmoid": Sigmoid,
     "empty Sequential": Sequential,
@@ -66,6 +68,46 @@ def test_backward_twice_accumulates_twice(build):
         assert torch.equal(gradient, 2 * single)
     layer.zero_grad()
     assert all(not gradient.any() for _, gradient in layer.param())
+
+
+def same_parameter_gradients(layer):
+    """Whether `backward_parameters` adds, bit by bit, what `backward` adds."""
+    output = layer(picture())
+    cotangent = torch.randn(output.shape, generator=torch.Generator().manual_seed(1))
+    layer.backward(cotangent)
+    expected = [gradient.clone() for _, gradient in layer.param()]
+    layer.zero_grad()
+    assert layer.backward_parameters(cotangent) is None
+    got = [gradient for _, gradient in layer.param()]
+    return all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+@every_layer
+def test_the_parameters_gradients_may_be_asked_for_alone(build):
+    assert same_parameter_gradients(build())
+    layer = build()
+    with pytest.raises(RuntimeError, match="before forward"):
+        layer.backward_parameters(picture())
+    with pytest.raises(ValueError, match="grad_output"):
+        layer.backward_parameters(layer(picture())[:1])
+    assert all(not gradient.any() for _, gradient in layer.param())
+
+
+def test_a_layer_that_inherits_it_beside_its_own_backward_is_seen():
+    class Doubled(Conv2d):
+        def backward(self, grad_output):
+            return super().backward(2 * grad_output)
+
+    assert not same_parameter_gradients(Doubled(2, 2, 1))
+    assert same_parameter_gradients(Sequential(Sequential(), Conv2d(2, 2, 1)))
+
+
+def test_the_first_layer_of_a_chain_is_not_asked_for_its_inputs_gradient(monkeypatch):
+    chain = Sequential(Conv2d(2, 2, 1), ReLU())
+    output = chain(picture())
+    monkeypatch.setattr(chain.layers[0], "backward", None)
+    chain.backward_parameters(output)
+    assert chain.layers[0].weight.grad.any()
 
 
 @every_layer
