@@ -222,8 +222,8 @@ def _positions(geometry: Geometry, positions: Pair) -> Pattern:
 @lru_cache
 def _phases(geometry: Geometry, size: Pair) -> list[Pattern]:
     """The phases of a picture of that size; those that no tap meets have empty windows."""
-    axes = (_phases_along(geometry, axis, size[axis]) for axis in (0, 1))
-    return [Pattern(*pair, geometry.kernel[1]) for pair in itertools.product(*axes)]
+    rows, columns = (_phases_along(geometry, axis, size[axis]) for axis in (0, 1))
+    return [Pattern(row, column, geometry.kernel[1]) for row in rows for column in columns]
 
 
 def _phases_along(geometry: Geometry, axis: int, size: int) -> list[Shared]:
