@@ -161,12 +161,14 @@ class _Open:
         """Write down what is known now: on which lines [P], and by which of the rules."""
         shape = self.slopes.shape
         values = (rules.weights @ self.differences.flatten(1)).reshape(-1, *shape)
-        changes = (rules.changes @ self.differences.flatten(1)).reshape(-1, *shape)
         bounds = rules.reach * self.noise + self.own
         near = (values - self.slopes).abs() <= bounds
         agrees = (near & (bounds <= self.telling)).all(1)
-        known = (changes.abs() <= bounds) & ~near & rules.goes_on
-        decided = agrees | known.any(1)
+        decided = agrees
+        if len(rules.windows) > 1:
+            changes = (rules.changes @ self.differences.flatten(1)).reshape(-1, *shape)
+            known = (changes.abs() <= bounds) & rules.goes_on
+            decided = agrees | (known & ~near).any(1)
         settled = decided.any(0)
         if not bool(settled.any()):
             return settled, []

@@ -242,7 +242,10 @@ class Point:
     ) -> tuple[Tensor, Tensor]:
         """f(x + t d) and f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M] each."""
         offsets = scale * torch.cat([steps, -steps])
-        moved = {name: its.where(chosen).directions for name, its in lines.items()}
+        moved = {
+            name: (its if len(chosen) == len(its) else its.where(chosen)).directions
+            for name, its in lines.items()
+        }
         if len(lines) == 1 and len(chosen) > 1:
             ((name, directions),) = moved.items()
             values = self.prepare(name).values_on(name, directions, offsets)
