@@ -74,6 +74,13 @@ class Mine:
 FOUND = (
     ("sources", tuple((n, (n, None)) for n in ("in_channels", "out_channels", "kernel_size"))),
     ("names", ("weight",)),
+    ("forward", "forward"),
+    ("given", "inputs"),
+    ("backward", "backward"),
+    ("order", ("cotangent",)),
+    ("gave", "gradient"),
+    ("gives", ("input",)),
+    ("places", (("weight", "layer.param()[0][0]", "layer.param()[0][1]"),)),
 )
 
 

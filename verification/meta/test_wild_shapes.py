@@ -85,8 +85,20 @@ SHAPES = {
 }
 
 
-NO_SCRIPT: tuple[str, ...] = ()
-"""Where the script asks its reader how the layer holds its parameters, or what backward takes."""
+NO_SCRIPT = (
+    f"{SEQUENCES}:RNN",
+    f"{COURSES}:Apart",
+    f"{COURSES}:Momentum",
+    f"{COURSES}:sgd_momentum",
+    f"{COURSES}:rmsprop",
+    f"{LEARNING}:Learning",
+    f"{LEARNING}:Paced",
+    f"{LEARNING}:Column",
+    f"{LEARNING}:Filters",
+    f"{LEARNING}:linear_forward,linear_backward",
+    f"{LEARNING}:Velocity",
+)
+"""Where the script asks its reader how the calls follow each other, or where gradients are."""
 
 
 def wrong_name(name: str) -> str:

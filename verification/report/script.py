@@ -32,8 +32,14 @@ ONE_CALL = (Family.PARITY, Family.EXACTNESS)
 DERIVATIVES = "gradients_are_derivatives_of_forward"
 """The property of described functions whose gradients a script compares with slopes."""
 
-IMPORTS = ("importlib", "inspect", "runpy", "sys", "types")
+IMPORTS = ("importlib", "inspect", "numpy", "runpy", "sys", "types")
 """What a script may need beside torch."""
+
+PLACE = re.compile(
+    r"(?P<list>\[\*)?layer\.(?!__)[A-Za-z_]\w*(\(\))?(?(list)\])"
+    r"(\[(\d+|'[\w.]+')\])*(\.(?!__)[A-Za-z_]\w*)*"
+)
+"""An attribute of a layer or what a method of it gives, and an entry or an attribute of that."""
 
 SHOWN = ("for name, tensor in results.items():", "    print(name, tensor, sep='\\n')")
 
@@ -90,9 +96,22 @@ def _require_identifiers(case: Case) -> None:
             names += [name for name, _ in found.get(own, ())]
         names += [name for name in (found.get("options"), told.backward) if name is not None]
         names += [name for name, _ in told.kwargs]
+        names += [name for name, _ in found.get("held", ())]
+        names += [found[method] for method in ("forward", "backward") if method in found]
+        for _, *codes in found.get("places", ()):
+            _require_places(list(filter(None, codes)))
+        if found.get("gave", "gradient") != "gradient":
+            _require_places([found["gave"]])
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise CaseFileError(f"{name!r} is no name that can stand in a script")
+
+
+def _require_places(codes: list[str]) -> None:
+    """Where a layer holds something is an expression: refuse one that does more than look there."""
+    for code in codes:
+        if not PLACE.fullmatch(code):
+            raise CaseFileError(f"{code!r} is no place in a layer that can stand in a script")
 
 
 def _heading(file: CaseFile) -> Iterator[str]:

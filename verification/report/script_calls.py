@@ -4,6 +4,7 @@ that a subject has. They leave `results`, by the names that a discrepancy calls 
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,19 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import scratch_layers
 from verification.cases import Case, LayerCall, Role, TensorSpec
 from verification.cases.case_file import CaseFileError
 from verification.references.laws import OUTPUT
 from verification.references.row import Row
-from verification.subjects.arguments import Matching
+from verification.subjects.arguments import IDLE, Matching
 from verification.subjects.driving import stored_call
 from verification.subjects.entry import MODULE
 from verification.subjects.functional import Call
-from verification.subjects.parameters import GRADIENT_OF, NAMES
 from verification.subjects.probed import Probed
-from verification.subjects.stateful import BACKWARD, FORWARD
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Translation
+
+MADE_UP = dict.fromkeys(("rng", "random_state"), "numpy.random.RandomState(0)")
+"""What is given for arguments of no account that no literal stands for."""
 
 
 def variable(spec: TensorSpec) -> str:
@@ -61,7 +64,7 @@ def calls(case: Case, row: Row) -> Iterator[str]:
     if translation.columns or dict(case.subject.found).get("alone"):
         return _ask("how the samples of a batch are given to the layer: in turn, or as columns")
     if not isinstance(call, Call):
-        own = _keywords({n: literal(v) for n, v in call.call(_built_from(case, row)).items()})
+        own = _keywords(_constructed(case, call, row, translation))
         return _layer(case, f"layer = Layer({own})", translation)
     tensors = {spec.name: _taken(spec, translation) for spec in _of(case, Role.INPUT)}
     tensors |= {spec.name: _taken(spec, translation) for spec in _of(case, Role.PARAMETER)}
@@ -70,6 +73,14 @@ def calls(case: Case, row: Row) -> Iterator[str]:
     if "," in case.subject.name:
         return _pair(case, given, translation)
     return _differentiated(case, call, given, translation)
+
+
+def _constructed(case: Case, call: Matching, row: Row, translation: Translation) -> dict[str, str]:
+    """The arguments of a layer's constructor, as expressions."""
+    given = {n: literal(v) for n, v in call.call(_built_from(case, row)).items()}
+    given |= {name: MADE_UP.get(name, repr(IDLE[name]())) for name in call.idle}
+    held = {spec.name: _taken(spec, translation) for spec in case.of_role(Role.PARAMETER)}
+    return given | {own: held[name] for own, name in call.held.items()}
 
 
 def _stored(case: Case) -> tuple[Matching | Call, Translation]:
@@ -103,11 +114,17 @@ def _taken(spec: TensorSpec, translation: Translation) -> str:
     return f"{variable(spec)}{turned}{'.numpy()' if translation.numpy else ''}"
 
 
-def _returned(name: str, expression: str, translation: Translation) -> str:
-    """What the subject returned, as a tensor with its axes in the kind's order."""
+def _returned(
+    name: str, expression: str, translation: Translation, shape: tuple[int, ...] | None = None
+) -> str:
+    """What the subject returned, as a tensor with its axes in the kind's order, and of its shape
+    where that is given.
+    """
     axes = translation.axes.get(name)
     if translation.numpy:
         expression = f"torch.as_tensor({expression})"
+    if shape is not None:
+        expression = f"{expression}.reshape({tuple(shape[i] for i in axes) if axes else shape})"
     return expression if axes is None else f"{expression}.permute({_inverse(axes)})"
 
 
@@ -131,115 +148,97 @@ def _layer(case: Case, built: str, translation: Translation) -> Iterator[str]:
     """A layer with state; one without a backward of its own is differentiated by autograd."""
     yield built
     found = Probed.of(case.subject.found)
-    if dict(found.driven).get("still"):
+    way = dict(found.driven) if case.subject.foreign else _of_shipped(case.layer)
+    if way.get("still"):
         yield "layer.training = False"
     parameters = tuple(p for p in case.of_role(Role.PARAMETER) if p.name not in found.absent)
-    told = Adapter.of(case.subject.adapter)
-    if parameters:
-        yield from _bound(case, parameters, told, translation)
-    given = ", ".join(_taken(spec, translation) for spec in case.of_role(Role.INPUT))
+    inputs = [_taken(spec, translation) for spec in case.of_role(Role.INPUT)]
     if "double_backward" in found.offers:
-        yield from _by_autograd(case, f"layer({given})", "[*layer.parameters()]", translation)
+        yield from _bound(parameters, translation)
+        yield from _by_autograd(
+            case, f"layer({', '.join(inputs)})", "[*layer.parameters()]", translation
+        )
         return
-    forward, backward = "layer.forward", "layer.backward"
-    if case.subject.foreign:
-        forward, backward = "forward", "backward"
-        yield f"forward = {_first(FORWARD)}"
-        yield f"backward = {_first((told.backward,) if told.backward else BACKWARD)}"
-        yield f"output = {forward}({given})"
-        # What comes with it is kept for the backward.
-        yield "output, *kept = output if isinstance(output, tuple) else (output,)"
-    else:
-        yield f"output, kept = {forward}({given}), []"
-    yield f"results = {{{OUTPUT!r}: {_returned(OUTPUT, 'output', translation)}}}"
-    yield from _way_back(case, backward, parameters, translation)
-
-
-def _way_back(
-    case: Case, backward: str, parameters: tuple[TensorSpec, ...], translation: Translation
-) -> Iterator[str]:
-    """The call of a layer's own backward, and every gradient that it leaves."""
     cotangents = case.of_role(Role.COTANGENT)
-    if len(cotangents) != 1:
-        yield from _ask("in which order backward takes the cotangents of several outputs")
+    if "order" not in way or len(cotangents) != 1:
+        yield from _ask("how its backward is called and where it leaves the gradients")
         return
-    # A loss begins the way back, so it takes no cotangent.
-    ends = case.layer.name.endswith("Loss")
-    cotangent = _taken(cotangents[0], translation)
-    called = f"{backward}()" if ends else f"{backward}({cotangent}, *kept)"
+    places = {name: (value, gradient) for name, value, gradient in way["places"]}
     if case.subject.foreign:
-        yield "wanted = inspect.signature(backward).parameters.values()"
-        yield f"if sum(p.default is p.empty for p in wanted) > {0 if ends else 1} + len(kept):"
-        yield from _ask("what backward takes beside the cotangent", "    ")
-        # Whatever a gradient is called, it begins so.
-        yield "if kept and not next(iter(wanted)).name.lower().startswith(('d', 'g', 'u')):"
-        yield from _ask("in which order backward takes the cotangent and what was kept", "    ")
-    yield f"gradient = {called}"
-    yield "returned = gradient if isinstance(gradient, tuple) else (gradient,)"
-    if ends:
+        yield from _placed(parameters, places, translation)
+    else:
+        yield from _bound(parameters, translation)
+    given = {
+        "cotangent": [_taken(cotangents[0], translation)],
+        "kept": ["*kept"],
+        "inputs": inputs,
+        "inputs, the last first": inputs[::-1],
+    }
+    yield f"output = layer.{way['forward']}({', '.join(given[way['given']])})"
+    # What comes with it is kept for the backward.
+    yield "output, *kept = output if isinstance(output, tuple) else (output,)"
+    yield f"results = {{{OUTPUT!r}: {_returned(OUTPUT, 'output', translation)}}}"
+    arguments = ", ".join(each for part in way["order"] for each in given[part])
+    yield f"gradient = layer.{way['backward']}({arguments})"
+    yield f"returned = {way['gave']}"
+    yield "returned = returned if isinstance(returned, tuple) else (returned,)"
+    if "cotangent" not in way["order"]:
+        # A loss begins the way back: its gradient is that for cotangent 1.
+        (cotangent,) = given["cotangent"]
         yield f"returned = [g if g is None else g * {cotangent} for g in returned]"
-    for number, spec in enumerate(case.of_role(Role.INPUT)):
-        value = _returned(spec.name, f"returned[{number}]", translation)
-        yield f"if len(returned) > {number} and returned[{number}] is not None:"
-        yield f"    results['{spec.name} gradient'] = {value}"
-    for number, parameter in enumerate(parameters):
-        value = _returned(parameter.name, f"gradients()[{number}]", translation)
-        yield f"results['{parameter.name} gradient'] = {value}"
+    shapes = {spec.name: spec.shape for spec in parameters}
+    for number, name in enumerate(way["gives"]):
+        if not name:
+            continue
+        value = _returned(name, f"returned[{number}]", translation, shapes.get(name))
+        yield f"results['{name} gradient'] = {value}"
+    for number, spec in enumerate(parameters):
+        if spec.name in way["gives"]:
+            continue
+        held = places.get(spec.name, ("", f"[*layer.parameters()][{number}].grad"))
+        value = _returned(spec.name, held[1], translation, spec.shape)
+        yield f"results['{spec.name} gradient'] = {value}"
 
 
-def _bound(
-    case: Case, parameters: tuple[TensorSpec, ...], told: Adapter, translation: Translation
-) -> Iterator[str]:
-    """Give the layer its parameters, and a function `gradients` that reads what it left of theirs:
-    by the layer's own methods, else by the attributes that were told or have a usual name.
-    """
-    values = ", ".join(_taken(spec, translation) for spec in parameters)
-    yield f"values = [{values}]"
-    yield 'if hasattr(layer, "parameters") and hasattr(next(iter(layer.parameters())), "data"):'
-    yield "    for parameter, value in zip(layer.parameters(), values):"
-    yield "        parameter.data = value"
-    yield "    def gradients():"
-    yield "        return [parameter.grad for parameter in layer.parameters()]"
-    yield 'elif hasattr(layer, "param"):'
-    yield "    for (parameter, _), value in zip(layer.param(), values):"
-    yield "        parameter[...] = value"
-    yield "    def gradients():"
-    yield "        return [gradient for _, gradient in layer.param()]"
-    if not case.subject.foreign:
+def _of_shipped(call: LayerCall) -> dict[str, Any]:
+    """How a layer of the catalogue is called, as a case says it of a foreign one."""
+    takes = inspect.signature(getattr(scratch_layers, call.name).backward).parameters
+    order = ("cotangent",) if len(takes) > 1 else ()
+    return {
+        "forward": "forward",
+        "given": "inputs",
+        "backward": "backward",
+        "order": order,
+        "gave": "gradient",
+        "gives": ("input",),
+        "places": (),
+    }
+
+
+def _bound(parameters: tuple[TensorSpec, ...], translation: Translation) -> Iterator[str]:
+    """Give the parameters to a layer that lists them as torch does."""
+    if not parameters:
         return
-    held = dict(told.held)
-    yield "else:"
-    yield "    def named(*usual):"
-    yield "        for name in usual:"
-    yield "            if hasattr(getattr(layer, name, None), 'shape'):"
-    yield "                return name"
-    yield '        print(f"say in this script where the layer holds what is called {usual[0]}")'
-    yield "        sys.exit(2)"
+    values = ", ".join(_taken(spec, translation) for spec in parameters)
+    yield f"for parameter, value in zip(layer.parameters(), [{values}]):"
+    yield "    parameter.data = value"
+
+
+def _placed(
+    parameters: tuple[TensorSpec, ...],
+    places: Mapping[str, tuple[str, str]],
+    translation: Translation,
+) -> Iterator[str]:
+    """Write the parameters where the layer was found to hold them."""
+    if any(spec.name not in places for spec in parameters):
+        yield from _ask("where the layer holds its parameters")
     for spec in parameters:
-        own, gradient = held.get(spec.name, (None, None))
-        names = [own] if own else [*_spelled(spec.name)]
-        patterns = [gradient] if gradient else [p for p in GRADIENT_OF if "." not in p]
-        yield f"    {variable(spec)}_held = named({', '.join(map(repr, names))})"
-        yield f"    {variable(spec)}_gradients = {patterns}"
-    holders = ", ".join(f"{variable(spec)}_held" for spec in parameters)
-    theirs = ", ".join(f"{variable(spec)}_gradients" for spec in parameters)
-    yield f"    for name, value in zip([{holders}], values):"
-    yield "        with torch.no_grad():"
-    yield "            getattr(layer, name)[...] = value.reshape(getattr(layer, name).shape)"
-    yield "    def gradients():"
-    yield f"        some = zip([{holders}], [{theirs}])"
-    yield "        return [getattr(layer, named(*(p.format(n) for p in ps))) for n, ps in some]"
-
-
-def _spelled(name: str) -> Iterator[str]:
-    """The usual names of a parameter's attribute."""
-    for usual in (name, *NAMES.get(name, ())):
-        yield from dict.fromkeys((usual, usual.upper(), usual.capitalize()))
-
-
-def _first(names: tuple[str, ...]) -> str:
-    """The first of these methods that the layer has."""
-    return f"next(getattr(layer, n) for n in {names} if hasattr(layer, n))"
+        held, value = places.get(spec.name, ("_", ""))[0], _taken(spec, translation)
+        if held.endswith(".data"):
+            yield f"{held} = {value}"
+        else:
+            yield "with torch.no_grad():"
+            yield f"    {held}[...] = {value}.reshape({held}.shape)"
 
 
 def _by_autograd(
@@ -312,9 +311,9 @@ def _optimizer(case: Case) -> Iterator[str]:
     weights = [name for name in specs if name.startswith("w")]
     name, rate, own = case.layer.name, "lr", arguments
     if case.subject.like is not None:
-        call, _ = _stored(case)
-        if isinstance(call, Call):
-            yield from _ask("how the steps of a function follow each other")
+        call, translation = _stored(case)
+        if isinstance(call, Call) or translation.numpy:
+            yield from _ask("how the steps of a function, or on arrays, follow each other")
             return
         rate = next((mine for mine, (kind, _) in call.sources.items() if kind == "lr"), "lr")
         name, own = "Layer", call.call(arguments)

@@ -102,7 +102,7 @@ class Matching:
 
     guessed: those of another name that were matched by their place. constants: what is passed
     always. single: arguments of the kind that the subject's own signature calls one number. idle:
-    those of the subject's that are in IDLE.
+    those of the subject's that are in IDLE. held: those that are parameters of the kind.
     """
 
     sources: Mapping[str, Source]
@@ -110,6 +110,7 @@ class Matching:
     guessed: tuple[str, ...] = ()
     single: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def taken(self) -> frozenset[str]:
@@ -135,6 +136,7 @@ class Matching:
             for own, (argument, part) in self.sources.items()
             if own != argument
         ]
+        renamed += [f"{own} is {name}" for own, name in self.held.items()]
         if renamed:
             by_place = f" (by their place: {', '.join(self.guessed)})" if self.guessed else ""
             yield f"arguments: {', '.join(renamed)}{by_place}"
@@ -155,14 +157,19 @@ def matched_by_name(
         return told[own], None
     if own in kind:
         return own, None
-    plain = own.lower().strip("_")
+    plain = _plain(own)
     for argument in kind:
-        if plain == argument or plain in OTHER_NAMES.get(argument, ()):
+        if plain in map(_plain, (argument, *OTHER_NAMES.get(argument, ()))):
             return argument, None
         for parts in PARTS.get(argument, ()):
-            if plain in parts:
-                return argument, parts.index(plain)
+            if plain in map(_plain, parts):
+                return argument, [*map(_plain, parts)].index(plain)
     return None
+
+
+def _plain(name: str) -> str:
+    """A name however it is written: learning_rate, learningRate."""
+    return name.lower().replace("_", "")
 
 
 def matchings(
@@ -172,9 +179,11 @@ def matchings(
     theirs: Mapping[str, inspect.Parameter],
     renamed: Mapping[str, str],
     constants: Mapping[str, Any],
+    held: Mapping[str, str],
 ) -> Iterator[Matching]:
     """The ways to build a subject of these parameters from the arguments of a kind, the likeliest
-    first. More than one where required arguments have names that mean nothing to us.
+    first. More than one where required arguments have names that mean nothing to us. `held` are
+    those that are parameters of the kind, which tell the sizes that it is built with.
 
     Raises:
         SubjectError: the subject wants what the kind has not, or lacks what it needs.
@@ -183,7 +192,8 @@ def matchings(
     unknown: list[str] = []
     idle: list[str] = []
     for name, parameter in theirs.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or name in constants:
+        known = name in constants or name in held
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or known:
             continue
         source = matched_by_name(name, kind, renamed)
         if source is not None and source not in named.values():
@@ -194,13 +204,14 @@ def matchings(
         taken = {argument for argument, _ in named.values()}
         named |= {name: (name, None) for name in kind if name not in taken}
     taken = {argument for argument, _ in named.values()}
-    missing = [n for n, p in kind.items() if p.default is p.empty and n not in taken]
-    _require_fit(who, kind_name, kind, unknown, [n for n in missing if n not in constants])
-    for order in itertools.permutations([n for n in missing if n not in constants]):
+    needed = [n for n, p in kind.items() if p.default is p.empty and n not in taken]
+    missing = [] if held else [n for n in needed if n not in constants]
+    _require_fit(who, kind_name, kind, unknown, missing)
+    for order in itertools.permutations(missing):
         guessed = dict(zip(unknown, ((argument, None) for argument in order), strict=True))
         sources = {**named, **guessed}
         single = tuple(_single(sources, theirs))
-        yield Matching(sources, constants, tuple(guessed), single, tuple(idle))
+        yield Matching(sources, constants, tuple(guessed), single, tuple(idle), held)
 
 
 def _single(

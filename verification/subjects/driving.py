@@ -19,9 +19,11 @@ from verification.references.row import Row, Trait
 from verification.subjects import functional
 from verification.subjects.alone import Alone
 from verification.subjects.arguments import RESTS, Matching, Source, matched_by_name, matchings
+from verification.subjects.built import Built
 from verification.subjects.loading import Factory, Loaded, SubjectError, importable_name
 from verification.subjects.native import Native
-from verification.subjects.optimizers import OptimizerSubject, Stepping, Updating
+from verification.subjects.optimizers import OfArrays, OptimizerSubject, Stepping, Updating
+from verification.subjects.parameters import GIVEN, usual_name
 from verification.subjects.stateful import BACKWARD, Stateful, method
 from verification.subjects.told import Adapter
 from verification.subjects.translation import BATCHES, SAMPLES, Axes, Translation, told_axes
@@ -90,7 +92,7 @@ class Driver:
             "sources": tuple(call.sources.items()),
         }
         if isinstance(call, Matching):
-            found["idle"] = call.idle
+            found |= {"idle": call.idle, "held": tuple(call.held.items())}
         else:
             found |= {
                 "tensors": tuple(call.tensors.items()),
@@ -145,9 +147,16 @@ class Driver:
             if isinstance(self.loaded, tuple):
                 return functional.FunctionPair(self.loaded, self.matching, kind, self.translation)
             return functional.Differentiated(self.loaded, self.matching, kind, self.translation)
-        assert not isinstance(self.loaded, tuple)
-        layer = _built(self.loaded, self.matching.call(kind), dtype, device)
-        subject = self._around(layer)
+        factory, arguments = self.loaded, self.matching.call(kind)
+        assert not isinstance(factory, tuple)
+        if self.matching.held:
+            return Built(
+                call.name,
+                lambda own: self._around(_built(factory, {**arguments, **own}, dtype, device)),
+                self.matching.held,
+                self.translation,
+            )
+        subject = self._around(_built(factory, arguments, dtype, device))
         if "training" in kind and "training" not in self.taken and subject.takes_training:
             subject.train(kind["training"])
         if self.still:
@@ -163,11 +172,16 @@ class Driver:
             return OptimizerSubject(call.name, lambda w, lr: Stepping(update, w, arguments), rates)
         rate = next((own for own, (name, _) in matching.sources.items() if name == "lr"), "lr")
         own = matching.call(arguments)
-        if _takes_parameters(inspect.signature(loaded).parameters, matching.sources):
-            return OptimizerSubject(call.name, lambda w, lr: loaded(w, **{rate: lr, **own}), rates)
-        return OptimizerSubject(
-            call.name, lambda w, lr: Updating(loaded(**{rate: lr, **own}), w), rates
-        )
+
+        def make(weights: Sequence[Any], lr: float) -> Any:
+            arguments = {rate: lr, **own}
+            if not _takes_parameters(inspect.signature(loaded).parameters, matching.sources):
+                return Updating(loaded(**arguments), weights)
+            if self.translation.numpy:
+                return OfArrays(lambda held: loaded(held, **arguments), weights)
+            return loaded(weights, **arguments)
+
+        return OptimizerSubject(call.name, make, rates)
 
     def _around(self, layer: Any) -> Native | Stateful:
         backward = method(layer, (self.told.backward or "", *BACKWARD))
@@ -184,7 +198,8 @@ def stored_call(way: Told, told: Adapter) -> tuple[Matching | functional.Call, T
         stored.get("numpy", False), dict(stored.get("axes", ())), stored.get("columns", False)
     )
     if "tensors" not in stored:
-        return Matching(sources, constants, idle=stored.get("idle", ())), translation
+        idle, held = stored.get("idle", ()), dict(stored.get("held", ()))
+        return Matching(sources, constants, idle=idle, held=held), translation
     call = functional.Call(
         dict(stored["tensors"]),
         sources,
@@ -230,7 +245,7 @@ def drivers(
     # Of several inputs it is not known which of them have a sample each.
     by_one = Trait.BATCHED in row.traits and len(inputs) == 1
     samples = list(_translations(loaded, told, SAMPLES)) if by_one else []
-    for matching in _matchings(loaded, row, kind, (*inputs, *held), told):
+    for matching in _matchings(loaded, row, kind, inputs, held, told):
         for rest in _rests(row, matching):
             plain = Driver(row, loaded, tuple(held), told, matching, Translation(), rest=rest)
             yield from (replace(plain, translation=each) for each in batches)
@@ -248,12 +263,13 @@ def _matchings(
     loaded: Loaded,
     row: Row,
     kind: Mapping[str, inspect.Parameter],
-    tensors: Sequence[str],
+    inputs: Sequence[str],
+    held: Sequence[str],
     told: Adapter,
 ) -> Iterator[Matching | functional.Call]:
     renamed, constants = dict(told.rename), dict(told.kwargs)
     first = loaded[0] if isinstance(loaded, tuple) else loaded
-    takes = functional.takes_tensors
+    tensors, takes = (*inputs, *held), functional.takes_tensors
     if Trait.DIFFERENTIABLE not in row.traits:
         kind = {name: parameter for name, parameter in kind.items() if name != "params"}
         tensors, takes = functional.UPDATED, functional.takes_gradients
@@ -276,7 +292,23 @@ def _matchings(
         named = {own: matched_by_name(own, kind, renamed) for own in theirs}
         if _takes_parameters(theirs, {own: source for own, source in named.items() if source}):
             theirs.pop(next(iter(theirs)))
-    yield from matchings(importable_name(first), row.name, kind, theirs, renamed, constants)
+    own = _own_parameters(theirs, kind, held)
+    yield from matchings(importable_name(first), row.name, kind, theirs, renamed, constants, own)
+
+
+def _own_parameters(
+    theirs: Mapping[str, inspect.Parameter],
+    kind: Mapping[str, inspect.Parameter],
+    held: Sequence[str],
+) -> dict[str, str]:
+    """The arguments of a constructor that are parameters of the kind, if it takes such."""
+    found = {
+        own: name
+        for own, parameter in theirs.items()
+        if own.lower() in GIVEN and own not in kind and parameter.default is parameter.empty
+        if (name := usual_name(own, held)) is not None
+    }
+    return found if held and held[0] in found.values() else {}
 
 
 def _translations(

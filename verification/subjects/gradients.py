@@ -43,10 +43,18 @@ def gradients_by_name(
     parameters: Mapping[str, Tensor],
     translation: Translation,
 ) -> dict[str, Tensor]:
-    """The gradients of the latest call by the kind's names: one is the input's; several stand in
-    the order of inputs and parameters, or have names of their own. None is left out.
-    """
+    """The gradients of the latest call by the kind's names, as the suite's tensors."""
     known = {**inputs, **parameters}
+    return {
+        name: translation.back(name, value, known[name])
+        for name, value in named_gradients(returned, known).items()
+    }
+
+
+def named_gradients(returned: Any, known: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What was returned, by the kind's names: one gradient is the input's; several stand in the
+    order of inputs and parameters, or have names of their own. None is left out.
+    """
     if isinstance(returned, Mapping):
         found = {_name_of(str(key), known): value for key, value in returned.items()}
     elif isinstance(returned, (tuple, list)) and any(map(is_array, parts(returned))):
@@ -54,11 +62,7 @@ def gradients_by_name(
         found = dict(zip(known, _in_order(each, list(known.values())), strict=False))
     else:
         found = {next(iter(known)): returned}
-    return {
-        name: translation.back(name, value, known[name])
-        for name, value in found.items()
-        if name in known and value is not None
-    }
+    return {name: g for name, g in found.items() if name in known and g is not None}
 
 
 def _name_of(key: str, known: Mapping[str, Tensor]) -> str:

@@ -5,11 +5,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy
 import torch
 from torch import Tensor
 
 import scratch_layers
 from verification.cases import LayerCall
+from verification.subjects.stepping import RATES
 
 MakeOptimizer = Callable[[Sequence[scratch_layers.Parameter], float], Any]
 """(parameters, learning rate) -> an object with `step()` and an `lr` that can be assigned."""
@@ -32,7 +34,7 @@ class OptimizerSubject:
         """The parameters after all steps; `inputs` hold what they start from, and the gradients."""
         weights, optimizer = self.start(inputs)
         for step, rate in enumerate(self._rates):
-            optimizer.lr = rate
+            _set_rate(optimizer, rate)
             for name, weight in weights.items():
                 weight.grad = inputs[f"g{name.removeprefix('w')}.{step}"]
             optimizer.step()
@@ -55,27 +57,46 @@ class OptimizerSubject:
         raise NotImplementedError(f"{self.name} is an optimiser: it has no vector-Jacobian product")
 
 
-class Updating:
-    """An optimiser that is given dicts of its parameters and gradients at every step, in
-    `update(params, grads)`, and changes the arrays or puts others in their place.
-    """
+def _set_rate(optimizer: Any, rate: float) -> None:
+    """Let the next step have this learning rate, whatever the optimiser calls it."""
+    for name in [own for own in RATES if hasattr(optimizer, own)] or RATES[:1]:
+        setattr(optimizer, name, rate)
 
-    def __init__(self, inner: Any, params: Sequence[scratch_layers.Parameter]) -> None:
+
+class _Around:
+    """Somebody's optimiser, whose steps take other arguments or other parameters."""
+
+    def __init__(self, inner: Any) -> None:
         self._inner = inner
-        self._params = {str(place): parameter for place, parameter in enumerate(params)}
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever is asked, such as `lr`, is asked of the inner optimiser."""
+        return getattr(self.__dict__["_inner"], name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """What is assigned, such as `lr`, is the inner optimiser's."""
+        """What is assigned is the inner optimiser's."""
         if name.startswith("_"):
             super().__setattr__(name, value)
         else:
             setattr(self._inner, name, value)
 
+
+class Updating(_Around):
+    """An optimiser that is given dicts of its parameters and gradients at every step, in
+    `update(params, grads)` or `step(params, grads)`, and changes the arrays or puts others in their
+    place.
+    """
+
+    def __init__(self, inner: Any, params: Sequence[scratch_layers.Parameter]) -> None:
+        super().__init__(inner)
+        self._params = {str(place): parameter for place, parameter in enumerate(params)}
+
     def step(self) -> None:
         """Update the data of every parameter in place."""
         values = {name: parameter.data.numpy() for name, parameter in self._params.items()}
         gradients = {name: parameter.grad.numpy() for name, parameter in self._params.items()}
-        self._inner.update(values, gradients)
+        move = getattr(self._inner, "update", None) or self._inner.step
+        move(values, gradients)
         for name, parameter in self._params.items():
             parameter.data.copy_(torch.from_numpy(values[name]))
 
@@ -114,6 +135,37 @@ class Stepping:
             given = parameter.data, parameter.grad, arguments, self._kept[place]
             moved, self._kept[place], self.asked = self._update(*given)
             parameter.data.copy_(moved)
+
+
+class ArrayParameter:
+    """A parameter whose data and gradient are numpy arrays."""
+
+    requires_grad = True
+
+    def __init__(self, data: numpy.ndarray[Any, Any]) -> None:
+        self.data = data
+        self.grad: numpy.ndarray[Any, Any] | None = None
+
+
+class OfArrays(_Around):
+    """An optimiser of parameters that are arrays; `make` builds it from them."""
+
+    def __init__(
+        self,
+        make: Callable[[Sequence[ArrayParameter]], Any],
+        params: Sequence[scratch_layers.Parameter],
+    ) -> None:
+        self._params = params
+        self._held = [ArrayParameter(parameter.data.numpy()) for parameter in params]
+        super().__init__(make(self._held))
+
+    def step(self) -> None:
+        """Update the data of every parameter in place."""
+        for held, parameter in zip(self._held, self._params, strict=True):
+            held.grad = parameter.grad.numpy()
+        self._inner.step()
+        for held, parameter in zip(self._held, self._params, strict=True):
+            parameter.data.copy_(torch.from_numpy(held.data))
 
 
 def scratch_sgd(call: LayerCall, kind: Callable[..., Any] = scratch_layers.SGD) -> OptimizerSubject:

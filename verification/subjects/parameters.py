@@ -8,6 +8,7 @@ What is read is read again every time: many a backward binds its gradients anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy
@@ -35,6 +36,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "attn_mask": ("mask",),
 }
 """By which names hand-written layers call a parameter or an input of the kind."""
+
+GIVEN = ("w", "weight", "weights", "b", "bias", "biases", "gamma", "beta")
+"""By which of these names a constructor takes the parameters themselves."""
 
 GRADIENT_OF = (
     *("d{}", "d_{}", "grad_{}", "{}_grad", "{}_gradient", "gradient_{}", "g{}", "g_{}", "{}g"),
@@ -65,15 +69,35 @@ class Place(Protocol):
         """Empty the gradient."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """How something in a layer is read: a function of nothing, and an expression for it."""
+
+    read: Callable[[], Any]
+    code: str
+
+    def __call__(self) -> Any:
+        """What is there now."""
+        return self.read()
+
+
 class Stored:
     """A parameter that is a bare tensor or array, known by how it and its gradient are read."""
 
-    def __init__(
-        self, name: str, read: Callable[[], Any], read_gradient: Callable[[], Any]
-    ) -> None:
+    def __init__(self, name: str, read: Way, read_gradient: Callable[[], Way | None]) -> None:
         self.name = name
         self._read = read
-        self._read_gradient = read_gradient
+        self._way_of_gradient = read_gradient
+
+    @property
+    def code(self) -> tuple[str, str]:
+        """Expressions for the value and the gradient; an empty one where that is not kept."""
+        gradient = self._way_of_gradient()
+        return self._read.code, "" if gradient is None else gradient.code
+
+    def _read_gradient(self) -> Any:
+        way = self._way_of_gradient()
+        return None if way is None else way()
 
     @property
     def value(self) -> Tensor:
@@ -137,7 +161,7 @@ def _two(attributes: Any) -> tuple[str, str]:
 
 
 def _told(layer: Any, value: str, gradient: str) -> Place:
-    return Stored(value, _reader(layer, value), _reader(layer, gradient))
+    return Stored(value, _reader(layer, value), _fixed(_reader(layer, gradient)))
 
 
 def _named(found: list[Place], names: Sequence[str]) -> dict[str, Place]:
@@ -153,7 +177,8 @@ def _named(found: list[Place], names: Sequence[str]) -> dict[str, Place]:
 
 def usual_name(own: str, names: Sequence[str]) -> str | None:
     """The parameter of the kind that a name usually means, if any."""
-    plain = own.rpartition(".")[2].strip("_").lower()
+    # A private name, _Dense__weights, holds that of its class.
+    plain = own.rpartition(".")[2].rpartition("__")[2].strip("_").lower()
     for name in names:
         if plain == name or plain in NAMES.get(name, ()):
             return name
@@ -191,7 +216,7 @@ def _container(layer: Any, names: Sequence[str]) -> list[Place]:
 
 def _items(
     layer: Any,
-    read: Callable[[], Any],
+    read: Way,
     keys: Sequence[Any],
     items: Sequence[Any],
     names: Sequence[str],
@@ -199,7 +224,7 @@ def _items(
     if items and all(isinstance(item, (list, tuple)) and len(item) == 2 for item in items):
         for key, (value, _) in zip(keys, items, strict=True):
             if value is not None:  # (None, None) holds the place of a layer without parameters
-                yield Stored(str(key), _item(read, key, 0), _item(read, key, 1))
+                yield Stored(str(key), _item(read, key, 0), _fixed(_item(read, key, 1)))
     elif items and all(map(is_array, items)):
         yield from _values(layer, read, keys, items, names)
     elif items and all(hasattr(item, "data") and hasattr(item, "grad") for item in items):
@@ -208,7 +233,7 @@ def _items(
 
 def _values(
     layer: Any,
-    read: Callable[[], Any],
+    read: Way,
     keys: Sequence[Any],
     items: Sequence[Any],
     names: Sequence[str],
@@ -223,13 +248,14 @@ def _values(
         if apart[:half] != apart[half:]:
             order = [(2 * i, 2 * i + 1) for i in range(half)]
         for value, gradient in order:
-            yield Stored(str(keys[value]), _item(read, keys[value]), _item(read, keys[gradient]))
+            behind = _fixed(_item(read, keys[gradient]))
+            yield Stored(str(keys[value]), _item(read, keys[value]), behind)
         return
     gradients = next(filter(None, (_maker(layer, source) for source in GRADIENTS)), None)
     for key, item in zip(keys, items, strict=True):
         own = _attribute_of(layer, item) or str(key)
         if gradients is not None:
-            yield Stored(own, _item(read, key), _item(gradients, key))
+            yield Stored(own, _item(read, key), _fixed(_item(gradients, key)))
         else:
             yield Stored(own, _item(read, key), _gradient_reader(layer, own, _item(read, key)))
 
@@ -252,30 +278,32 @@ def _attribute_of(layer: Any, value: Any) -> str | None:
     return next((name for name, held in vars(layer).items() if held is value), None)
 
 
-def _maker(layer: Any, source: str) -> Callable[[], Any] | None:
+def _maker(layer: Any, source: str) -> Way | None:
     """How a method or an attribute is read; None where the layer has none."""
     if not hasattr(layer, source):
         return None
+    found = getattr(layer, source)
+    code = f"layer.{source}{'()' if callable(found) else ''}"
 
     def read() -> Any:
         found = getattr(layer, source)
         content = found() if callable(found) else found
         return list(content) if isinstance(content, Iterator) else content
 
-    return read
+    return Way(read, f"[*{code}]" if isinstance(read(), list) else code)
 
 
-def _item(read: Callable[[], Any], *path: Any) -> Callable[[], Any]:
+def _item(way: Way, *path: Any) -> Way:
     def item() -> Any:
-        content = read()
+        content = way()
         for key in path:
             content = content[key]
         return content
 
-    return item
+    return Way(item, way.code + "".join(f"[{key!r}]" for key in path))
 
 
-def _reader(layer: Any, path: str) -> Callable[[], Any]:
+def _reader(layer: Any, path: str) -> Way:
     """Reads an attribute, or an attribute of an attribute."""
 
     def read() -> Any:
@@ -284,11 +312,15 @@ def _reader(layer: Any, path: str) -> Callable[[], Any]:
             found = getattr(found, name, None)
         return found
 
-    return read
+    return Way(read, f"layer.{path}")
 
 
-def _gradient_reader(layer: Any, own: str, value: Callable[[], Any]) -> Callable[[], Any]:
-    """Reads a gradient from the attribute that is named after its parameter, or from its `grad`.
+def _fixed(way: Way) -> Callable[[], Way]:
+    return lambda: way
+
+
+def _gradient_reader(layer: Any, own: str, value: Way) -> Callable[[], Way | None]:
+    """Finds a gradient in the attribute that is named after its parameter, or in its `grad`.
 
     Which one it is shows only after a backward.
     """
@@ -297,12 +329,43 @@ def _gradient_reader(layer: Any, own: str, value: Callable[[], Any]) -> Callable
         s for n in (own, kind, *NAMES.get(kind, ())) for s in (n, n.lower(), n.upper())
     )
 
-    def read() -> Any:
+    def find() -> Way | None:
         for spelling in spellings:
             for pattern in GRADIENT_OF:
-                found = _reader(layer, pattern.format(spelling))()
-                if is_array(found):
-                    return found
-        return getattr(value(), "grad", None)
+                way = _reader(layer, pattern.format(spelling))
+                if is_array(way()):
+                    return way
+        if getattr(value(), "grad", None) is None:
+            return None
+        return Way(lambda: value().grad, f"{value.code}.grad")
 
-    return read
+    return find
+
+
+def code_of(layer: Any, place: Place) -> tuple[str, str] | None:
+    """Expressions for a parameter and its gradient, an empty one where that is not kept."""
+    if isinstance(place, Stored):
+        return place.code
+    for way in _ways(layer):
+        found = way()
+        if isinstance(found, (tuple, list)):
+            if len(found) == 2 and found[0] is place.value:
+                return f"{way.code}[0]", f"{way.code}[1]"
+        elif _shares(getattr(found, "data", None), place.value):
+            return f"{way.code}.data", f"{way.code}.grad"
+    return None
+
+
+def _ways(layer: Any) -> Iterator[Way]:
+    """To all that a layer holds, and to what is in its lists and dicts of parameters."""
+    for source in VALUES:
+        way = _maker(layer, source)
+        content = None if way is None else way()
+        if way is not None and isinstance(content, (list, tuple, dict)):
+            keys = content if isinstance(content, dict) else range(len(content))
+            yield from (_item(way, key) for key in keys)
+    yield from (_reader(layer, name) for name in vars(layer))
+
+
+def _shares(one: Any, other: Tensor) -> bool:
+    return isinstance(one, Tensor) and one.data_ptr() == other.data_ptr()

@@ -14,6 +14,7 @@ from verification.references.row import Row, Trait
 from verification.subjects.driving import Driver
 from verification.subjects.probed import Probed
 from verification.subjects.trying import (
+    CASES,
     FEW,
     MANY,
     Kind,
@@ -30,6 +31,12 @@ from verification.trials.trial import Trial
 
 MOST_VALUES = 4
 """How many values are tried for an argument that a subject does not take."""
+
+WRITTEN: Mapping[str, tuple[float, ...]] = {
+    "eps": (1e-6, 1e-7, 1e-8, 1e-12),
+    "negative_slope": (0.1, 0.2),
+}
+"""What hand-written code has where torch's default is another number."""
 
 OPTIONAL = ("bias", "affine", "elementwise_affine")
 """Arguments of the kind that say whether there are parameters."""
@@ -56,7 +63,7 @@ def otherwise(
     # holds a number for each class would say how many classes there are.
     known = {*held, *kind.row.tensor_arguments, "training"}
     if argument in fixed and argument not in known:
-        for value in kind.values.get(argument, [])[:MOST_VALUES]:
+        for value in (*kind.values.get(argument, [])[:MOST_VALUES], *WRITTEN.get(argument, ())):
             if value != fixed[argument]:
                 yield replace(found, fixed=tuple((fixed | {argument: value}).items()))
 
@@ -105,7 +112,8 @@ def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
     """How many axes an input may have, where a subject is right with some numbers of them and fails
     loudly with others: in the cases whose sizes differ most, since where sizes are equal or 1 one
     may pass. With still more axes sizes may be too small to fail loudly; then being wrong counts.
-    One that is wrong with any number takes those with which its calls, or its forwards, never fail.
+    One that is wrong with any number takes those with which its forward never fails, if with the
+    others it mostly does.
     """
     cases: dict[int, list[Case]] = {}
     for case in sorted(sample(row, MANY), key=differing, reverse=True):
@@ -114,13 +122,14 @@ def _axes(driver: Driver, row: Row) -> tuple[int, ...]:
         axes: [_off(driver, trial_of(case, row)) for case in each[:FEW]]
         for axes, each in cases.items()
     }
+    loud = {axes: sum(forward == math.inf for forward, _ in each) for axes, each in off.items()}
     taken = [axes for axes, each in off.items() if 2 * sum(map(any, each)) <= len(each)]
     if all(any(map(any, each)) for each in off.values()):
-        both = [axes for axes, each in off.items() if not any(math.inf in pair for pair in each)]
-        forward = [axes for axes, each in off.items() if math.inf not in dict(each)]
-        taken = both or forward
-    loud = any(math.inf in pair for each in off.values() for pair in each)
-    return tuple(sorted(taken)) if loud and 0 < len(taken) < len(cases) else ()
+        taken = [axes for axes in off if not loud[axes]]
+        if any(2 * loud[axes] < len(off[axes]) for axes in off if axes not in taken):
+            return ()
+    fails = any(math.inf in pair for each in off.values() for pair in each)
+    return tuple(sorted(taken)) if fails and 0 < len(taken) < len(cases) else ()
 
 
 def _off(driver: Driver, trial: Trial) -> tuple[float, float]:
@@ -140,8 +149,9 @@ def _restricted(driver: Driver, found: Probed, kind: Kind) -> Probed:
 
     def fails(free: Probed, has_form: Callable[[Any], bool], argument: str) -> bool:
         row = free.row(kind.row)
-        drawn = sample(row, FEW)
-        tried = [case for case in drawn if has_form(case.layer.kwargs.get(argument))]
+        drawn = (sample(row, count) for count in (CASES, MANY))
+        formed = ([c for c in each if has_form(c.layer.kwargs.get(argument))] for each in drawn)
+        tried = next(filter(None, formed), [])[:FEW]
         return bool(tried) and all(raises(driver, trial_of(case, row)) for case in tried)
 
     forms: Sequence[tuple[str, Callable[[Any], bool]]] = (

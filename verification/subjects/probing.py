@@ -17,7 +17,9 @@ from typing import Any
 
 import torch
 
+from gradcheck.subjects import Subject
 from verification.cases import Case, Role
+from verification.cases.subject_spec import Told
 from verification.references.row import Row
 from verification.subjects.driving import Driver, drivers, held_by_constants
 from verification.subjects.functional import Call, FunctionPair
@@ -41,7 +43,7 @@ from verification.subjects.probed import Probed
 from verification.subjects.told import Adapter
 from verification.subjects.trained import EARLIER
 from verification.subjects.translation import Axes, orders
-from verification.subjects.trying import Kind, build, distance, pulls_back, trial_of
+from verification.subjects.trying import FEW, Kind, build, distance, pulls_back, trial_of
 from verification.trials.trial import Trial
 
 MOST_ORDERS = 24
@@ -117,10 +119,21 @@ def probe(
         found,
         offers=tuple(sorted(subject.offers)),
         silent=silent(driver, found, kind),
-        driven=driver.way,
+        driven=(*driver.way, *_recipe(subject, trial_of(case, kind.plain(found)))),
     )
     notes = (*driver.notes, *sentences(found, kind, held))
     return driver, replace(found, notes=notes, limits=(*driver.limits, *limits(found, kind, held)))
+
+
+def _recipe(subject: Subject, trial: Trial) -> Told:
+    """How the calls of a layer with state go, as far as they do."""
+    try:
+        subject.forward(trial.inputs, trial.parameters)
+        subject.vjp(trial.cotangents)
+    except Exception:  # the judge will say so
+        return ()
+    recipe: Told = getattr(subject, "recipe", ())
+    return recipe
 
 
 def _driven(
@@ -266,7 +279,8 @@ def _nearest(
     first_error: Exception | None = None
     best: tuple[tuple[bool, bool, bool, int, int, float], Driver, Case] | None = None
     for place, trial in enumerate(trials):
-        if best is not None and place >= len(kind.axes):
+        known = best is not None and (not best[0][0] or place >= FEW)
+        if known and place >= len(kind.axes):
             break
         for number, candidate in enumerate(candidates):
             if not candidate.differs(trial.inputs):

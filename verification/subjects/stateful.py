@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import named_outputs
+from verification.cases.subject_spec import Told
 from verification.subjects.gradients import (
     INPUT_NAMES,
     gradients_by_name,
     means_a_gradient,
+    named_gradients,
     targets_first,
 )
 from verification.subjects.loading import SubjectError
 from verification.subjects.ordered import parted
-from verification.subjects.parameters import Place, find_places, is_array
+from verification.subjects.parameters import Place, code_of, find_places, is_array
 from verification.subjects.stepping import Steps, with_rate
 from verification.subjects.told import Adapter
 from verification.subjects.translation import Translation
@@ -100,6 +102,9 @@ class Stateful:
         self._parameters: dict[str, Tensor] = {}
         self._given: list[Any] = []
         self._cache: tuple[Any, ...] = ()
+        self._order: tuple[str, ...] = ()
+        self._gave = "gradient"
+        self._gives: tuple[str, ...] = ()
         self.offers = self._what_it_offers()
         self._extra: dict[str, Any] = {}
 
@@ -153,8 +158,8 @@ class Stateful:
             self.held[name].rebind(bound.clone() if self._rate else bound)
         self._inputs, self._parameters = dict(inputs), dict(parameters)
         self._given = [self.translation.there(name, x) for name, x in inputs.items()]
-        ordered = _in_order(required(self._forward), self._given)
-        returned = self._forward(*ordered, **self._extra)
+        swapped = _inputs_of(required(self._forward)) != "inputs"
+        returned = self._forward(*self._given[:: -1 if swapped else 1], **self._extra)
         outputs, self._cache = parted(returned, self.returns)
         taken = outputs[: max(1, _accepted(self._backward))]
         back = [self.translation.output(y, {**inputs, **parameters}) for y in taken]
@@ -184,34 +189,79 @@ class Stateful:
         return gradients
 
     def _call_backward(self, cotangents: Mapping[str, Tensor]) -> Any:
-        given = [self.translation.there(name, g) for name, g in cotangents.items()]
+        given = {
+            "cotangent": [self.translation.there(name, g) for name, g in cotangents.items()],
+            "kept": list(self._cache),
+            "inputs": self._given,
+            "inputs, the last first": self._given[::-1],
+        }
+        self._order = self._taken(len(cotangents))
+        returned = self._backward(*(each for part in self._order for each in given[part]))
+        if "cotangent" in self._order:
+            return returned
+        # A loss begins the way back: its gradient is that for cotangent 1.
+        (cotangent,) = given["cotangent"]
+        return _scaled(returned, cotangent)
+
+    def _taken(self, cotangents: int) -> tuple[str, ...]:
+        """What the backward takes, in order."""
         wanted = required(self._backward)
         if not wanted and not inspect.signature(self._backward).parameters:
-            # A loss begins the way back: its gradient is that for cotangent 1.
-            (cotangent,) = given
-            return _scaled(self._backward(), cotangent)
-        if len(wanted) <= len(given):
-            return self._backward(*given)
+            return ()
+        if len(wanted) <= cotangents:
+            return ("cotangent",)
         if self._cache:
             first = means_a_gradient(wanted[0]) or not means_a_gradient(wanted[-1])
-            return self._backward(*((*given, *self._cache) if first else (*self._cache, *given)))
+            return ("cotangent", "kept") if first else ("kept", "cotangent")
         if len(wanted) == len(self._given) and not any(map(means_a_gradient, wanted)):
-            (cotangent,) = given
-            return _scaled(self._backward(*_in_order(wanted, self._given)), cotangent)
+            return (_inputs_of(wanted),)
         if means_a_gradient(wanted[0]) or wanted[-1].lower() in INPUT_NAMES:
-            return self._backward(*given, *self._given)
-        return self._backward(*self._given, *given)
+            return ("cotangent", "inputs")
+        return ("inputs", "cotangent")
+
+    @property
+    def recipe(self) -> Told:
+        """How the latest calls went, for a script: the methods, what they were given, and where
+        each parameter and its gradient were found. What steps leaves no gradient to be read.
+        """
+        found = {name: code_of(self.layer, place) for name, place in self.held.items()}
+        places = [(name, *code) for name, code in found.items() if code is not None]
+        read = {name for name, _, gradient in places if gradient}
+        if (
+            self._rate
+            or not self._gives
+            or len(places) < len(found)
+            or {*found} - read - {*self._gives}
+        ):
+            return ()
+        return (
+            ("forward", self._forward.__name__),
+            ("given", _inputs_of(required(self._forward))),
+            ("backward", self._own_backward.__name__),
+            ("order", self._order),
+            ("gave", self._gave),
+            ("gives", self._gives),
+            ("places", tuple(places)),
+        )
 
     def _returned(self, returned: Any) -> dict[str, Tensor]:
+        self._gave = "gradient"
         if returned is None:
-            attributes = (getattr(self.layer, name, None) for name in _INPUT_GRADIENTS)
-            returned = next(filter(is_array, attributes), None)
+            kept = (n for n in _INPUT_GRADIENTS if is_array(getattr(self.layer, n, None)))
+            if (own := next(kept, None)) is not None:
+                self._gave, returned = f"layer.{own}", getattr(self.layer, own)
+        named = named_gradients(returned, {**self._inputs, **self._parameters})
+        each = returned if isinstance(returned, tuple) else (returned,)
+        names = (next((n for n, g in named.items() if g is part), "") for part in each)
+        self._gives = tuple(names) if len(named) <= len(each) else ()
         return gradients_by_name(returned, self._inputs, self._parameters, self.translation)
 
 
-def _in_order(names: Sequence[str], given: Sequence[Any]) -> Sequence[Any]:
-    """What a function of these arguments is given, where a loss may want its target first."""
-    return given[::-1] if targets_first(names) else given
+def _inputs_of(names: Sequence[str]) -> str:
+    """In which order a function of these arguments takes the inputs: a loss may want its target
+    first.
+    """
+    return "inputs, the last first" if targets_first(names) else "inputs"
 
 
 def _bindable(
@@ -224,4 +274,9 @@ def _bindable(
 def _scaled(gradient: Any, cotangent: Any) -> Any:
     if isinstance(gradient, (tuple, list)):
         return tuple(_scaled(part, cotangent) for part in gradient)
-    return gradient * cotangent if is_array(gradient) else gradient
+    if not is_array(gradient):
+        return gradient
+    if gradient.ndim > cotangent.ndim and gradient.shape[: cotangent.ndim] == cotangent.shape:
+        # One loss a sample: its cotangent is that of all the sample's numbers.
+        cotangent = cotangent.reshape(cotangent.shape + (1,) * (gradient.ndim - cotangent.ndim))
+    return gradient * cotangent

@@ -14,7 +14,7 @@ import numpy
 import torch
 from torch import Tensor
 
-RATES = ("lr", "learning_rate", "learn_rate", "eta", "step_size")
+RATES = ("lr", "learning_rate", "learningRate", "learn_rate", "lrate", "eta", "step_size")
 """By which names hand-written layers call a learning rate."""
 
 _NOTHING = ("momentum", "weight_decay", "lambda_", "lmbda", "lam", "reg", "l2")
