@@ -19,7 +19,8 @@ Each is a matrix product with a matrix of windows (im2col). `gather` and `weight
 windows of x at every stride-th position. `spread` takes one phase of x at a time, the pixels
 a = stride q + r with one remainder r: the taps u that meet this phase do so at
 i = q + (r + padding - dilation u) / stride, one further for every further q, so the phase is a
-correlation of y with stride 1, of those taps alone.
+correlation of y with stride 1, of those taps alone. Neighbouring phases that meet as many taps, as
+all do where an upsampling by 2 is fused, share their windows and are one product.
 
 The weight gradient could share the windows of `spread`. That would save a fifth of the backward of
 8 channels, but multiply pixels that no window holds with the zeros around y, and so carry a NaN to
