@@ -221,6 +221,12 @@ BAD = {
     "backward": replace(
         LOSS, subject=SubjectSpec("x:a", "MSELoss", adapter=(("backward", "x) or exit(3"),))
     ),
+    "forward": replace(
+        LOSS, subject=SubjectSpec("x:a", "MSELoss", found=(("forward", "x() or exit"),))
+    ),
+    "what it gives": replace(
+        LOSS, subject=SubjectSpec("x:a", "MSELoss", found=(("gives", ("a'] = exit(3) #",)),))
+    ),
 }
 
 
@@ -228,6 +234,26 @@ BAD = {
 def test_a_name_that_is_code_is_refused(case: Case) -> None:
     with pytest.raises(CaseFileError, match="no name that can stand in a script"):
         script(CaseFile(case))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "exit(3)",
+        "layer.w or exit(3)",
+        "layer.step(3)",
+        "layer.w.clear()",
+        "layer.__class__",
+        "layer.w[exit(3)]",
+        "[*layer.w",
+    ],
+)
+def test_a_place_that_does_more_is_refused(code: str) -> None:
+    found = tuple((n, v) for n, v in FOUND if n != "places")
+    places = (("weight", "layer.param()[0][0]", code),)
+    subject = SubjectSpec("mine.py:Mine", "Conv2d", found=(*found, ("places", places)))
+    with pytest.raises(CaseFileError, match="no place in a layer"):
+        script(CaseFile(replace(of_mine().case, subject=subject)))
 
 
 def test_what_one_call_cannot_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,6 +97,7 @@ def _require_identifiers(case: Case) -> None:
         names += [name for name in (found.get("options"), told.backward) if name is not None]
         names += [name for name, _ in told.kwargs]
         names += [name for name, _ in found.get("held", ())]
+        names += filter(None, found.get("gives", ()))
         names += [found[method] for method in ("forward", "backward") if method in found]
         for _, *codes in found.get("places", ()):
             _require_places(list(filter(None, codes)))
