@@ -164,6 +164,8 @@ class Module:
         for name, parameter in named.items():
             value = floating_tensor(f"state[{name!r}]", state[name])
             same_shape(f"state[{name!r}]", value, parameter.data.shape, "the parameter's shape")
+        # What is wrong with the state comes before what it cannot be written to.
+        for name, parameter in named.items():
             writable(f"{name}.data", parameter.data)
         for name, parameter in named.items():
             parameter.data.copy_(state[name].detach())
