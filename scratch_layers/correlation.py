@@ -86,7 +86,8 @@ class Pattern:
         self.area = rows[0], columns[0]
         self.phases = list(itertools.product(rows[1], columns[1]))
         pairs = [p for row, column in self.phases for p in itertools.product(row.taps, column.taps)]
-        self.taps = torch.tensor([u * width + v for u, v in pairs], dtype=torch.int64)
+        places = [u * width + v for u, v in pairs]
+        self.taps = torch.tensor(places, dtype=torch.int64, device="cpu")
 
     def left(self, taps: Tensor) -> Tensor:
         """The taps that each phase meets, of (G, M/G, C/G, kh kw): (G, M/G phases, C/G th tw)."""
@@ -97,7 +98,7 @@ class Pattern:
         met = met.view(groups, outputs, channels, phases, count // phases).transpose(2, 3)
         return met.reshape(groups, outputs * phases, channels * (count // phases))
 
-    @lru_cache  # noqa: B019
+    @lru_cache  # noqa: B019 - patterns are few, and kept by the caches below anyway
     def parts(self, start: int, stop: int) -> list[Part]:
         """What the windows on the lines start ... stop - 1 are for."""
         parts: list[Part] = []
