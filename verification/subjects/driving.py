@@ -286,6 +286,8 @@ def _matchings(
         return
     try:
         theirs = dict(inspect.signature(first).parameters)
+        if getattr(first, "__init__", None) is nn.Module.__init__:
+            theirs = {}  # its **kwargs are there to be refused
     except (TypeError, ValueError):
         raise SubjectError(f"{first!r} shows no signature: wrap it in a function") from None
     if Trait.DIFFERENTIABLE not in row.traits:  # an optimiser: the parameters come first, if at all
