@@ -85,8 +85,7 @@ class Pattern:
     def __init__(self, rows: Shared, columns: Shared, width: int) -> None:
         self.area = rows[0], columns[0]
         self.phases = list(itertools.product(rows[1], columns[1]))
-        pairs = [p for row, column in self.phases for p in itertools.product(row.taps, column.taps)]
-        places = [u * width + v for u, v in pairs]
+        places = [u * width + v for r, c in self.phases for u in r.taps for v in c.taps]
         self.taps = torch.tensor(places, dtype=torch.int64, device="cpu")
 
     def left(self, taps: Tensor) -> Tensor:

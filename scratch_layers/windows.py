@@ -123,8 +123,7 @@ class Windows:
 
     def _blocks(self, samples: int, area: int, rows: Along, columns: Along) -> Iterator[Block]:
         """An area of some samples. The last lines, if fewer, get a matrix as wide as the others."""
-        n, c, h, w = self.ground.stride()
-        channels = self.ground.shape[1]
+        (n, c, h, w), channels = self.ground.stride(), self.ground.shape[1]
         windows = self.ground.as_strided(
             (channels, rows.taps, columns.taps, samples, rows.positions, columns.positions),
             (c, h * rows.step, w * columns.step, n, h * rows.stride, w * columns.stride),
