@@ -75,6 +75,25 @@ class SharedMemory:
         return 2 * grad_output * self.x * self.weight
 
 
+class OwnReference:
+    """A layer that adds to the gradient's memory by a name of its own."""
+
+    def __init__(self) -> None:
+        self.weight = nn.Parameter(numbers(4, seed=3), requires_grad=False)
+        self.weight.grad = self.sum = torch.ones(4, dtype=torch.float64)
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [self.weight]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.x = x
+        return x.exp() * self.weight
+
+    def backward(self, grad_output: Tensor) -> Tensor:
+        self.sum += (grad_output * self.x.exp()).sum(0)
+        return grad_output * self.x.exp() * self.weight
+
+
 class Pairs:
     """A layer that knows its parameter as a pair of value and gradient only."""
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradcheck import GradientError, LayerSubject, check_gradients
+from gradcheck import GradientError, LayerSubject, check_gradients, check_second_order
 from gradcheck.rounding import NOISE_SAFETY
 from verification.meta.gradients.maps import Loss, Pairs, product
 from verification.meta.gradients.promise import Promise, holds, numbers
@@ -177,6 +177,12 @@ def _progress() -> str:
     return "" if few and heard.getvalue().startswith("Slow: ") else f"{lines}, {heard.getvalue()}"
 
 
+def _second() -> str:
+    """Second derivatives of one number, for which there is one cotangent."""
+    report = check_second_order(lambda x: (x**3).sum(), numbers(3))
+    return "" if report.ok and not report.undecided else f"{report}"
+
+
 def _offers() -> str:
     found = LayerSubject(Pairs()).offers, LayerSubject(Loss()).offers
     return "" if found == ({"accumulate"}, frozenset()) else f"{found}"
@@ -325,6 +331,7 @@ PROMISES: tuple[Promise, ...] = (
     holds("progress", _progress),
     holds("all is put back", _restored),
     holds("what a layer offers", _offers),
+    holds("second derivatives of a number", _second),
     holds("derived bounds", _derived),
     *(
         holds(f"calls: {name}", _costs(*calls, *subject, **options))
