@@ -199,7 +199,7 @@ def _between_kinks(claim: Claim, ahead: Tensor, back: Tensor) -> Tensor:
     """Along which lines [P] some output bends at some step, but most that move do not."""
     unit = NOISE_SAFETY * OUTPUT_ROUNDINGS * unit_roundoff(claim.dtype)
     middle = 2 * claim.values
-    bends = ((ahead + back - middle).abs() > unit * middle.abs()).sum(2)
+    bends = ((ahead + back - middle).abs() > unit * (ahead.abs() + back.abs())).sum(2)
     return ((bends > 0) & (2 * bends < (ahead != back).sum(2))).any(0)
 
 

@@ -21,14 +21,15 @@ from gradcheck.verdicts.points import Agreement, Point
 class Look:
     """What one line shows, on which tensors move by their units times a random direction.
 
-    ``agreement`` is None where the gradients do not fit as well as they should. ``rungs`` of the
-    ladder are what it needed. It is ``straight`` where that is few, and the gradients look as if
-    they fit, but for rounding.
+    ``agreement`` is None where the gradients do not fit as well as they should, and they may still
+    ``fit`` but for rounding. ``rungs`` of the ladder are what was needed; where they are few the
+    function is ``straight``.
     """
 
     agreement: Agreement | None
     rungs: Rungs
     straight: bool
+    fit: bool
 
 
 def first_look(
@@ -51,10 +52,10 @@ def first_look(
     except PointError:
         return None
     rounding = PLAUSIBLE_NOISE * unit_roundoff(point.dtype) * point.reach(names)
-    fits = bool(((agreed.value - agreed.claimed).abs() <= rounding[:, None]).all())
+    fit = bool(((agreed.value - agreed.claimed).abs() <= rounding[:, None]).all())
     agreement = None
     if bool(agreed.lines.all()):
         kinked = torch.zeros_like(agreed.value, dtype=torch.bool)
         comparison = Comparison(agreed.value, agreed.claimed, agreed.bound, kinked, "estimated")
         agreement = Agreement(point, steps, comparison, "beside")
-    return Look(agreement, agreed.rungs, agreed.straight and fits)
+    return Look(agreement, agreed.rungs, agreed.straight, fit)

@@ -66,6 +66,8 @@ def judge_all(
     agreements: list[Agreement] = []
     if exactly and look is not None and look.straight:
         verdicts, agreements = _judge_exactly(point, names, method, generator)
+        if not look.fit and verdicts and not any(report.mismatches for report, _ in verdicts):
+            verdicts, agreements = None, []  # right there, and perhaps not here
     if verdicts is None:
         by_entry = method == "full" or (method == "auto" and _hides_in_sums(point, names))
         agreement = None if look is None else look.agreement
