@@ -102,7 +102,8 @@ class Matching:
 
     guessed: those of another name that were matched by their place. constants: what is passed
     always. single: arguments of the kind that the subject's own signature calls one number. idle:
-    those of the subject's that are in IDLE. held: those that are parameters of the kind.
+    those of the subject's that are in IDLE. held: those that are parameters of the kind. left:
+    those that the kind has not, with the defaults that they are left at.
     """
 
     sources: Mapping[str, Source]
@@ -111,6 +112,7 @@ class Matching:
     single: tuple[str, ...] = ()
     idle: tuple[str, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def taken(self) -> frozenset[str]:
@@ -129,6 +131,9 @@ class Matching:
     @property
     def notes(self) -> Iterator[str]:
         """What was found, in sentences."""
+        if self.left:
+            left = ", ".join(f"{own}={value!r}" for own, value in self.left.items())
+            yield f"arguments of its own, left at: {left}; --kwargs gives others"
         if self.idle:
             yield f"of no account, and made up: {', '.join(self.idle)}"
         renamed = [
@@ -191,6 +196,7 @@ def matchings(
     named: dict[str, Source] = {}
     unknown: list[str] = []
     idle: list[str] = []
+    left: dict[str, Any] = {}
     for name, parameter in theirs.items():
         known = name in constants or name in held
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or known:
@@ -200,6 +206,8 @@ def matchings(
             named[name] = source
         elif parameter.default is parameter.empty:
             (idle if name in IDLE else unknown).append(name)
+        elif isinstance(parameter.default, (bool, int, float, str)):
+            left[name] = parameter.default
     if any(p.kind is p.VAR_KEYWORD for p in theirs.values()):
         taken = {argument for argument, _ in named.values()}
         named |= {name: (name, None) for name in kind if name not in taken}
@@ -211,7 +219,7 @@ def matchings(
         guessed = dict(zip(unknown, ((argument, None) for argument in order), strict=True))
         sources = {**named, **guessed}
         single = tuple(_single(sources, theirs))
-        yield Matching(sources, constants, tuple(guessed), single, tuple(idle), held)
+        yield Matching(sources, constants, tuple(guessed), single, tuple(idle), held, left)
 
 
 def _single(
