@@ -27,8 +27,8 @@ from benchmarks.timing import machine
 from verification.cases import LayerCall
 from verification.meta.functions import BANK, Judged
 from verification.running.functions import Said
-from verification.subjects.by_description import description_of, tensors_of
-from verification.subjects.calling import callee_of
+from verification.subjects.described.by_description import description_of, tensors_of
+from verification.subjects.described.calling import callee_of
 
 STEP, RELATIVE, ABSOLUTE = 1e-6, 1e-3, 1e-5
 """Of the finite difference: torch.autograd.gradcheck's own defaults."""

@@ -12,8 +12,8 @@ from verification.meta.faults import FAULTS
 from verification.meta.harness import Found, first_failure
 from verification.meta.wrong_twins import PARITY, WRONG
 from verification.properties import PROPERTIES, applicable
+from verification.references.index import ROWS
 from verification.references.row import Row
-from verification.references.rows import ROWS
 from verification.references.torch_nn import REFERENCES
 from verification.subjects.entry import Entry
 

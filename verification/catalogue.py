@@ -14,20 +14,20 @@ import torch
 import scratch_layers
 from gradcheck.subjects import LayerSubject, Subject
 from verification.cases import SAME, LayerCall
-from verification.references import (
+from verification.references import torch_nn
+from verification.references.row import Clause, Row
+from verification.references.rows import (
     activations,
     containers,
     convolution,
     losses,
     optimizers,
-    torch_nn,
     upsampling,
 )
-from verification.references.row import Clause, Row
 from verification.subjects.chunked import Chunked
+from verification.subjects.driving.optimizers import scratch_sgd
 from verification.subjects.entry import Build, Entry
-from verification.subjects.optimizers import scratch_sgd
-from verification.subjects.probed import Probed
+from verification.subjects.probing.probed import Probed
 
 _OFFERS = frozenset({"accumulate", "zero", "state"})
 

@@ -16,8 +16,8 @@ from verification import catalogue
 from verification.cases import Case, LayerCall
 from verification.properties import PROPERTIES
 from verification.running.campaign import Tally, hunt
+from verification.subjects.driving.optimizers import scratch_sgd
 from verification.subjects.entry import Entry
-from verification.subjects.optimizers import scratch_sgd
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Outcome
 from verification.trials.run_case import run_case

@@ -23,16 +23,16 @@ from verification.cases.case_file import (
     read,
 )
 from verification.properties import PROPERTIES
-from verification.references.rows import ROWS
+from verification.references.index import ROWS
 from verification.report.failure import replay_command
 from verification.running.replay import replay
-from verification.subjects.driving import Driver
-from verification.subjects.functional import Call
+from verification.subjects.driving.drivers import Driver
+from verification.subjects.driving.functional import Call
+from verification.subjects.driving.told import Adapter
+from verification.subjects.driving.translation import Translation
 from verification.subjects.loading import SubjectError
-from verification.subjects.probed import KEPT
+from verification.subjects.probing.probed import KEPT
 from verification.subjects.resolve import DECLARED
-from verification.subjects.told import Adapter
-from verification.subjects.translation import Translation
 
 SCHEMA = Path(__file__).parents[1] / "cases/case.schema.json"
 

@@ -12,7 +12,7 @@ from verification import catalogue
 from verification.cases import LayerCall
 from verification.meta.harness import find_failures
 from verification.properties import PROPERTIES, applicable
-from verification.references.laws import Multilinear
+from verification.references.laws.law import Multilinear
 from verification.references.row import Clause, Row, Trait
 from verification.strategies.geometry import Geometry
 from verification.subjects.entry import Entry

@@ -19,8 +19,8 @@ from verification.cases.case_file import CaseFile, CaseFileError, parse
 from verification.cases.size import largest_tensor
 from verification.running.replay import replay
 from verification.subjects.loading import SubjectError
+from verification.subjects.probing.trying import sample
 from verification.subjects.resolve import foreign
-from verification.subjects.trying import sample
 from verification.trials.discrepancy import Discrepancy
 
 FILES = sorted((Path(__file__).parents[1] / "regressions").glob("*.case.json"))

@@ -11,8 +11,8 @@ from verification.meta.functions.intended import StraightThrough
 from verification.report.script import script
 from verification.report.summary import Result
 from verification.running.replay import replay
-from verification.strategies.annotations import annotated_inputs
-from verification.strategies.extents import DescriptionError
+from verification.strategies.descriptions.annotations import annotated_inputs
+from verification.strategies.descriptions.extents import DescriptionError
 from verification.subjects.loading import SubjectError
 from verification.trials.discrepancy import Discrepancy
 

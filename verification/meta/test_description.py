@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 
 from verification.cases import LayerCall
-from verification.strategies.description import Description
-from verification.strategies.extents import DescriptionError
+from verification.strategies.descriptions.description import Description
+from verification.strategies.descriptions.extents import DescriptionError
 from verification.strategies.geometry import Limits
 
 CALL = LayerCall.of("f")

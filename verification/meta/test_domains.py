@@ -6,7 +6,7 @@ import torch
 from gradcheck import jacobian
 from gradcheck.rounding import gamma, unit_roundoff
 from verification.cases import Role, TensorSpec, Values
-from verification.strategies.domains import KINDS, DomainError, parse
+from verification.strategies.descriptions.domains import KINDS, DomainError, parse
 from verification.strategies.tensors import DENSE, REALS
 from verification.trials.materialise import Budget, elements, materialise
 

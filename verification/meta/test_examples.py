@@ -15,9 +15,9 @@ from verification.cases import SubjectSpec
 from verification.properties import PROPERTIES
 from verification.running.campaign import hunt
 from verification.running.judging import lenient
+from verification.subjects.driving.told import Adapter
 from verification.subjects.foreign import kind_named
 from verification.subjects.resolve import foreign
-from verification.subjects.told import Adapter
 from verification.trials.discrepancy import discrepancies
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

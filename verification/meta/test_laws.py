@@ -12,16 +12,16 @@ from hypothesis import given
 from torch import Tensor
 
 from verification.cases import LayerCall, Role, TensorSpec, Values
-from verification.references.activations import RELU, SIGMOID
-from verification.references.containers import SEQUENTIAL
-from verification.references.convolution import CONV2D, CONV_TRANSPOSE2D
-from verification.references.enclosure import Enclosure, Precision, integers
-from verification.references.laws import INPUT, OUTPUT, pull_back
-from verification.references.losses import MSE_LOSS
-from verification.references.optimizers import SGD
-from verification.references.upsampling import NEAREST_UPSAMPLING, UPSAMPLING, source_index
+from verification.references.laws.enclosure import Enclosure, Precision, integers
+from verification.references.laws.law import INPUT, OUTPUT, pull_back
+from verification.references.rows.activations import RELU, SIGMOID
+from verification.references.rows.containers import SEQUENTIAL
+from verification.references.rows.convolution import CONV2D, CONV_TRANSPOSE2D
+from verification.references.rows.losses import MSE_LOSS
+from verification.references.rows.optimizers import SGD
+from verification.references.rows.upsampling import NEAREST_UPSAMPLING, UPSAMPLING, source_index
+from verification.strategies.geometries.images import CLEAR_SCALES, DELICATE_SCALES
 from verification.strategies.geometry import Limits
-from verification.strategies.images import CLEAR_SCALES, DELICATE_SCALES
 from verification.trials.materialise import Budget, elements
 
 SINGLE, DOUBLE = Precision(torch.float32), Precision(torch.float64)

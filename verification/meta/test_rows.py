@@ -9,8 +9,8 @@ import torch
 
 from verification.meta.harness import first_failure
 from verification.meta.wrong_twins import PARITY, WRONG
+from verification.references.index import ROWS
 from verification.references.row import Trait
-from verification.references.rows import ROWS
 from verification.references.torch_nn import REFERENCES
 
 SHIPPED = {"NearestUpsampling", "Upsampling", "Sequential"}

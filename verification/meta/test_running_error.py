@@ -14,11 +14,11 @@ from hypothesis import given
 
 from verification.cases import LayerCall
 from verification.properties import PROPERTIES
-from verification.references import normalization
-from verification.references import running_error_functions as functions
-from verification.references.enclosure import Enclosure, Precision, integers
-from verification.references.laws import INPUT, OUTPUT, Computed
-from verification.references.running_error import Number, concatenated, pulled_back
+from verification.references.laws import running_error_functions as functions
+from verification.references.laws.enclosure import Enclosure, Precision, integers
+from verification.references.laws.law import INPUT, OUTPUT, Computed
+from verification.references.laws.running_error import Number, concatenated, pulled_back
+from verification.references.rows import normalization
 from verification.references.torch_nn import REFERENCES
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.trial import Trial, Unjudged

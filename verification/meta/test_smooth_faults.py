@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from verification.meta.harness import first_failure
-from verification.references.rows import ROWS
+from verification.references.index import ROWS
 from verification.references.torch_nn import TwinSubject
 from verification.subjects.entry import Entry
 

@@ -9,12 +9,12 @@ from hypothesis import given
 
 from verification import catalogue
 from verification.cases import Role
-from verification.references.enclosure import Enclosure, Precision
-from verification.references.laws import OUTPUT
+from verification.references.laws.enclosure import Enclosure, Precision
+from verification.references.laws.law import OUTPUT
 from verification.references.row import Clause
 from verification.strategies.cases import ordinary
+from verification.strategies.geometries.images import enlarged_size
 from verification.strategies.geometry import Limits
-from verification.strategies.images import enlarged_size
 from verification.strategies.reach import cells
 from verification.strategies.tensors import INTEGERS, LAYOUTS, REALS
 

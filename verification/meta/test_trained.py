@@ -7,7 +7,7 @@ from torch import nn
 from gradcheck.subjects import LayerSubject
 from verification import check
 from verification.meta.harness import find_failures
-from verification.references.normalization import BATCH_NORM1D
+from verification.references.rows.normalization import BATCH_NORM1D
 from verification.references.torch_nn import TwinSubject
 from verification.subjects.entry import Entry, adapted
 

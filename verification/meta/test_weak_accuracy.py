@@ -9,8 +9,8 @@ from verification.properties import PROPERTIES
 from verification.references.torch_nn import REFERENCES
 from verification.report.summary import Result
 from verification.running.campaign import Tally, hunt
+from verification.subjects.driving.told import Adapter
 from verification.subjects.resolve import foreign
-from verification.subjects.told import Adapter
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import WEAK
 from verification.trials.weak import leniently

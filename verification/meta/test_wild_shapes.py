@@ -15,8 +15,8 @@ from verification.cases.case_file import CaseFile, parse
 from verification.properties import PROPERTIES
 from verification.report.script import script
 from verification.running.campaign import hunt
-from verification.subjects import trying
 from verification.subjects.foreign import kind_named
+from verification.subjects.probing import trying
 from verification.subjects.resolve import foreign
 from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.guards import globals_restored
@@ -160,7 +160,7 @@ def test_right_and_wrong_are_told_apart(
     found = failures(wrong_name(name), like)
     assert found
     monkeypatch.setattr(trying, "sample", never)
-    monkeypatch.setattr("verification.subjects.partaking.sample", never)
+    monkeypatch.setattr("verification.subjects.probing.partaking.sample", never)
     for failure in found:
         assert replayed(failure.case).finding == failure.finding
         if failure.finding.kind == "value":

@@ -18,13 +18,13 @@ from gradcheck.second_order import SecondOrder
 from gradcheck.subjects import FunctionSubject, Subject
 from verification.cases import Role
 from verification.properties.registry import Family, property_of
-from verification.references.described import StandIn, enclosed_run
-from verification.references.enclosure import Enclosure
+from verification.references.laws.enclosure import Enclosure
 from verification.references.row import Trait
+from verification.references.rows.described import StandIn, enclosed_run
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import Limits
-from verification.subjects.constrained import Constrained
-from verification.subjects.described import DescribedSubject
+from verification.subjects.described.constrained import Constrained
+from verification.subjects.described.function import DescribedSubject
 from verification.subjects.entry import DESCRIBED
 from verification.subjects.hosted import Hosted, on_host
 from verification.trials.trial import Trial

@@ -13,7 +13,7 @@ from gradcheck import check_gradients
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
-from verification.subjects.constrained import Constrained
+from verification.subjects.described.constrained import Constrained
 from verification.subjects.entry import TRUTH
 from verification.subjects.hosted import Hosted, on_host
 from verification.trials.trial import Trial

@@ -19,7 +19,7 @@ from verification.strategies.cases import CaseStrategy, draw_tensor_specs, ordin
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
 from verification.strategies.tensors import DISTINCT
-from verification.subjects.described import DescribedSubject
+from verification.subjects.described.function import DescribedSubject
 from verification.subjects.entry import DESCRIBED, Entry
 from verification.trials.results import Part, gradients_of
 from verification.trials.trial import Trial

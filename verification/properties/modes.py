@@ -17,13 +17,13 @@ from verification.cases.declarations import Surroundings
 from verification.properties.batching import LOUD
 from verification.properties.derivatives import function, require_finite, widened
 from verification.properties.registry import Decides, Family, property_of
-from verification.references.described import StandIn, enclosed_run
-from verification.references.enclosure import Enclosure, Precision
-from verification.references.laws import Enclosures
+from verification.references.laws.enclosure import Enclosure, Precision
+from verification.references.laws.law import Enclosures
 from verification.references.row import Trait
+from verification.references.rows.described import StandIn, enclosed_run
 from verification.strategies.cases import ordinary
 from verification.strategies.geometry import SMALL
-from verification.subjects.described import DescribedSubject
+from verification.subjects.described.function import DescribedSubject
 from verification.subjects.entry import DESCRIBED, KEEPS_TO_VALUES, OPERATOR, REFERENCE, SAMPLES
 from verification.trials.results import Part, gradients_of
 from verification.trials.trial import Trial

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from verification.properties.registry import Decides, Family, property_of
-from verification.references.enclosure import Enclosure
+from verification.references.laws.enclosure import Enclosure
 from verification.references.row import Clause, Trait
 from verification.strategies.calls import BACKWARD, FORWARD, SET_PARAMETERS, ZERO_GRAD, sequences
 from verification.strategies.cases import ordinary

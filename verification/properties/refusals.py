@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from verification.properties.registry import Decides, Family, property_of
-from verification.references.laws import OUTPUT
+from verification.references.laws.law import OUTPUT
 from verification.references.row import Clause, Trait
 from verification.strategies.cases import ordinary, refused_uses
 from verification.strategies.drawing import SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry
+from verification.subjects.driving.optimizers import OptimizerSubject
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
-from verification.subjects.optimizers import OptimizerSubject
 from verification.subjects.raw import RawLayer
 from verification.trials.refused import all_tensors, other_dtype, require_refusal, untouched
 from verification.trials.results import gradients_of

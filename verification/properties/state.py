@@ -16,7 +16,7 @@ from torch import Tensor
 from verification.cases import LayerCall
 from verification.properties.registry import Decides, Family, property_of
 from verification.references import torch_nn
-from verification.references.laws import INPUT, OUTPUT
+from verification.references.laws.law import INPUT, OUTPUT
 from verification.references.row import Clause
 from verification.strategies.cases import dense, ordinary
 from verification.strategies.drawing import SearchStrategy, st

@@ -16,7 +16,7 @@ import scratch_layers
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
 from verification.references.clauses import Clause
-from verification.references.laws import Law
+from verification.references.laws.law import Law
 from verification.strategies.drawing import SearchStrategy
 from verification.strategies.geometry import Geometry, Limits
 

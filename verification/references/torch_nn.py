@@ -15,10 +15,10 @@ from torch import Tensor, nn
 import scratch_layers
 from gradcheck.subjects import ModuleSubject, Subject
 from verification.cases import LayerCall
+from verification.references.index import ROWS
 from verification.references.row import Clause, Row
-from verification.references.rows import ROWS
+from verification.subjects.driving.optimizers import OptimizerSubject
 from verification.subjects.entry import Entry, adapted
-from verification.subjects.optimizers import OptimizerSubject
 
 OTHER_CONTRACT = dict.fromkeys(
     (Clause.ACCUMULATION, Clause.ORDER_OF_CALLS, Clause.PURITY, Clause.REFUSALS, Clause.STATE),

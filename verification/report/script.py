@@ -18,11 +18,11 @@ from verification.properties import PROPERTIES
 from verification.properties.registry import Family
 from verification.report.script_calls import calls, literal, variable
 from verification.running.replay import require_known_names
-from verification.strategies.drawn import own_domains
+from verification.strategies.descriptions.drawn import own_domains
+from verification.subjects.driving.told import Adapter
 from verification.subjects.entry import Entry
 from verification.subjects.foreign import entry_elsewhere
-from verification.subjects.probed import Probed
-from verification.subjects.told import Adapter
+from verification.subjects.probing.probed import Probed
 from verification.trials.trial import Trial
 
 ONE_CALL = (Family.PARITY, Family.EXACTNESS)

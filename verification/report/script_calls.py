@@ -15,15 +15,15 @@ from torch import Tensor
 import scratch_layers
 from verification.cases import Case, LayerCall, Role, TensorSpec
 from verification.cases.case_file import CaseFileError
-from verification.references.laws import OUTPUT
+from verification.references.laws.law import OUTPUT
 from verification.references.row import Row
-from verification.subjects.arguments import IDLE, Matching
-from verification.subjects.driving import stored_call
+from verification.subjects.driving.arguments import IDLE, Matching
+from verification.subjects.driving.drivers import stored_call
+from verification.subjects.driving.functional import Call
+from verification.subjects.driving.told import Adapter
+from verification.subjects.driving.translation import Translation
 from verification.subjects.entry import MODULE
-from verification.subjects.functional import Call
-from verification.subjects.probed import Probed
-from verification.subjects.told import Adapter
-from verification.subjects.translation import Translation
+from verification.subjects.probing.probed import Probed
 
 MADE_UP = dict.fromkeys(("rng", "random_state"), "numpy.random.RandomState(0)")
 """What is given for arguments of no account that no literal stands for."""

@@ -8,7 +8,7 @@ from verification.properties.registry import Decides
 from verification.report.causes import causes
 from verification.report.summary import Cell, Result, Summary
 from verification.report.terminal import not_exercised_lines
-from verification.subjects.probed import Probed
+from verification.subjects.probing.probed import Probed
 from verification.trials.outcome import WEAK
 
 SHOWN = 3

@@ -19,6 +19,7 @@ from verification.running.judging import CASES, Asked, Progress, Subject, judged
 from verification.running.selection import require_known
 from verification.running.supervisor import Supervisor
 from verification.strategies.geometry import Geometry, Limits
+from verification.subjects.driving.told import Adapter
 from verification.subjects.foreign import foreign_entry, kind_named
 from verification.subjects.loading import (
     AT_HAND,
@@ -28,7 +29,6 @@ from verification.subjects.loading import (
     named,
     why_not_importable,
 )
-from verification.subjects.told import Adapter
 from verification.trials.guards import globals_restored
 from verification.trials.run_case import run_case
 

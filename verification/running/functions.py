@@ -8,8 +8,8 @@ from typing import Any
 
 from verification.cases import SubjectSpec
 from verification.cases.declarations import Declarations, Surroundings
-from verification.strategies.annotations import annotated_inputs
-from verification.strategies.extents import DescriptionError
+from verification.strategies.descriptions.annotations import annotated_inputs
+from verification.strategies.descriptions.extents import DescriptionError
 from verification.subjects.loading import Loaded, SubjectError, importable_name, load, named
 
 Function = Callable[..., Any] | str

@@ -24,7 +24,7 @@ from verification.running.causes import survey
 from verification.running.minimise import minimise
 from verification.running.selection import DEVICES, DTYPES, Target, absent, require_known
 from verification.subjects.entry import Entry
-from verification.subjects.probed import Probed
+from verification.subjects.probing.probed import Probed
 from verification.trials.discrepancy import Discrepancy, discrepancies
 from verification.trials.run_case import Run
 

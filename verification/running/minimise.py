@@ -14,7 +14,7 @@ from dataclasses import replace
 from verification import catalogue
 from verification.cases import Case, Role, TensorSpec, Values
 from verification.references.clauses import Clause
-from verification.strategies.domains import parse
+from verification.strategies.descriptions.domains import parse
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Outcome
 from verification.trials.run_case import run_case

@@ -23,7 +23,7 @@ from verification.cases.case_file import case_to_json, subject_to_json
 from verification.subjects.entry import Entry
 from verification.subjects.foreign import entry_elsewhere
 from verification.subjects.loading import SubjectError
-from verification.subjects.probed import Probed
+from verification.subjects.probing.probed import Probed
 from verification.trials.outcome import Died, Outcome, outcome_from_json
 
 SECONDS = 60

@@ -18,10 +18,10 @@ from verification.references.row import Row
 from verification.running.checking import spec_told, subject_of, waivers
 from verification.running.judging import Asked, Subject, lenient
 from verification.running.selection import Target, absent
+from verification.subjects.driving.told import Adapter
 from verification.subjects.foreign import entry_elsewhere, kind_named
 from verification.subjects.loading import Loaded, SubjectError
-from verification.subjects.probed import Probed
-from verification.subjects.told import Adapter
+from verification.subjects.probing.probed import Probed
 
 OFFERS = ("accumulate", "zero", "state")
 """What a layer may offer beyond its kind; whether it does shows when it is built."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from verification.cases import REAL, Case, Role, TensorSpec, Values
 from verification.references.row import Clause, Row, Trait
-from verification.strategies.domains import parse
+from verification.strategies.descriptions.domains import parse
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
 from verification.strategies.geometry import SMALL, Geometry, Limits, Shape
 from verification.strategies.tensors import (

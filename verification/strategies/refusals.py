@@ -14,6 +14,8 @@ from typing import Any
 from verification.cases import SAME, LayerCall
 from verification.references.row import Refusal
 from verification.strategies.drawing import DrawFn, SearchStrategy, st
+from verification.strategies.geometries.images import enlarged_size, transposed_size
+from verification.strategies.geometries.windows import Window
 from verification.strategies.geometry import (
     SMALL,
     Geometry,
@@ -23,8 +25,6 @@ from verification.strategies.geometry import (
     numbers,
     per_axis,
 )
-from verification.strategies.images import enlarged_size, transposed_size
-from verification.strategies.windows import Window
 
 Geometries = Callable[[Limits], SearchStrategy[Geometry]]
 

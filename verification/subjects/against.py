@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gradcheck.subjects import Subject
 from verification.cases import LayerCall
-from verification.references.enclosure import Enclosure, Precision
-from verification.references.laws import Enclosures, Law
+from verification.references.laws.enclosure import Enclosure, Precision
+from verification.references.laws.law import Enclosures, Law
 from verification.references.row import Row
-from verification.subjects.driving import Driver
+from verification.subjects.driving.drivers import Driver
 from verification.subjects.loading import SubjectError
-from verification.subjects.probed import Probed
-from verification.subjects.trying import Kind, build, trial_of
+from verification.subjects.probing.probed import Probed
+from verification.subjects.probing.trying import Kind, build, trial_of
 
 
 @dataclass(frozen=True)

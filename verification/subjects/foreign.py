@@ -11,16 +11,16 @@ import torch
 
 from verification.cases import LayerCall, SubjectSpec
 from verification.references.clauses import Clause
+from verification.references.index import ROWS
 from verification.references.row import Row
-from verification.references.rows import ROWS
 from verification.subjects.against import Against, require_shapes
-from verification.subjects.by_description import described_elsewhere, described_entry
-from verification.subjects.driving import Driver
+from verification.subjects.described.by_description import described_elsewhere, described_entry
+from verification.subjects.driving.drivers import Driver
+from verification.subjects.driving.told import Adapter
 from verification.subjects.entry import Build, Entry
 from verification.subjects.loading import Loaded, SubjectError, digest_of, load, source_of
-from verification.subjects.probed import Probed
-from verification.subjects.probing import probe
-from verification.subjects.told import Adapter
+from verification.subjects.probing.probe import probe
+from verification.subjects.probing.probed import Probed
 
 
 def kind_named(like: object) -> Row:

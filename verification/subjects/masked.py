@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects import Subject
-from verification.references.laws import INPUT, OUTPUT
+from verification.references.laws.law import INPUT, OUTPUT
 from verification.subjects.seeded import seeded
 
 MOST_RUNS = 1000

@@ -4,12 +4,12 @@ from collections.abc import Collection
 
 from verification import catalogue
 from verification.cases import Case, SubjectSpec
-from verification.strategies.drawn import own_domains
+from verification.strategies.descriptions.drawn import own_domains
+from verification.subjects.driving.told import Adapter
 from verification.subjects.entry import Entry
 from verification.subjects.foreign import foreign_entry
 from verification.subjects.loading import SubjectError, load
-from verification.subjects.probed import Probed
-from verification.subjects.told import Adapter
+from verification.subjects.probing.probed import Probed
 from verification.trials.guards import globals_restored
 
 DECLARED = ("derivative_of", "vjp", "stochastic", "reference")

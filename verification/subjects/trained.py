@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from gradcheck.subjects import Subject
-from verification.references.laws import INPUT
+from verification.references.laws.law import INPUT
 
 EARLIER = "earlier"
 """Earlier batches are the inputs "earlier.0", "earlier.1", ..."""

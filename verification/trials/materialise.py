@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gradcheck import rounding
 from verification.cases import TensorSpec
-from verification.strategies import domains
+from verification.strategies.descriptions import domains
 
 MARGIN = 8
 """Canaries on each side of a tensor, in elements."""

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from verification.cases import Call, TensorSpec
-from verification.references.enclosure import Enclosure, total
-from verification.references.laws import Enclosures
+from verification.references.laws.enclosure import Enclosure, total
+from verification.references.laws.law import Enclosures
 from verification.trials.trial import Trial
 
 Tensors = dict[str, Tensor]

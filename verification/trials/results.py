@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 
 from torch import Tensor
 
-from verification.references.enclosure import Enclosure
+from verification.references.laws.enclosure import Enclosure
 from verification.trials.discrepancy import MOST_COMPARED, Compared
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from torch import Tensor
 from gradcheck import rounding
 from gradcheck.subjects import Subject
 from verification.cases import REAL, Case, Role, TensorSpec
-from verification.references.enclosure import Deferred, Enclosure, Precision, integers
-from verification.references.laws import OUTPUT, Enclosures
-from verification.strategies import domains
+from verification.references.laws.enclosure import Deferred, Enclosure, Precision, integers
+from verification.references.laws.law import OUTPUT, Enclosures
+from verification.strategies.descriptions import domains
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.guards import globals_restored

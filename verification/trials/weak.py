@@ -21,8 +21,8 @@ from gradcheck import rounding
 from gradcheck.subjects import ModuleSubject, Subject
 from verification.cases import LayerCall
 from verification.references import torch_nn
-from verification.references.enclosure import Enclosure, Precision
-from verification.references.laws import Enclosures, Law
+from verification.references.laws.enclosure import Enclosure, Precision
+from verification.references.laws.law import Enclosures, Law
 from verification.references.row import Clause, Row, Trait
 from verification.subjects.entry import Entry
 

@@ -9,8 +9,8 @@ from typing import Any
 from verification.meta.harness import first_failure
 from verification.properties.registry import Decides, applicable
 from verification.running.functions import Said
-from verification.subjects.by_description import described_entry
-from verification.subjects.calling import callee_of
+from verification.subjects.described.by_description import described_entry
+from verification.subjects.described.calling import callee_of
 from verification.subjects.entry import Entry
 from verification.trials.discrepancy import Discrepancy
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from verification.meta.right.transforms import A, B, ByFourier, ByWinograd, G, period
-from verification.references.laws import OUTPUT, Law
+from verification.references.laws.law import OUTPUT, Law
 from verification.strategies.geometry import per_axis
 
 

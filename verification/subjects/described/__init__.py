@@ -1,0 +1,1 @@
+"""Functions that are judged by the description of their inputs."""

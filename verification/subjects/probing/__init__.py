@@ -1,0 +1,1 @@
+"""How a foreign subject is built and driven, found out by trying."""
