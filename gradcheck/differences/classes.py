@@ -116,6 +116,9 @@ _ROWS = torch.tensor([[float(w) for w in row] for row in _NAMED_ROWS.values()], 
 _AMPLIFICATION = _ROWS.abs().sum(1).reshape(-1, 1, 1)
 _PLACE = {name: place for place, name in enumerate(_NAMED_ROWS)}
 
+SLOPE_BENT = float(_LEVELS[0] / (_LEVELS[0] - _LEVELS[2]))
+"""How far a slope at level h is from that at the kink: for its change down to h / 4, if linear."""
+
 SMOOTH_NOISE = float(
     _AMPLIFICATION[_PLACE["six_points"]] + HIDDEN_KINK * _AMPLIFICATION[_PLACE["parabola_0"]]
 )
@@ -157,11 +160,11 @@ def classify(values: Tensor, error: Tensor, step: Tensor, basis: Basis) -> Estim
     parabola = torch.maximum(size["parabola_0"], size["parabola_1"]) + noise["parabola_0"]
     kinks = HIDDEN_KINK * (size["quartic"] - noise["quartic"]).clamp(min=0.0)
     half_gap = (seen["slope_right"] - seen["slope_left"]).abs() / 2
-    bend = torch.maximum(size["bend_right"], size["bend_left"])
+    bend = torch.maximum(size["bend_right"], size["bend_left"]) + noise["bend_right"]
     answer = {
         Kind.KINK: (
             (seen["slope_right"] + seen["slope_left"]) / 2,
-            half_gap + noise["slope_right"] + bend,
+            half_gap + noise["slope_right"] + SLOPE_BENT * bend,
         ),
         Kind.SMOOTH: (
             seen["six_points"],

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradcheck.differences.classes import Estimate, Kind
+from gradcheck.differences.classes import OFFSETS, Estimate, Kind, classify
 from gradcheck.differences.evaluation import Evaluator
 from gradcheck.differences.jacobians import jacobian_along
 from gradcheck.differences.noise import POINTS, noise_level
@@ -194,3 +194,14 @@ def test_estimated_error_covers_what_rounding_does() -> None:
         moved = x * scale
         error = (moved.exp().mean(1).double() - moved.double().exp().mean(1)).abs()
         assert bool((error <= allowed).all())
+
+
+def test_a_kink_between_slopes_that_bend_below_the_noise_is_bounded() -> None:
+    """0 to the left, 10 t - c t^2 to the right: the slopes at 0 are 0 and 10, whatever c."""
+    error, bent = torch.full((1, 1), 1e-3, dtype=torch.float64), 0.01
+    right = 10 * OFFSETS - bent * OFFSETS.square()
+    values = torch.where(OFFSETS > 0, right, 0.0).reshape(-1, 1, 1)
+    found = classify(values, error, torch.ones(1, 1, dtype=torch.float64), "derived")
+    assert found.kind.item() == Kind.KINK
+    assert found.value.item() + found.bound.item() >= 10
+    assert found.value.item() - found.bound.item() <= 0
