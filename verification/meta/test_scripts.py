@@ -9,7 +9,7 @@ import pytest
 
 from verification import catalogue
 from verification.__main__ import main
-from verification.cases import Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
+from verification.cases import SAME, Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.report.script import script
 
@@ -182,6 +182,21 @@ STEP = Case(
     ),
     "forward_matches_reference",
 )
+
+
+TWICE = LayerCall.of("Sequential", LayerCall.of("ReLU"), LayerCall.of(SAME, place=0))
+
+
+def test_a_layer_that_comes_again_is_the_same(tmp_path: Path) -> None:
+    done = run(script(CaseFile(replace(PAIR, layer=TWICE, tensors=()))), tmp_path)
+    assert "ValueError: modules[1]" in done.stderr
+
+
+@pytest.mark.parametrize("place", [1, -1, 0.5, (0,), None])
+def test_a_layer_that_comes_again_comes_after_itself(place: object) -> None:
+    wrong = LayerCall.of("Sequential", LayerCall.of("ReLU"), LayerCall.of(SAME, place=place))
+    with pytest.raises(CaseFileError, match="a layer before it, of which there are 1"):
+        script(CaseFile(replace(PAIR, layer=wrong, tensors=())))
 
 
 @pytest.mark.parametrize(

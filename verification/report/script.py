@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from verification import catalogue
-from verification.cases import Case, Role, SubjectSpec
+from verification.cases import SAME, Case, Role, SubjectSpec
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
 from verification.properties.registry import Family
@@ -131,7 +131,7 @@ def _found(case: Case) -> Iterator[str]:
     """The subject by its name, and what every number is made as."""
     place, _, name = case.subject.name.partition(":")
     if not case.subject.foreign:
-        kinds = {call.name for call in case.layer.walk()}
+        kinds = {call.name for call in case.layer.walk()} - {SAME}
         kinds |= {"Parameter"} if "lr" in case.layer.kwargs else set()
         yield f"from scratch_layers import {', '.join(sorted(kinds))}"
     else:

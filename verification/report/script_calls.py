@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import scratch_layers
-from verification.cases import Case, LayerCall, Role, TensorSpec
+from verification.cases import SAME, Case, LayerCall, Role, TensorSpec
 from verification.cases.case_file import CaseFileError
 from verification.references.laws.law import OUTPUT
 from verification.references.row import Row
@@ -133,7 +133,13 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _expression(call: LayerCall) -> str:
-    inside = [_expression(child) for child in call.children]
+    """The call that builds a layer; a layer inside that comes again is given a name."""
+    again = {child.kwargs["place"] for child in call.children if child.name == SAME}
+    inside = []
+    for place, child in enumerate(call.children):
+        named = f"layer_{place} := " if place in again else ""
+        same = child.name == SAME
+        inside.append(f"layer_{child.kwargs['place']}" if same else named + _expression(child))
     inside += [f"{name}={value!r}" for name, value in call.arguments]
     return f"{call.name}({', '.join(inside)})"
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from verification import catalogue
-from verification.cases import Case
+from verification.cases import SAME, Case, LayerCall
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
 from verification.running.selection import absent
@@ -84,8 +84,7 @@ def require_known_names(case: Case, kind: str) -> None:
     name: only known kinds.
     """
     kinds = {entry.row.name for entry in catalogue.SHIPPED.values()} | {kind}
-    for call in case.layer.walk():
-        _require("layer", call.name, kinds)
+    _require_layers(case.layer, kinds)
     _require("property", case.property, PROPERTIES)
     for spec in [*case.tensors, *(spec for call in case.calls for spec in call.tensors)]:
         _require("layout", spec.layout, LAYOUTS)
@@ -96,6 +95,18 @@ def require_known_names(case: Case, kind: str) -> None:
         torch.device(case.device)
     except RuntimeError:
         raise CaseFileError(f"unknown device {case.device!r}: cpu or cuda, say") from None
+
+
+def _require_layers(layer: LayerCall, kinds: set[str]) -> None:
+    _require("layer", layer.name, kinds)
+    for place, child in enumerate(layer.children):
+        if child.name != SAME:
+            _require_layers(child, kinds)
+        elif child.arguments not in [(("place", earlier),) for earlier in range(place)]:
+            raise CaseFileError(
+                f"{child} inside {layer.name}: its place must be that of a layer before it,"
+                f" of which there are {place}, counted from 0"
+            )
 
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
