@@ -24,6 +24,7 @@ from verification.trials.guards import globals_restored
 from verification.trials.materialise import Budget, Placed, materialise
 from verification.trials.outcome import Unjudged
 from verification.trials.results import Part, Results, compared, gradients_of
+from verification.trials.sums import rounded
 
 T = TypeVar("T")
 
@@ -287,10 +288,11 @@ class Trial:
 
         One part of factor 1 says that two runs agree.
         """
-        expected, magnitude = torch.zeros_like(truth.value), truth.value.abs()
+        expected, magnitude, terms = torch.zeros_like(truth.value), truth.value.abs(), []
         for part in parts:
             self.require_like(tensor, part.got, tuple(expected.shape))
-            value = part.factor * part.got.detach().to("cpu", torch.float64)
+            terms.append((part.factor, part.got.detach().to("cpu", torch.float64)))
+            value = part.factor * terms[-1][1]
             expected, magnitude = expected + value, magnitude + value.abs()
         exact = truth.exact and all(part.truth.exact for part in parts)
         # A choice between near ones may be another in the stand-in, and so may the sizes.
@@ -300,7 +302,7 @@ class Trial:
         def error() -> Tensor:
             total = truth.error + sum(abs(part.factor) * part.truth.error for part in parts) + least
             summed = rounding.gamma(len(parts), rounding.unit_roundoff(torch.float64)) * magnitude
-            return total if exact else total + summed
+            return total + (torch.where(rounded(terms), summed, 0.0) if exact else summed)
 
         self.require_close(tensor, got, Deferred(expected, error, least, exact), why)
 
