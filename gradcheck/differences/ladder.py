@@ -1,9 +1,9 @@
 """Do claimed derivatives fit central differences as well as rounding lets them?
 
-Steps are 4 times shorter from one rung to the next, and differences are extrapolated (C.
-Ridders 1982) until a value agrees with the claim within the rounding that is
-to be expected of it. No bound contains a truncation error: a value that is still off by one does
-not agree, and neither does a wrong claim. So the answer is yes, or nothing is known and somebody
+Steps are 4 times shorter from one rung to the next, and differences are extrapolated (C. Ridders
+1982) until a value agrees with the claim within the rounding that is to be expected of it. No bound
+contains a truncation error: a value that is still off by one does not agree, and neither does a
+wrong claim. So the answer is yes, or nothing is known and somebody
 has to look more closely. And so the rounding that is expected may be that of independent errors,
 the root of their squares' sum: where it is too small a right claim costs more time, and that is
 all. One value is expected to err by ``OUTPUT_ROUNDINGS`` of its size, ``NOISE_SAFETY`` times.

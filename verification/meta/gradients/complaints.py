@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from verification.meta.gradients.maps import Cube
 from verification.meta.gradients.promise import Promise, complains, numbers
 
 
@@ -79,13 +80,8 @@ class Stumbles(Halves):
         return gradient
 
 
-class CutOff(torch.autograd.Function):
-    """x^3, right once."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x**3
+class CutOff(Cube):
+    """The double backward is cut off in silence."""
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
@@ -93,7 +89,9 @@ class CutOff(torch.autograd.Function):
         return (3 * x.detach() ** 2 * grad_outputs[0].detach()).detach()
 
 
-class Refused(CutOff):
+class Refused(Cube):
+    """The double backward raises an error."""
+
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:

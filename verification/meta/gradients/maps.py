@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,15 @@ from torch import Tensor, nn
 
 import scratch_layers as sl
 from verification.meta.gradients.promise import numbers
+
+
+class Cube(torch.autograd.Function):
+    """x^3, right once; heirs say how far their backward can be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x**3
 
 
 def product(x: Tensor, w: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from verification.meta.gradients.maps import Cube
 from verification.meta.gradients.promise import (
     Promise,
     Subject,
@@ -212,13 +213,8 @@ class WrongUnderVmap(torch.autograd.Function):
         return Backward.apply(*ctx.saved_tensors, *grad_outputs)
 
 
-class HalfCutOff(torch.autograd.Function):
-    """x^3, right once; the double backward takes one factor x for a constant."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return x**3
+class HalfCutOff(Cube):
+    """The double backward takes one factor x for a constant."""
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
