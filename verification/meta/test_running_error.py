@@ -87,10 +87,7 @@ PRIMITIVES = {
     "tanh": (functions.tanh, torch.tanh),
     "erf": (functions.erf, torch.erf),
     "absolute": (functions.absolute, torch.abs),
-    "limits": (
-        lambda x: functions.at_least(functions.at_most(x, 1), -0.5),
-        lambda x: x.clamp(-0.5, 1),
-    ),
+    "limit": (lambda x: functions.at_most(x, 0.5), lambda x: x.clamp(max=0.5)),
     "softmax": (lambda x: functions.softmax(x, 1), lambda x: x.softmax(1)),
     "log softmax": (lambda x: functions.log_softmax(x, 1), lambda x: x.log_softmax(1)),
     "moments": (

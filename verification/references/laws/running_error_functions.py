@@ -210,11 +210,6 @@ def maximum(a: Number, b: Number) -> Number:
     return where(above(a - b, 0), a, b)
 
 
-def at_least(x: Number, low: float) -> Number:
-    """The larger of x and a limit, at which the slope is 1; a NaN stays."""
-    return where(below(x, low), x.like(low), x)
-
-
 def at_most(x: Number, high: float) -> Number:
     """The smaller of x and a limit, at which the slope is 1; a NaN stays."""
     return where(above(x, high), x.like(high), x)

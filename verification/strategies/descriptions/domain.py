@@ -46,9 +46,5 @@ class Domain:
         """
         return gradient
 
-    def retract(self, x: Tensor, step: Tensor) -> Tensor:
-        """The member reached from x by a step."""
-        return self.member(x + step)
-
     def require_fits(self, shape: tuple[int, ...]) -> None:
         """Raise DomainError if a tensor of that shape has no member."""
