@@ -169,7 +169,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
         case ast.BoolOp(op=op):
             yield _said(node, _with(node, op=ast.And() if isinstance(op, ast.Or) else ast.Or()))
         case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
-            yield _said(node, operand)
+            # A copy, since it gets the place of the node: the tree itself stays as it is.
+            yield _said(node, copy.copy(operand))
         case ast.Constant(value=bool() as value):
             yield _said(node, ast.Constant(not value))
         case ast.Constant(value=int() | float() as value):

@@ -52,17 +52,18 @@ Where = tuple[str, str, int]
 
 
 class Imported:
-    """What importing the project left behind: its functions, and the names of those that ran, whose
+    """What importing the project left behind: its functions, and the lines of those that ran, whose
     results are there already. Where somebody else imported it, nothing is known of either.
     """
 
     def __init__(self) -> None:
-        self.ran: set[Where] = set()
+        self.ran: set[tuple[str, int]] = set()
         files = tuple(f"{ROOT / room}/" for room in ROOMS)
 
         def called(frame: FrameType, event: str, argument: object) -> None:
             if event == "call" and frame.f_code.co_filename.startswith(files):
-                self.ran.add(_where(frame.f_code))
+                file = frame.f_code.co_filename
+                self.ran.update((file, line) for *_, line in frame.f_code.co_lines() if line)
 
         self.functions: dict[Where, list[FunctionType]] = {}
         if JUDGES in sys.modules:
@@ -80,14 +81,13 @@ class Imported:
     def place_of(self, mutant: Mutant) -> Place:
         """How the mutant is put in its place."""
         old, new = (_compiled(mutant.file, tree) for tree in _trees(mutant))
-        pairs = [*_differences(old, new)]
-        functions = [before for before, _ in pairs if before.co_flags & inspect.CO_NEWLOCALS]
-        results = any(_where(code) in self.ran for code in functions)
+        file = str(ROOT / mutant.file)
+        everywhere = not mutant.reach or any((file, line) in self.ran for line in mutant.reach)
         exchange: list[tuple[FunctionType, CodeType]] = []
-        for before, after in pairs:
+        for before, after in _differences(old, new):
             there = self.functions.get(_where(before), [])
-            if results or not there or before.co_freevars != after.co_freevars:
-                return Place(None, results or not mutant.reach)
+            if everywhere or not there or before.co_freevars != after.co_freevars:
+                return Place(None, everywhere)
             exchange += [(function, after) for function in there]
         return Place(exchange, False)
 
