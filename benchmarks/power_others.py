@@ -19,13 +19,15 @@ from benchmarks.gradcheck_layers import MeanSquare, as_torch_function
 from benchmarks.power_subjects import Wrong
 from benchmarks.power_tables import OTHERS
 
-CONV = {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": 2, "padding": 1}
+UNSTRIDED = {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "padding": 1}
+CONV = UNSTRIDED | {"stride": 2}
 
 TYPICAL: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "Conv2d": (CONV, (2, 3, 8, 8)),
     "ConvTranspose2d": (CONV | {"output_padding": 1}, (2, 3, 8, 8)),
     "NearestUpsampling": ({"scale_factor": 2}, (2, 3, 8, 8)),
-    "Upsampling": (CONV | {"stride": 1, "scale_factor": 2}, (2, 3, 8, 8)),
+    "Upsampling": (UNSTRIDED | {"scale_factor": 2}, (2, 3, 8, 8)),
+    "FusedUpsampling": (UNSTRIDED | {"scale_factor": 2}, (2, 3, 8, 8)),
     "ReLU": ({}, (2, 3, 8, 8)),
     "Sigmoid": ({}, (2, 3, 8, 8)),
     "MSELoss": ({"reduction": "mean"}, (2, 3, 8, 8)),

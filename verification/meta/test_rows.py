@@ -13,7 +13,7 @@ from verification.references.index import ROWS
 from verification.references.row import Trait
 from verification.references.torch_nn import REFERENCES
 
-SHIPPED = {"NearestUpsampling", "Upsampling", "Sequential"}
+SHIPPED = {"NearestUpsampling", "Upsampling", "FusedUpsampling", "Sequential"}
 """Rows whose wrong layers are those of the shipped ones, in faults/."""
 
 

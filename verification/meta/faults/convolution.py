@@ -2,10 +2,11 @@
 
 import copy
 
+import torch
 import torch.nn.functional as F
 
 import scratch_layers.convolution as right
-from scratch_layers import Conv2d, ConvTranspose2d, Parameter
+from scratch_layers import Conv2d, ConvTranspose2d, FusedUpsampling, Parameter, fused_upsampling
 from verification.meta.faults.fault import fault
 
 ALL_GRADIENTS = (
@@ -353,3 +354,14 @@ class AddsOutputPaddingBefore(ConvTranspose2d):
 
     def forward(self, input):
         return super().forward(input).roll(self.output_padding[0], 2)
+
+
+@fault("FusedUpsampling", *FORWARD, shown="kernels, scales or dilations that differ")
+class SumsColumnsForRows(FusedUpsampling):
+    """Takes the sums of taps along the columns for those along the rows."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        axes = zip(self.scale_factor, self.dilation, self.kernel_size, strict=True)
+        rows, columns = (fused_upsampling._sums(*axis) for axis in axes)
+        self._sums = torch.kron(columns, rows)

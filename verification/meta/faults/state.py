@@ -8,6 +8,7 @@ from scratch_layers import (
     SGD,
     Conv2d,
     ConvTranspose2d,
+    FusedUpsampling,
     MSELoss,
     NearestUpsampling,
     Sequential,
@@ -182,6 +183,14 @@ class StridesAsItsKernel(Conv2d):
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=None, **options):
         super().__init__(in_channels, out_channels, kernel_size, stride or kernel_size, **options)
+
+
+@fault("FusedUpsampling", "arguments_left_out_are_torchs", shown="a bias that nobody names")
+class HasNoBiasUnlessAsked(FusedUpsampling):
+    """Has the default of layers before a norm."""
+
+    def __init__(self, *arguments, bias=False, **options):
+        super().__init__(*arguments, bias=bias, **options)
 
 
 @fault("MSELoss", "arguments_left_out_are_torchs", shown="reduction 'mean'")

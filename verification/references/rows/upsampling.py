@@ -148,6 +148,8 @@ FUSED_UPSAMPLING = Row(
     # It sums taps before they meet a pixel; its docstring says what becomes of infinities.
     clauses=UPSAMPLING.clauses - {Clause.NON_FINITE},
     refusals=_refusals_when_fused,
+    twin=UpsampledConv2d,
+    departures=AXIS_ORDER,
 )
 
 ROWS = (NEAREST_UPSAMPLING, UPSAMPLING, FUSED_UPSAMPLING)
