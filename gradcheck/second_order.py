@@ -30,7 +30,6 @@ class SecondOrder(AutogradSubject):
     """
 
     def __init__(self, first: AutogradSubject, outputs: tuple[str, ...]) -> None:
-        super().__init__()
         self.name = f"the gradient of {first.name}"
         self.offers: frozenset[str] = frozenset()
         self._first, self._names = first, outputs

@@ -39,13 +39,10 @@ class Holder:
             self._parameter.grad = torch.zeros_like(data)
 
     def keep(self) -> Callable[[], None]:
-        """Remember value and gradient; the result puts both back, objects and contents."""
+        """Remember the tensors of value and gradient; the result binds both again."""
         parameter, value, gradient = self._parameter, self.value, self.gradient
-        restore_value, restore_gradient = _contents(value), _contents(gradient)
 
         def put_back() -> None:
-            restore_value()
-            restore_gradient()
             parameter.data, parameter.grad = value, gradient
 
         return put_back
@@ -81,25 +78,8 @@ class Pair:
             self.gradient.zero_()
 
     def keep(self) -> Callable[[], None]:
-        """Remember value and gradient; the result puts both back."""
-        restore_value, restore_gradient = _contents(self.value), _contents(self.gradient)
-
-        def put_back() -> None:
-            restore_value()
-            restore_gradient()
-
-        return put_back
-
-
-def _contents(tensor: Tensor | None) -> Callable[[], None]:
-    """Remember what a tensor holds; the result writes it back where it has changed."""
-    copy = None if tensor is None else tensor.detach().clone()
-
-    def write_back() -> None:
-        if tensor is not None and copy is not None and not torch.equal(tensor, copy):
-            tensor.copy_(copy)
-
-    return write_back
+        """Nothing to do: the layer keeps the tensors that it has."""
+        return lambda: None
 
 
 def find_parameters(layer: Any) -> list[Holder | Pair]:

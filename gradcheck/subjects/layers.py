@@ -9,12 +9,8 @@ import torch
 from torch import Tensor
 
 from gradcheck.subjects.held_parameters import find_parameters
+from gradcheck.subjects.memory import putting_back
 from gradcheck.subjects.protocol import named_outputs
-
-
-def _takes_arguments(method: Callable[..., Any]) -> bool:
-    code = getattr(method, "__code__", None)  # inspect alone takes as long as a call
-    return getattr(code, "co_argcount", 0) > 1 or bool(inspect.signature(method).parameters)
 
 
 class LayerSubject:
@@ -41,7 +37,7 @@ class LayerSubject:
         self.layer = layer
         self.name = type(layer).__name__
         self._parameters = {p.name: p for p in find_parameters(layer)}
-        self._takes_cotangent = _takes_arguments(layer.backward)
+        self._takes_cotangent = bool(inspect.signature(layer.backward).parameters)
         self._input_names: tuple[str, ...] = ()
         offers = {"accumulate"} if self._parameters else set()
         offers |= {"zero"} if hasattr(layer, "zero_grad") else set()
@@ -91,9 +87,12 @@ class LayerSubject:
     @contextmanager
     def restoring(self) -> Iterator[None]:
         """Put parameter values and gradients back at the end, also after an exception."""
-        kept = [parameter.keep() for parameter in self._parameters.values()]
-        try:
-            yield
-        finally:
-            for put_back in kept:
-                put_back()
+        held = self._parameters.values()
+        places = {f"{p.name} {i}": t for p in held for i, t in enumerate((p.value, p.gradient))}
+        kept = [parameter.keep() for parameter in held]
+        with putting_back({name: t for name, t in places.items() if t is not None}):
+            try:
+                yield
+            finally:
+                for put_back in kept:
+                    put_back()

@@ -13,10 +13,8 @@ def stored(tensor: Tensor, like: Tensor | None = None) -> Tensor:
 
     The places are those of ``like``, another tensor of the same shape, where one is given.
     """
-    for axis, stride in enumerate((tensor if like is None else like).stride()):
-        if stride == 0 and tensor.shape[axis] > 1:
-            tensor = tensor.narrow(axis, 0, 1)
-    return tensor
+    strides = (tensor if like is None else like).stride()
+    return tensor[tuple(slice(None) if stride else slice(1) for stride in strides)]
 
 
 @contextmanager

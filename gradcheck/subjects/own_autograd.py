@@ -17,10 +17,8 @@ class AutogradSubject:
     name: str
     offers: frozenset[str]
     arrange: Callable[[list[Tensor]], tuple[Any, ...]] = tuple
-
-    def __init__(self) -> None:
-        self._leaves: dict[str, Tensor] = {}
-        self._outputs: dict[str, Tensor] = {}
+    _leaves: dict[str, Tensor]
+    _outputs: dict[str, Tensor]
 
     def _run(
         self, inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
@@ -28,7 +26,7 @@ class AutogradSubject:
         with torch.enable_grad():
             tensors = {
                 name: tensor.detach().requires_grad_(differentiable(tensor))
-                for name, tensor in (*inputs.items(), *parameters.items())
+                for name, tensor in {**inputs, **parameters}.items()
             }
             self._leaves = {name: t for name, t in tensors.items() if t.requires_grad}
             self._outputs = named_outputs(
@@ -88,7 +86,8 @@ class AutogradSubject:
 
         leaves = {name: t for name, t in tensors.items() if differentiable(t)}
         pull_back = torch.func.vjp(outputs, leaves)[1]
-        gradients: dict[str, Tensor] = torch.func.vmap(pull_back)(dict(cotangents))[0]
+        gradients: dict[str, Tensor]
+        (gradients,) = torch.func.vmap(pull_back)(dict(cotangents))
         return gradients
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -138,7 +137,6 @@ class FunctionSubject(AutogradSubject):
         *,
         name: str | None = None,
     ) -> None:
-        super().__init__()
         self.function = function
         self.name = name or str(getattr(function, "__name__", type(function).__name__))
         self.offers = frozenset({"double_backward", "jvp", "vmap"}) if vjp is None else frozenset()
@@ -185,7 +183,7 @@ class AutogradFunctionSubject(FunctionSubject):
     def __init__(self, function: type[torch.autograd.Function]) -> None:
         super().__init__(function.apply, name=function.__name__)
         base = torch.autograd.Function
-        own_vmap = getattr(function, "generate_vmap_rule", False) or function.vmap is not base.vmap
+        own_vmap = function.generate_vmap_rule or function.vmap is not base.vmap
         offers = {"double_backward"}
         offers |= {"jvp"} if function.jvp is not base.jvp else set()
         offers |= {"vmap"} if own_vmap else set()
@@ -200,7 +198,6 @@ class ModuleSubject(AutogradSubject):
     """
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
         self.layer = module
         self.name = type(module).__name__
         self.offers = frozenset({"state", "double_backward", "jvp", "vmap"})
@@ -217,5 +214,7 @@ class ModuleSubject(AutogradSubject):
 
     def call(self, inputs: list[Tensor], parameters: dict[str, Tensor]) -> object:
         buffers = {name: buffer.clone() for name, buffer in self.layer.named_buffers()}
-        result: object = functional_call(self.layer, (parameters, buffers), self.arrange(inputs))
+        result: object = functional_call(
+            self.layer, {**parameters, **buffers}, self.arrange(inputs)
+        )
         return result

@@ -32,7 +32,7 @@ def as_subject(f: object) -> Subject:
         return LayerSubject(f)
     if isinstance(f, nn.Module):
         return ModuleSubject(f)
-    if isinstance(f, tuple) and len(f) == 2 and callable(f[0]) and callable(f[1]):
+    if isinstance(f, tuple) and len(f) == 2 and all(map(callable, f)):
         return FunctionSubject(*f)
     if callable(f) and not isinstance(f, type):
         return FunctionSubject(f)
@@ -80,8 +80,8 @@ def argument_names(function: Callable[..., Any], count: int) -> tuple[str, ...]:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # builtins and C functions have none
         return tuple(f"input_{i}" for i in range(count))
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = [p.name for p in signature.parameters.values() if p.kind in positional]
+    arguments = signature.parameters.values()
+    names = [a.name for a in arguments if a.kind in (a.POSITIONAL_ONLY, a.POSITIONAL_OR_KEYWORD)]
     if len(names) < count:
         return tuple(f"input_{i}" for i in range(count))
     return tuple(names[:count])

@@ -67,7 +67,6 @@ class DescribedSubject(AutogradSubject):
         manner: Manner,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__()
         self.callee = callee
         self.name = callee.name
         self.offers: frozenset[str] = frozenset({"double_backward"})

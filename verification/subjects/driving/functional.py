@@ -350,7 +350,6 @@ class Differentiated(AutogradSubject):
         kind: Mapping[str, Any],
         translation: Translation,
     ) -> None:
-        super().__init__()
         self._function: Callable[..., Any] = getattr(function, "apply", function)
         self.name = str(getattr(function, "__name__", type(function).__name__))
         self.offers = frozenset({"double_backward"})
