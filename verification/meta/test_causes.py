@@ -53,10 +53,13 @@ def test_the_worst_comes_first_and_each_cause_has_one_line() -> None:
         "weight gradient wrong", cause="weight gradient value", when="whenever a; 1 of 2"
     )
     bias = Failure("bias gradient wrong", cause="bias gradient value", when="3 of 9 cases")
+    shape = Failure("output has shape 1", cause="output shape", when="2 of 9 cases")
     found = [cell("p_q", raised, weight), cell("r", raised, told, bias), cell("s", raised)]
+    found.append(cell("s", shape))
     assert [str(cause) for cause in causes(found)] == [
         "weight gradient wrong whenever a; 1 of 2 (p q, and 1 more)",
-        "bias gradient wrong 3 of 9 cases (r)",
+        "bias gradient wrong in 3 of 9 cases (r)",
+        "output shape wrong in 2 of 9 cases (s)",
         "raised ValueError always; 9 of 9 cases (p q, and 2 more)",
     ]
 

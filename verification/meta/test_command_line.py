@@ -140,7 +140,8 @@ BAD_CHECKS = {
     "no name": (("json:Decoder", "--like=Conv2d"), "json has no 'Decoder'"),
     "no colon": (("json", "--like=Conv2d"), "write package.module:Name or path/to/file.py:Name"),
     "no class": (("sys:path", "--like=Conv2d"), "is a list: name a class"),
-    "no kind": ((EXAMPLE, "--like=Pool"), "no row judges layers like 'Pool': choose from "),
+    "no kind": ((EXAMPLE, "--like=x"), "no row judges layers like 'x': choose from Linear, "),
+    "near kind": ((EXAMPLE, "--like=Rmsnorm"), "like 'Rmsnorm': do you mean RMSNorm or "),
     "other kind": (
         (EXAMPLE, "--like=Conv2d"),
         "kernel_size, without which no Conv2d is built, but scale_factor: say",

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from verification.report.summary import Cell, Failure
 
+OF_A_RESULT = (" shape", " dtype", " device", " type")
+"""Ends of the causes that name what of a result is wrong."""
+
 
 @dataclass
 class Cause:
@@ -28,9 +31,10 @@ class Cause:
 
     def __str__(self) -> str:
         """`input gradient wrong whenever groups > 1; 7 of 100 cases (gradients match ...)`."""
-        tensor = self.name.removesuffix(" value")
-        what = f"{tensor} wrong" if tensor != self.name else self.name
+        plain = self.name.removesuffix(" value")
+        what = f"{plain} wrong" if plain != self.name or plain.endswith(OF_A_RESULT) else plain
         when = next((f.when for f in self.failures if ";" in f.when), self.failures[0].when)
+        when = f"in {when}" if when[:1].isdigit() else when
         names = dict.fromkeys(cell.property.replace("_", " ") for cell in self.cells)
         first, *more = names
         where = f"{first}, and {len(more)} more" if more else first

@@ -1,6 +1,6 @@
 """The verdict on one layer: right or wrong, with what shows it, and what was not exercised."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,12 @@ from verification.trials.outcome import WEAK
 
 SHOWN = 3
 """Causes of which a failure is shown in full."""
+
+MEANT_OTHERWISE = (
+    "every property fails: a layer that is right, and meant otherwise than was found, is told with"
+    " --hold, --axes, --rename, --layout or --held, or wrapped in a function"
+)
+"""A fault seldom breaks everything; a layer that takes or returns another shape does."""
 
 
 class LayerIsWrong(AssertionError):
@@ -65,6 +71,11 @@ class Report:
         """Whether something was judged, nothing that decides has failed, and nothing is open."""
         return bool(self.judged) and not self.failures and not self.undecided
 
+    @property
+    def _wrong(self) -> int:
+        """How many properties make the layer wrong."""
+        return len(_by_property(self.failures))
+
     def _decides(self, cell: Cell) -> bool:
         return self.contract or cell.decides == Decides.CORRECTNESS
 
@@ -98,10 +109,7 @@ class Report:
         if found:
             yield "causes, the worst first:"
         yield from (f"  {number}. {cause}" for number, cause in enumerate(found, 1))
-        if self.beside:
-            yield "the layer contract, beside the verdict:"
-        for name, cells in _by_property(self.beside).items():
-            yield f"  {_readable(name)}: {_where(cells)}"
+        yield from self._contract({cause.name for cause in found})
         yield from not_exercised_lines(self.summary)
         for cell in self.summary.of(Result.PASSED):
             if cell.reason:
@@ -111,9 +119,26 @@ class Report:
             yield f"no verdict on {_readable(cell.property)}, {cell.dtype}: {cell.reason}"
         yield from (f"found: {note}" for note in self.found.notes)
         yield from (f"waived: {clause}: {why}" for clause, why in self.waived.items())
+        if self.found.driven and 1 < len(_by_property(self.judged)) == self._wrong:
+            yield MEANT_OTHERWISE
         if self.unsupervised:
             yield f"unsupervised, in this process: {self.unsupervised}"
         yield self._verdict()
+
+    def _contract(self, known: Set[str]) -> Iterator[str]:
+        """The broken clauses that do not decide; those that stop at a cause that is `known` from
+        above say nothing of the contract, and share a line.
+        """
+        if self.beside:
+            yield "the layer contract, beside the verdict:"
+        stopped = []
+        for name, cells in _by_property(self.beside).items():
+            if all(failure.cause in known for cell in cells for failure in cell.failures):
+                stopped.append(_readable(name))
+            else:
+                yield f"  {_readable(name)}: {_where(cells)}"
+        if stopped:
+            yield f"  open, for the causes above: {', '.join(stopped)}"
 
     def _weak(self) -> Iterator[str]:
         """Which results missed the strict bound, and how often."""
@@ -128,7 +153,9 @@ class Report:
         if not asked:
             word = "nothing was judged"
         elif self.failures:
-            word = f"WRONG: {len(_by_property(self.failures))} of {asked} properties fail"
+            word = f"WRONG: {self._wrong} of {asked} properties fail"
+            if all(cause.loud for cause in causes(self.failures)):
+                word += ", all by errors: no wrong number was seen"
         elif self.undecided:
             word = f"no verdict: {len(_by_property(self.undecided))} properties are open"
         else:

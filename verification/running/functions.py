@@ -72,7 +72,10 @@ class Said:
         try:
             return annotated_inputs(forward, self.settings or ())
         except DescriptionError as error:
-            raise SubjectError(f"{error}; or give like, the kind of a layer") from None
+            raise SubjectError(
+                "say which kind of layer it is with like (--like Conv2d), or what it takes with"
+                f" inputs (--input 'x: n c'); without both, {error}"
+            ) from None
 
 
 def _line(name: str, line: Line) -> str:

@@ -4,6 +4,7 @@ code may run, and its entry where that runs elsewhere.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from typing import NoReturn
 
@@ -39,7 +40,10 @@ def kind_named(like: object) -> Row:
         return min(rows, key=lambda row: len(row.departures))
     if name in ROWS:
         return ROWS[name]
-    raise SubjectError(f"no row judges layers like {wanted!r}: choose from {', '.join(ROWS)}")
+    plain = {known.lower(): known for known in ROWS}
+    near = [plain[each] for each in difflib.get_close_matches(name.lower(), plain)]
+    meant = f"do you mean {' or '.join(near)}? All: " if near else "choose from "
+    raise SubjectError(f"no row judges layers like {wanted!r}: {meant}{', '.join(ROWS)}")
 
 
 def foreign_entry(

@@ -309,7 +309,7 @@ def _nearest(
     alone = inspect.isroutine(loaded) and not isinstance(first_error, TypeError)
     advice = f"; {ALONE}" if alone else ""
     raise SubjectError(
-        f"{importable_name(loaded)} cannot be built as {cases[0].layer}:"
+        f"{importable_name(loaded)} cannot be built or called as {cases[0].layer}:"
         f" {type(first_error).__name__}: {first_error}{advice}"
     ) from first_error
 
