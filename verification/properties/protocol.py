@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from verification.properties.registry import Decides, Family, property_of
+from verification.properties.registry import OF_A_LAW, Decides, Family, property_of
 from verification.references.laws.enclosure import Enclosure
 from verification.references.row import Clause, Trait
 from verification.strategies.calls import BACKWARD, FORWARD, SET_PARAMETERS, ZERO_GRAD, sequences
@@ -78,6 +78,40 @@ def _require_held(trial: Trial, raw: RawLayer, model: Model) -> None:
             trial.fail("missing", f"{name} gradient", f"{name}.grad is None, not a tensor")
         nothing = Enclosure.of(torch.zeros(held.value.shape), exact=True)
         trial.require_close(f"{name} gradient", gradient, model.sums.get(name, nothing))
+
+
+@property_of(
+    Family.PROTOCOL,
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ACCUMULATION, Clause.ORDER_OF_CALLS, "zero"},
+    cases=ordinary(limits=SMALL),
+    decides=Decides.CONTRACT,
+    share=OF_A_LAW,
+)
+def check_parameters_alone_get_the_same(trial: Trial) -> None:
+    """backward_parameters, where there is one, leaves the input's gradient out and nothing else: it
+    adds what backward adds, bit by bit, and is refused before any forward.
+    """
+    raw = RawLayer(trial.subject)
+    alone = getattr(raw.layer, "backward_parameters", None)
+    if alone is None:
+        trial.unjudged("no backward_parameters")
+    raw.set_parameters(trial.parameters)
+    cotangents = trial.cotangents
+    require_refusal(
+        trial,
+        lambda: alone(*cotangents.values()),
+        "RuntimeError",
+        "backward_parameters before forward",
+        says=["forward"],
+    )
+    trial.attempt("forward raises", raw.forward, trial.inputs)
+    trial.attempt("backward raises", raw.backward, cotangents)
+    both = {name: tensor.clone() for name, tensor in raw.tensors().items()}
+    trial.attempt("zero_grad raises", raw.layer.zero_grad)
+    returned = trial.attempt("backward_parameters raises", alone, *cotangents.values())
+    trial.require(returned is None, "returned", "", "backward_parameters returns something")
+    for name, held in raw.tensors().items():
+        trial.require_same(name, held, both[name], "backward leaves that")
 
 
 @property_of(

@@ -168,3 +168,23 @@ class RefusesWithoutAReason(Conv2d):
         if self._record is None:
             raise RuntimeError("invalid state")
         return super().backward(grad_output)
+
+
+@fault("Conv2d", "parameters_alone_get_the_same", shown="a bias")
+class LeavesTheBiasToBackward(Conv2d):
+    """Has no gradient for the bias where nobody asks for the input's."""
+
+    def backward_parameters(self, grad_output):
+        super().backward_parameters(grad_output)
+        if self.bias is not None:
+            self.bias.zero_grad()
+
+
+@fault("Sequential", "parameters_alone_get_the_same", shown="parameters in the first layer")
+class LeavesTheFirstLayerOut(Sequential):
+    """Takes the first layer's parameters for part of the input."""
+
+    def backward_parameters(self, grad_output):
+        _, gradient = self._recall(grad_output)
+        for layer in reversed(self.layers[1:]):
+            gradient = layer.backward(gradient)
