@@ -1,16 +1,16 @@
 """One cause for every wrong entry: a sign, a factor, a transpose, a flip, a shift, one row.
 
-A pattern is named only if it explains every wrong entry of the gradient within the bounds.
+A pattern is named only if it explains every wrong entry: each is what is right of another entry, or
+a multiple of what is right, within the bound of that.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
-
-_MOST_AXES = 6  # flips of more axes are not tried
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,17 @@ def _causes(entries: Entries) -> Iterator[tuple[str, Callable[[Tensor], bool]]]:
     expected, got, bound = entries.expected, entries.got, entries.bound
 
     def equal(other: Tensor, other_bound: Tensor) -> Callable[[Tensor], bool]:
-        within = (got - other).abs() <= bound + other_bound
+        within = (got - other).abs() <= other_bound
         return lambda wrong: bool(within[wrong].all())
 
     yield "all zero", lambda wrong: bool((got[wrong] == 0).all())
     yield "all with the wrong sign", equal(-expected, bound)
-    yield from _ratio(entries)
-    if expected.numel() < 2:
-        return  # a single number is its own transpose, flip and shift
+    yield from _factor(entries)
     if expected.dim() >= 2 and expected.shape[-1] == expected.shape[-2]:
         yield "as if transposed", equal(expected.mT, bound.mT)
-    axes = [axis for axis, size in enumerate(expected.shape) if size > 1][:_MOST_AXES]
-    for count in range(1, len(axes) + 1):
-        for some in combinations(axes, count):
+    axes = [axis for axis, size in enumerate(expected.shape) if size > 1]
+    for others, _ in enumerate(axes):
+        for some in combinations(axes, others + 1):
             yield f"as if flipped along {_axes(some)}", equal(expected.flip(some), bound.flip(some))
     for axis in axes:
         for by in (1, -1):
@@ -65,34 +63,33 @@ def _causes(entries: Entries) -> Iterator[tuple[str, Callable[[Tensor], bool]]]:
             yield f"as if shifted by {by} along {_axes((axis,))}", shifted
 
 
-def _ratio(entries: Entries) -> Iterator[tuple[str, Callable[[Tensor], bool]]]:
+def _factor(entries: Entries) -> Iterator[tuple[str, Callable[[Tensor], bool]]]:
     """One factor for all wrong entries, taken from the largest of them."""
     expected, got, bound = entries.expected, entries.got, entries.bound
-    sizes = torch.where(entries.wrong, expected.abs(), 0.0).flatten()
-    largest = int(sizes.argmax())
-    if not sizes[largest] > 0 or not bool(got.flatten()[largest].isfinite()):
+    largest = int(torch.where(entries.wrong, expected.abs(), 0.0).argmax())
+    right, found = expected.flatten()[largest], got.flatten()[largest]
+    ratio, inverse = (found / right).item(), (right / found).item()
+    if not inverse or not math.isfinite(inverse):
         return
-    ratio = (got.flatten()[largest] / expected.flatten()[largest]).item()
-    # the ratio itself is known to the relative bound of the entry that it was taken from
-    slack = bound.flatten()[largest] / sizes[largest] * expected.abs() * (1 + abs(ratio))
-    within = (got - ratio * expected).abs() <= bound * (1 + abs(ratio)) + slack
+    # the factor itself is known to the relative bound of the entry that it was taken from
+    known = (bound.flatten()[largest] / right.abs()).item()
+    within = (got - ratio * expected).abs() <= abs(ratio) * (bound + known * expected.abs())
+    whole = round(inverse)
     text = f"all {ratio:.6g} times what is right"
-    whole = round(1 / ratio) if ratio else 0
-    known = bound.flatten()[largest] / sizes[largest]
-    if whole > 1 and abs(ratio * whole - 1) <= whole * known:
+    if whole and abs(whole - inverse) <= known * abs(inverse):
         text = f"all divided by {whole}"
     yield text, lambda wrong: bool(within[wrong].all())
 
 
 def _where(wrong: Tensor) -> str:
-    """The index that all wrong entries share, if not all entries are wrong."""
-    if bool(wrong.all()) or int(wrong.sum()) < 2:
+    """The indices that all wrong entries share, if there are several."""
+    if int(wrong.sum()) < 2:
         return ""
-    places = wrong.nonzero()
+    places = zip(wrong.shape, wrong.nonzero().unbind(1), strict=True)
     shared = [
-        f"index {int(places[0, axis])} of axis {axis}"
-        for axis, size in enumerate(wrong.shape)
-        if size > 1 and bool((places[:, axis] == places[0, axis]).all())
+        f"index {int(indices.min())} of axis {axis}"
+        for axis, (size, indices) in enumerate(places)
+        if size > 1 and bool(indices.min() == indices.max())
     ]
     return f"all at {' and '.join(shared)}" if shared else ""
 

@@ -25,9 +25,8 @@ def heat_maps(title: str, entries: Entries) -> Figure:
             " the same numbers in to_dict()"
         ) from error
     difference = entries.got - entries.expected
-    known = entries.expected[entries.bound.isfinite()].abs()
-    largest = known.max().item() if known.numel() else 1.0
-    off = difference.abs().nan_to_num(0.0, 0.0).max().item()
+    largest = entries.expected[entries.bound.isfinite()].abs().max().item()
+    off = difference.where(difference.isfinite(), 0.0).abs().max().item()
     figure = Figure(figsize=(12, 4), layout="constrained")
     figure.suptitle(title, wrap=True)
     for axes, (name, values, limit) in zip(
@@ -46,7 +45,6 @@ def heat_maps(title: str, entries: Entries) -> Figure:
 def _draw(figure: Figure, axes: Any, name: str, values: Tensor, limit: float) -> None:
     """One map, white at 0; what is not finite stays black."""
     table = values.reshape(-1, values.shape[-1]) if values.dim() else values.reshape(1, 1)
-    limit = limit or 1.0
     axes.set_facecolor("black")
     finite = table.where(table.isfinite(), float("nan"))
     shown = axes.imshow(

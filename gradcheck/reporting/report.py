@@ -190,8 +190,7 @@ class GradientError(AssertionError):
     """A gradient is wrong; ``report`` has the details."""
 
     def __init__(self, report: GradientReport) -> None:
-        super().__init__(str(report))
-        self.report = report
+        self.report = report  # also the only one of ``args``, and so the text
 
 
 def _arrays(entries: Entries) -> dict[str, object]:
