@@ -44,12 +44,18 @@ def jacobian(
 
     Raises:
         TypeError: ``x`` is neither float64 nor float32, or ``f`` returns no tensor.
-        ValueError: ``directions`` do not fit ``x``, or one of them is 0.
+        ValueError: there is no number in ``x`` or no floating one in ``f(x)``; ``directions`` do not
+            fit ``x``, or one of them is 0.
     """
     if x.dtype not in (torch.float64, torch.float32):
         raise TypeError(f"x has dtype {x.dtype}: it must be float64 or float32; convert it")
     generator = torch.Generator().manual_seed(seed)
     evaluator = Evaluator(FunctionSubject(f), {"input": x}, {}, told_stacked=False)
+    if not x.numel() or not evaluator.base.numel():
+        raise ValueError(
+            f"x has {x.numel()} numbers and f(x) {evaluator.base.numel()} floating ones: give at"
+            " least one of each"
+        )
     if evaluation_error is None:
         error = estimated_error(evaluator, generator)
     else:

@@ -5,7 +5,16 @@ The mutants of gradcheck are put before them: one is killed when an answer is an
 they take a few seconds.
 """
 
-from verification.meta.gradients import complaints, numerical, refusals, right, said, sweeps, wrong
+from verification.meta.gradients import (
+    complaints,
+    numerical,
+    refusals,
+    right,
+    said,
+    sweeps,
+    today,
+    wrong,
+)
 from verification.meta.gradients.promise import Promise
 
 PROMISES: tuple[Promise, ...] = (
@@ -14,6 +23,7 @@ PROMISES: tuple[Promise, ...] = (
     *complaints.PROMISES,
     *numerical.PROMISES,
     *sweeps.PROMISES,
+    *today.PROMISES,
     *refusals.PROMISES,
     *said.PROMISES,
 )

@@ -116,6 +116,18 @@ PROMISES: tuple[Promise, ...] = (
         "a derivative of integers", lambda: jacobian(torch.abs, X.long()), TypeError, "x has d"
     ),
     refuses(
+        "a derivative by nothing",
+        lambda: jacobian(torch.abs, X[:0]),
+        ValueError,
+        r"x has 0 numbers and f\(x\) 0 floating ones",
+    ),
+    refuses(
+        "a derivative of no floating number",
+        lambda: jacobian(torch.Tensor.int, X),
+        ValueError,
+        r"x has 3 numbers and f\(x\) 0 floating ones",
+    ),
+    refuses(
         "directions of another shape",
         lambda: jacobian(torch.sin, X, directions=numbers(2, 4)),
         ValueError,
