@@ -75,7 +75,7 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
     from verification.running.supervisor import ChildError
     from verification.subjects.loading import SubjectError
 
-    shown = _Shown()
+    shown = _Shown(options.contract)
     torch.set_num_threads(1)  # the tensors are small: threads would only wait for each other
     baseline = Baseline()
     try:
@@ -129,12 +129,15 @@ def execute(options: argparse.Namespace, _: list[str]) -> int:
 
 
 class _Shown:
-    """One line for each cell, and on a terminal a bar that says how many are left."""
+    """One line for each cell, and on a terminal a bar that says how many are left. Without the
+    contract a cell of it that failed stands beside the verdict.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, contract: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        self._contract = contract
         columns = (TextColumn("{task.completed:.0f} of {task.total:.0f}"), BarColumn())
         # Transient: when all is said the bar is gone. Where there is no terminal it never shows.
         console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -146,6 +149,8 @@ class _Shown:
             f"{cell.result:>13}  {cell.property}  {cell.dtype} {cell.device}"
             f"  {cell.examples} examples, {cell.seconds:.1f} s"
         )
+        if cell.result == "failed" and cell.decides == "contract" and not self._contract:
+            line += "  (contract, beside the verdict)"
         if not self._bar.console.is_terminal:
             print(line, flush=True)
             return

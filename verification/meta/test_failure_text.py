@@ -1,12 +1,18 @@
 """A failure reads in a few lines, whatever its case holds."""
 
 import math
+from dataclasses import replace
 
 import pytest
+import torch
 
+from gradcheck.rounding import unit_roundoff
+from verification import catalogue
 from verification.cases import Call, Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
+from verification.references.laws.enclosure import Enclosure
 from verification.report.failure import failure_text, replay_command, tensor_line
 from verification.trials.discrepancy import Discrepancy, Finding, discrepancies
+from verification.trials.requirements import Requirements
 
 INPUT = Role.INPUT
 SPARSE = (0.0,) * 7 + (2.0,) + (0.0,) * 11 + (-0.0,)
@@ -109,3 +115,30 @@ def test_discrepancies_are_found_in_groups() -> None:
     nested = ExceptionGroup("all", [one, ValueError(), ExceptionGroup("inner", [two])])
     assert list(discrepancies(nested)) == [one, two]
     assert type(one) is not type(two)
+
+
+THIRD = 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("got", "dtype", "says"),
+    [
+        (THIRD + 2.0**-26, "float64", "(as far off as float32 would be: is something computed"),
+        (THIRD + 2.0**-12, "float32", "(as far off as float16 would be"),
+        (THIRD + 2.0**-9, "float32", "(as far off as bfloat16 would be"),
+        (0.34, "float64", "got 0.34, expected 0.333333333, bound 1.5e-16"),
+        (0.4, "float32", "got 0.400000006, expected 0.333333333, bound 7.9e-08"),
+        (THIRD + 2.0**-52, "float64", "got 0.33333333333333354, expected 0.33333333333333331,"),
+        (math.nan, "float64", "got nan, expected 0.333333333, bound 1.5e-16"),
+        (math.inf, "float32", "got inf, expected 0.333333333, bound 7.9e-08"),
+    ],
+)
+def test_what_a_coarser_dtype_explains_is_said(got: float, dtype: str, says: str) -> None:
+    own = getattr(torch, dtype)
+    bound = 4 * THIRD * unit_roundoff(own)
+    truth = Enclosure(*(torch.tensor([n], dtype=torch.float64) for n in (THIRD, bound, 1)), False)
+    trial = Requirements(replace(a_case(), dtype=dtype), catalogue.find("scratch_layers.ReLU"))
+    with pytest.raises(Discrepancy) as raised:
+        trial.require_close("output", torch.tensor([got], dtype=own), truth)
+    assert says in str(raised.value)
+    assert says.startswith("(") == str(raised.value).endswith("is something computed in it?)")

@@ -21,7 +21,8 @@ from verification.references.laws.running_error import Number, concatenated, pul
 from verification.references.rows import normalization
 from verification.references.torch_nn import REFERENCES
 from verification.trials.discrepancy import Discrepancy
-from verification.trials.trial import Trial, Unjudged
+from verification.trials.outcome import Unjudged
+from verification.trials.trial import Trial
 
 SINGLE, DOUBLE = Precision(torch.float32), Precision(torch.float64)
 ROUNDOFF = 2.0**-24

@@ -1,30 +1,26 @@
-"""A Trial: a Case made real. It builds the subject, makes the tensors, knows the truth, and
-requires agreement.
-"""
+"""A Trial: a Case made real. It builds the subject, makes the tensors, and knows the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from gradcheck import rounding
 from gradcheck.subjects import Subject
 from verification.cases import REAL, Case, Role, TensorSpec
-from verification.references.laws.enclosure import Deferred, Enclosure, Precision, integers
-from verification.references.laws.law import OUTPUT, Enclosures
+from verification.references.laws.enclosure import Enclosure, Precision, integers
+from verification.references.laws.law import Enclosures
 from verification.strategies.descriptions import domains
 from verification.subjects.entry import Entry
-from verification.trials.discrepancy import Discrepancy, Finding
 from verification.trials.guards import globals_restored
 from verification.trials.materialise import Budget, Placed, materialise
 from verification.trials.outcome import Unjudged
-from verification.trials.results import Part, Results, compared, gradients_of
-from verification.trials.sums import rounded
+from verification.trials.requirements import Requirements
+from verification.trials.results import Results, gradients_of
 
 T = TypeVar("T")
 
@@ -37,16 +33,12 @@ class Truth:
     gradients: Enclosures
 
 
-class Trial:
+class Trial(Requirements):
     """One experiment under way. A property gets a Trial and nothing else."""
 
     def __init__(self, case: Case, entry: Entry) -> None:
-        self.case = case
-        self.entry = entry
-        self.dtype: torch.dtype = getattr(torch, case.dtype)
-        self.device = torch.device(case.device)
+        super().__init__(case, entry)
         self.precision = Precision(self.dtype)
-        self.counts: dict[str, int] = {}
 
     # The subject and its tensors
 
@@ -252,146 +244,6 @@ class Trial:
             return self.attempt("a run in float64 raises", act, *arguments)
         return act(*arguments)
 
-    # What is required
-
-    def require_close(self, tensor: str, got: Tensor, truth: Enclosure, why: str = "") -> None:
-        """Shape, dtype and device of the truth, and every entry within its bound; non-finite
-        entries the same.
-        """
-        self.require_like(tensor, got, tuple(truth.value.shape))
-        self.count("entries compared", truth.value.numel())
-        self.count("entries exact", truth.value.numel() if truth.exact else 0)
-        values = got.detach().to("cpu", torch.float64)
-        agree = (values == truth.value) | (values.isnan() & truth.value.isnan())
-        if bool((agree | ((values - truth.value).abs() <= truth.least)).all()):
-            return
-        undecided = truth.error.isinf()
-        self.count("entries undecided", int(undecided.sum()))
-        near = ((values - truth.value).abs() <= truth.error) & truth.value.isfinite()
-        # What is too large for the dtype is rounded to an infinity.
-        beyond = truth.value.abs() + truth.error > torch.finfo(self.dtype).max
-        overflowed = beyond & (values == truth.value.sign() * torch.inf)
-        agree = agree | near | undecided | overflowed
-        if not bool(agree.all()):
-            self._fail_at(tensor, values, truth.value, truth.error, agree, why)
-
-    def require_results(self, got: Mapping[str, Tensor], truths: Enclosures) -> None:
-        """Every result is there and within its bound."""
-        results = Results(got, self.fail)
-        for name, truth in truths.items():
-            self.require_close(name, results[name], truth)
-
-    def require_sum(
-        self, tensor: str, got: Tensor, truth: Enclosure, *parts: Part, why: str = ""
-    ) -> None:
-        """A result is the sum of other results, as far as the bounds of all of them allow.
-
-        One part of factor 1 says that two runs agree.
-        """
-        expected, magnitude, terms = torch.zeros_like(truth.value), truth.value.abs(), []
-        for part in parts:
-            self.require_like(tensor, part.got, tuple(expected.shape))
-            terms.append((part.factor, part.got.detach().to("cpu", torch.float64)))
-            value = part.factor * terms[-1][1]
-            expected, magnitude = expected + value, magnitude + value.abs()
-        exact = truth.exact and all(part.truth.exact for part in parts)
-        # A choice between near ones may be another in the stand-in, and so may the sizes.
-        u = rounding.unit_roundoff(self.dtype) if self.entry.row.described else 0.0
-        least = rounding.OUTPUT_ROUNDINGS * u * magnitude
-
-        def error() -> Tensor:
-            total = truth.error + sum(abs(part.factor) * part.truth.error for part in parts) + least
-            summed = rounding.gamma(len(parts), rounding.unit_roundoff(torch.float64)) * magnitude
-            return total + (torch.where(rounded(terms), summed, 0.0) if exact else summed)
-
-        self.require_close(tensor, got, Deferred(expected, error, least, exact), why)
-
-    def require_same(self, tensor: str, got: Tensor, expected: Tensor, why: str) -> None:
-        """The same shape and numbers; NaN equals NaN, and the sign of zero is not compared."""
-        self.require_like(tensor, got, tuple(expected.shape))
-        self.count("entries compared", expected.numel())
-        self.count("entries exact", expected.numel())
-        values, wanted = (t.detach().to("cpu", torch.float64) for t in (got, expected))
-        agree = (values == wanted) | (values.isnan() & wanted.isnan())
-        if not bool(agree.all()):
-            self._fail_at(tensor, values, wanted, torch.zeros_like(wanted), agree, why)
-
-    def require_like(self, tensor: str, got: Tensor, shape: tuple[int, ...]) -> None:
-        """A tensor of that shape, in the case's dtype and on its device."""
-        if not isinstance(got, Tensor):
-            self.fail("type", tensor, f"{tensor} is {type(got).__name__}, not a tensor")
-        if tuple(got.shape) != shape:
-            self.fail(
-                "shape", tensor, f"{tensor} has shape {_by(got.shape)}, expected {_by(shape)}"
-            )
-        counted = self.entry.row.described and not got.is_floating_point()  # a place, an order
-        if got.dtype != self.dtype and not counted:
-            self.fail("dtype", tensor, f"{tensor} is {got.dtype}, expected {self.dtype}")
-        if got.device.type != self.device.type:
-            self.fail("device", tensor, f"{tensor} is on {got.device}, expected {self.device}")
-
-    def require(self, holds: bool, kind: str, tensor: str, sentence: str) -> None:
-        """Anything else that must hold; the sentence says what is wrong when it does not."""
-        if not holds:
-            self.fail(kind, tensor, sentence)
-
-    def fail(self, kind: str, tensor: str, sentence: str, **facts: Any) -> NoReturn:
-        """Raise the discrepancy of that kind; `facts` are the further fields of its Finding."""
-        finding = Finding(kind, tensor, sentence, **facts)
-        raise Discrepancy.of(self.case.property, finding, self.case)
-
-    def fail_with(self, error: BaseException, what: str) -> NoReturn:
-        """Raise the discrepancy of an error that the subject raised where it should have worked."""
-        sentence = f"{what} {type(error).__name__}: {error}"
-        finding = Finding(f"raised {type(error).__name__}", "", sentence)
-        raise Discrepancy.of(self.case.property, finding, self.case) from error
-
-    def unjudged(self, reason: str) -> NoReturn:
-        """End the trial without a verdict; it is counted as not exercised, for that reason."""
-        raise Unjudged(reason)
-
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to one of the counts that the report shows."""
-        self.counts[name] = self.counts.get(name, 0) + by
-
-    def _fail_at(
-        self,
-        tensor: str,
-        got: Tensor,
-        expected: Tensor,
-        bound: Tensor,
-        agree: Tensor,
-        why: str = "",
-    ) -> NoReturn:
-        # The worst entry; an entry that is NaN where it should not be counts as worst of all.
-        excess = torch.where(agree, -1.0, ((got - expected).abs() - bound).nan_to_num(torch.inf))
-        entry = tuple(int(i) for i in torch.unravel_index(excess.argmax(), excess.shape))
-        at = f" at {list(entry)}" if entry else ""
-        limit = bound[entry].item()
-        sentence = (
-            f"{tensor} wrong{at}: got {got[entry].item():.9g}, "
-            f"expected {expected[entry].item():.9g}, bound {limit:.2g}{why and f' ({why})'}"
-        )
-        self.fail(
-            "value",
-            tensor,
-            sentence,
-            entry=entry,
-            got=got[entry].item(),
-            expected=expected[entry].item(),
-            bound=limit,
-            wrong=int((~agree).sum()),
-            total=agree.numel(),
-            compared=compared(got, expected, bound, excess),
-        )
-
 
 def _enclosed(tensors: Mapping[str, Tensor]) -> Enclosures:
     return {name: Enclosure.of(tensor, integers(tensor)) for name, tensor in tensors.items()}
-
-
-def _by(shape: tuple[int, ...] | torch.Size) -> str:
-    return "x".join(map(str, shape)) or "scalar"
-
-
-__all__ = ["OUTPUT", "Trial", "Truth", "Unjudged"]
