@@ -18,12 +18,6 @@ import torch
 from torch import Tensor
 
 _SIGNIFICAND_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
-_SMALLEST_EXPONENT = {
-    torch.float64: -1074,
-    torch.float32: -149,
-    torch.float16: -24,
-    torch.bfloat16: -133,
-}
 
 NOISE_SAFETY = 16.0
 """Standard deviations of estimated noise that one evaluation may err by. More and Wild's level is
@@ -137,7 +131,7 @@ def underflow(terms: float | Tensor, dtype: torch.dtype) -> float | Tensor:
     """
     real = dtype.to_real() if dtype.is_complex else dtype
     significand_bits(real)
-    return (terms + 1) * 2.0 ** _SMALLEST_EXPONENT[real]
+    return (terms + 1) * (torch.finfo(real).smallest_normal * torch.finfo(real).eps)
 
 
 def integer_amplitude(terms: int, dtype: torch.dtype, degree: int = 2) -> int:

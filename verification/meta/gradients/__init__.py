@@ -7,9 +7,11 @@ they take a few seconds.
 
 from verification.meta.gradients import (
     complaints,
+    explained,
     numerical,
     refusals,
     right,
+    roundings,
     said,
     sweeps,
     today,
@@ -20,9 +22,11 @@ from verification.meta.gradients.promise import Promise
 PROMISES: tuple[Promise, ...] = (
     *right.PROMISES,
     *wrong.PROMISES,
+    *explained.PROMISES,
     *complaints.PROMISES,
     *numerical.PROMISES,
     *sweeps.PROMISES,
+    *roundings.PROMISES,
     *today.PROMISES,
     *refusals.PROMISES,
     *said.PROMISES,

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gradcheck import Kind, central, forward, jacobian, noise_level, stencil
-from gradcheck.rounding import integer_amplitude, is_exact
 from verification.meta.gradients.promise import Promise, holds, numbers
 
 SINGLE = torch.float32
@@ -130,18 +129,6 @@ def _best_step() -> str:
     return "" if right else f"{found}"
 
 
-def _amplitudes() -> str:
-    """The largest integers of which so many products fit half of 2^t."""
-    for dtype, bits in ((torch.float64, 53), (SINGLE, 24), (torch.float16, 11)):
-        for terms in (1, 3, 9, 64, 500):
-            for degree in (1, 2, 3):
-                found, room = integer_amplitude(terms, dtype, degree), 2 ** (bits - 1)
-                if not terms * found**degree <= room < terms * (found + 1) ** degree:
-                    return f"{found} for {terms} terms of degree {degree} in {dtype}"
-    exact = is_exact(2.0**24, SINGLE), is_exact(2.0**24 + 1, SINGLE)
-    return "" if exact == (True, False) else f"{exact}"
-
-
 def _noise() -> str:
     generator = torch.Generator().manual_seed(0)
     t = torch.arange(9, dtype=torch.float64)[:, None] * 1e-3
@@ -159,5 +146,4 @@ PROMISES: tuple[Promise, ...] = (
     holds("numerical: rules", _rules),
     holds("numerical: best step", _best_step),
     holds("numerical: noise", _noise),
-    holds("numerical: amplitudes", _amplitudes),
 )

@@ -69,40 +69,6 @@ def _resolution() -> str:
     return ""
 
 
-def _shared_index() -> str:
-    def vjp(x: Tensor, g: Tensor) -> Tensor:
-        gradient = g * x.cos()
-        gradient[1] *= 0.3
-        return gradient
-
-    said = str(check_gradients((torch.sin, vjp), numbers(3, 4), method="full"))
-    return "" if said.count("all at index 1 of axis 0") == 1 else said
-
-
-def _no_index() -> str:
-    """Nothing is shared by wrong entries of a tensor with one row."""
-
-    def vjp(x: Tensor, g: Tensor) -> Tensor:
-        gradient = g * x.cos()
-        gradient[0, :2] *= 0.3
-        return gradient
-
-    said = str(check_gradients((torch.sin, vjp), numbers(1, 4), method="full"))
-    return said if "all at" in said or "all 0.3 times what is right" not in said else ""
-
-
-def _small_row() -> str:
-    """A factor is that of the wrong entries, however small they are beside 1."""
-
-    def vjp(x: Tensor, g: Tensor) -> Tensor:
-        gradient = 1e-6 * g * x.cos()
-        gradient[0] *= 3
-        return gradient
-
-    said = str(check_gradients((lambda x: 1e-6 * x.sin(), vjp), numbers(3, 4), method="full"))
-    return "" if "all 3 times what is right, all at index 0 of axis 0" in said else said
-
-
 def _missed() -> str:
     """How often a fault hides: from two directions of 26 bits; from cotangents of 8, or 12."""
     one, many = lambda x: x.sin().sum(), lambda x: x @ x.T
@@ -322,9 +288,6 @@ PROMISES: tuple[Promise, ...] = (
     holds("sentence: right", _right),
     holds("sentence: wrong", _wrong),
     holds("sentence: undecided", _undecided),
-    holds("sentence: one index", _shared_index),
-    holds("sentence: no index", _no_index),
-    holds("sentence: a small row", _small_row),
     holds("resolution", _resolution),
     holds("probability", _missed),
     holds("picture", _picture),

@@ -122,31 +122,6 @@ def _convolutions() -> Iterator[Promise]:
             yield from each(wrong, f"{name} in a convolution, {dtype}", make, faults)
 
 
-def smooth(change: Callable[[Tensor], Tensor], *shape: int) -> Callable[[], Subject]:
-    """A sine whose gradient is changed."""
-    return lambda: ((torch.sin, lambda x, g: change(g * x.cos())), numbers(*shape))
-
-
-PATTERNS = {
-    "transposed": (lambda g: g.mT, (3, 3), "as if transposed"),
-    "flipped along one axis": (lambda g: g.flip(1), (2, 4), "as if flipped along axis 1"),
-    "flipped along both": (lambda g: g.flip(0, 1), (2, 3), "as if flipped along axes 0, 1"),
-    "shifted ahead": (lambda g: g.roll(1, 0), (5,), "as if shifted by 1 along axis 0"),
-    "shifted back": (lambda g: g.roll(-1, 1), (2, 5), "as if shifted by -1 along axis 1"),
-    "third": (lambda g: g / 3, (2, 2), "all divided by 3"),
-    "sevenfold": (lambda g: 7 * g, (2, 2), "all 7 times what is right"),
-}
-
-
-def _patterns() -> Iterator[Promise]:
-    for name, (change, shape, pattern) in PATTERNS.items():
-        # A middle stays where it is, and is not wrong.
-        numbered = torch.arange(1.0, 1 + numbers(*shape).numel()).reshape(shape)
-        moved = (change(numbered) != numbered).nonzero().tolist()
-        faults = {"input": at(*map(tuple, moved), pattern=pattern)}
-        yield wrong(f"sine, {name}", smooth(change, *shape), faults, method="full")
-
-
 class Square(torch.autograd.Function):
     """x^2 w; each of its four derivatives can be off by a factor."""
 
@@ -368,4 +343,4 @@ OTHERS: tuple[Promise, ...] = (
     ),
 )
 
-PROMISES = (*_convolutions(), *_patterns(), *OTHERS)
+PROMISES = (*_convolutions(), *OTHERS)
