@@ -166,3 +166,11 @@ def test_right_and_wrong_are_told_apart(
         if failure.finding.kind == "value":
             text = script(CaseFile(failure.case, failure.finding.to_dict()))
             assert exit_of(text) == (2 if name in NO_SCRIPT else 1), text
+
+
+def test_bare_tensors_in_inference_mode_are_no_fault() -> None:
+    """A layer that is built there could take nobody's parameters."""
+    entry, _ = foreign(SubjectSpec(f"{STATEFUL}:Attributes", kind_named("Conv2d").name))
+    settings = hypothesis.settings(max_examples=10, derandomize=True, database=None)
+    with catalogue.added(entry):
+        hunt(entry, PROPERTIES["works_without_autograd"], settings=settings)

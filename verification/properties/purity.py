@@ -50,9 +50,10 @@ def check_only_plain_arithmetic(trial: Trial) -> None:
 )
 def check_works_without_autograd(trial: Trial) -> None:
     """Inference mode changes nothing: the derivative is the layer's own."""
-    truths = trial.true_results
+    # Built before: a tensor made in inference mode takes no other's data.
+    truths, subject = trial.true_results, trial.subject
     with torch.inference_mode():
-        got = trial.results()
+        got = trial.results(subject=subject)
     trial.require_results(got, truths)
 
 
