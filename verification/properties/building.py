@@ -10,14 +10,13 @@ import torch
 from verification.cases import LayerCall
 from verification.properties.registry import Decides, Family, property_of
 from verification.references import torch_nn
-from verification.references.row import Clause
-from verification.strategies.cases import ordinary
-from verification.strategies.geometry import SMALL
+from verification.references.row import Clause, Row
+from verification.strategies.cases import Geometries, ordinary
+from verification.strategies.drawing import DrawFn, st
+from verification.strategies.geometry import SMALL, Geometry, Limits, choices
 from verification.subjects.entry import TRUTH
 from verification.subjects.raw import RawLayer
 from verification.trials.trial import Trial
-
-CASES = ordinary(limits=SMALL, empty_batch=False)
 
 
 @property_of(
@@ -48,7 +47,28 @@ def check_fresh_layers_start_as_torchs(trial: Trial) -> None:
             trial.require_same(f"{name} gradient", held.gradient, zeros, "nothing was computed")
 
 
-@property_of(Family.STATE, needs={TRUTH, Clause.REFUSALS}, cases=CASES, decides=Decides.CONTRACT)
+def _with_a_default(row: Row) -> Geometries:
+    """The row's cases in which one of the arguments that torch has a default for is at it: None
+    only where it is drawn, since some kinds take no other argument for it.
+    """
+    known = torch_nn.defaults(row.name)
+    optional = [p.name for p in row.signature.parameters.values() if p.default is not p.empty]
+    held = tuple((name, known[name]) for name in optional if known.get(name) is not None)
+
+    @st.composite
+    def geometries(draw: DrawFn, limits: Limits) -> Geometry:
+        left_out = (draw(choices(held)),) if held else ()
+        return draw(row.geometries(replace(limits, fixed=(*left_out, *limits.fixed))))
+
+    return geometries
+
+
+@property_of(
+    Family.STATE,
+    needs={TRUTH, Clause.REFUSALS},
+    cases=ordinary(limits=SMALL, empty_batch=False, among=_with_a_default),
+    decides=Decides.CONTRACT,
+)
 def check_arguments_left_out_are_torchs(trial: Trial) -> None:
     """A layer built without the arguments that have torch's default computes the same."""
     call = trial.case.layer

@@ -185,6 +185,14 @@ class StridesAsItsKernel(Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, stride or kernel_size, **options)
 
 
+@fault("Upsampling", "arguments_left_out_are_torchs", shown="padding 0, a kernel above 1")
+class PadsUnlessAsked(Upsampling):
+    """Keeps the size where nobody asks for that."""
+
+    def __init__(self, *arguments, padding="same", **options):
+        super().__init__(*arguments, padding=padding, **options)
+
+
 @fault("FusedUpsampling", "arguments_left_out_are_torchs", shown="a bias that nobody names")
 class HasNoBiasUnlessAsked(FusedUpsampling):
     """Has the default of layers before a norm."""
