@@ -127,16 +127,12 @@ def image_batch(name: str, value: object, channels: int | None = None) -> Tensor
 
 def same_kind(name: str, tensor: Tensor, other_name: str, other: Tensor, remedy: str) -> None:
     """Refuse two tensors that differ in dtype or device; nothing is converted silently."""
-    if tensor.dtype != other.dtype:
-        raise ValueError(
-            f"{name} has dtype {tensor.dtype} and {other_name} {other.dtype}; "
-            f"they must agree: {remedy}"
-        )
-    if tensor.device != other.device:
-        raise ValueError(
-            f"{name} is on {tensor.device} and {other_name} on {other.device}; "
-            f"they must agree: {remedy}"
-        )
+    for kind in ("dtype", "device"):
+        one, two = getattr(tensor, kind), getattr(other, kind)
+        if one != two:
+            raise ValueError(
+                f"{name} has {kind} {one} and {other_name} {two}; they must agree: {remedy}"
+            )
 
 
 def same_shape(name: str, tensor: Tensor, shape: torch.Size, why: str) -> None:

@@ -134,7 +134,7 @@ def spread(
 
 def weight_gradient(x: Tensor, y: Tensor, geometry: Geometry) -> Tensor:
     """Compute w (O, C/G, kh, kw) from x (N, C, H, W) and y (N, O, oh, ow), not rounded yet."""
-    area = _positions(geometry, _size(y)).area
+    area = _positions(geometry, y.shape[2:]).area
     chunks = Windows.of(x, (area,), geometry.groups).chunks(x)
     taps = reduce(Tensor.add_, (_weigh(y, chunk) for chunk in chunks))
     return taps.reshape(y.shape[1], -1, *geometry.kernel)
@@ -147,7 +147,7 @@ def spread_gradients(
 
     Both from the same windows, where `gather` and `weight_gradient` would make them twice.
     """
-    left, pattern = weight.flatten(2), _positions(geometry, _size(y))
+    left, pattern = weight.flatten(2), _positions(geometry, y.shape[2:])
     dy = y.new_empty(y.shape)
 
     def products() -> Iterator[Tensor]:
@@ -247,8 +247,3 @@ def _phases_along(geometry: Geometry, axis: int, size: int) -> list[Shared]:
         windows = windows._replace(positions=max(windows.positions, first + length))
         found.append((windows, (*phases, Phase(taps, first, length, remainder, stride))))
     return found
-
-
-def _size(tensor: Tensor) -> Pair:
-    height, width = tensor.shape[2:]
-    return height, width

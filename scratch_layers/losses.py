@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from scratch_layers.checks import floating_tensor, same_kind, same_shape, working_dtype
-from scratch_layers.module import Record
+from scratch_layers.module import Record, latest
 
 
 class MSELoss:
@@ -45,10 +45,8 @@ class MSELoss:
 
         The difference is divided by n / 2 and not doubled first, which could overflow.
         """
-        if self._record is None:
-            raise RuntimeError("MSELoss.backward was called before forward: call forward first")
-        self._record.require_unchanged("MSELoss")
-        x, t = self._record.tensors["input"], self._record.tensors["target"]
+        record = latest(self._record, "MSELoss")
+        x, t = record.tensors["input"], record.tensors["target"]
         half = x.numel() / 2 if self.reduction == "mean" else 0.5
         return (_difference(x, t) / half).to(x.dtype)
 

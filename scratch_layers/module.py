@@ -56,15 +56,21 @@ class Record:
         self.versions = {name: _version(tensor) for name, tensor in tensors.items()}
         self.output_shape = output.shape
 
-    def require_unchanged(self, owner: str) -> None:
-        """Raise RuntimeError if a recorded tensor was changed in place since the forward."""
-        for name, tensor in self.tensors.items():
-            if _version(tensor) != self.versions[name]:
-                raise RuntimeError(
-                    f"{owner}.backward: {name}, of shape {tuple(tensor.shape)}, was changed in "
-                    "place after forward, so the gradient of that call is lost: "
-                    "call forward again"
-                )
+
+def latest(record: Record | None, owner: str) -> Record:
+    """The record of the latest forward.
+
+    Raises RuntimeError if there was none, or if a recorded tensor was changed in place since.
+    """
+    if record is None:
+        raise RuntimeError(f"{owner}.backward was called before forward: call forward first")
+    for name, tensor in record.tensors.items():
+        if _version(tensor) != record.versions[name]:
+            raise RuntimeError(
+                f"{owner}.backward: {name}, of shape {tuple(tensor.shape)}, was changed in "
+                "place after forward, so the gradient of that call is lost: call forward again"
+            )
+    return record
 
 
 def _version(tensor: Tensor) -> int:
@@ -189,17 +195,14 @@ class Module:
 
         Parameters are looked up by name: going through all attributes takes 40 us of a small step.
         """
-        owner = type(self).__name__
-        if self._record is None:
-            raise RuntimeError(f"{owner}.backward was called before forward: call forward first")
-        self._record.require_unchanged(owner)
-        for name, used in self._record.tensors.items():
+        record = latest(self._record, type(self).__name__)
+        for name, used in record.tensors.items():
             parameter, remedy = vars(self).get(name), "call zero_grad() and then forward"
             if isinstance(parameter, Parameter):
                 fit = f"the shape of {name}: {remedy}"
                 same_shape(f"{name}.grad", parameter.grad, used.shape, fit)
                 same_kind(f"{name}.grad", parameter.grad, name, used, remedy)
-        return self._record
+        return record
 
     def _recall(self, grad_output: Tensor) -> tuple[Record, Tensor]:
         """The record for backward, and the cotangent without its autograd history, both checked."""

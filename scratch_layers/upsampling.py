@@ -83,12 +83,8 @@ class NearestUpsampling(Module):
 
     def _sources(self, x: Tensor) -> tuple["Source", "Source"]:
         """Where rows and columns of the output come from."""
-        rows, columns = (
-            Source.of(size, count, scale, x.device)
-            for size, count, scale in zip(
-                x.shape[2:], self.output_size(x), self.scale_factor, strict=True
-            )
-        )
+        sizes = x.shape[2:], self.output_size(x), self.scale_factor, (x.device, x.device)
+        rows, columns = map(Source.of, *sizes)
         return rows, columns
 
     def __repr__(self) -> str:
