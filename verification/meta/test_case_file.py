@@ -27,7 +27,7 @@ from verification.references.index import ROWS
 from verification.report.failure import replay_command
 from verification.running.replay import replay
 from verification.subjects.driving.drivers import Driver
-from verification.subjects.driving.functional import Call
+from verification.subjects.driving.function_calls import Call
 from verification.subjects.driving.told import Adapter
 from verification.subjects.driving.translation import Translation
 from verification.subjects.loading import SubjectError

@@ -19,7 +19,7 @@ from verification.references.laws.law import OUTPUT
 from verification.references.row import Row
 from verification.subjects.driving.arguments import IDLE, Matching
 from verification.subjects.driving.drivers import stored_call
-from verification.subjects.driving.functional import Call
+from verification.subjects.driving.function_calls import Call
 from verification.subjects.driving.told import Adapter
 from verification.subjects.driving.translation import Translation
 from verification.subjects.entry import MODULE

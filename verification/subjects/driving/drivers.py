@@ -16,7 +16,6 @@ from gradcheck.subjects import Subject
 from verification.cases import LayerCall
 from verification.cases.subject_spec import Told
 from verification.references.row import Row, Trait
-from verification.subjects.driving import functional
 from verification.subjects.driving.alone import Alone
 from verification.subjects.driving.arguments import (
     RESTS,
@@ -26,6 +25,15 @@ from verification.subjects.driving.arguments import (
     matchings,
 )
 from verification.subjects.driving.built import Built
+from verification.subjects.driving.function_calls import (
+    UPDATED,
+    Call,
+    call_of,
+    parameters_of,
+    takes_gradients,
+    takes_tensors,
+)
+from verification.subjects.driving.functional import Differentiated, FunctionPair, updating
 from verification.subjects.driving.native import Native
 from verification.subjects.driving.optimizers import OfArrays, OptimizerSubject, Stepping, Updating
 from verification.subjects.driving.parameters import GIVEN, usual_name
@@ -48,7 +56,7 @@ class Driver:
     loaded: Loaded
     names: tuple[str, ...]
     told: Adapter
-    matching: Matching | functional.Call
+    matching: Matching | Call
     translation: Translation
     still: bool = False
     alone: bool = False
@@ -129,7 +137,7 @@ class Driver:
     def asking(self, arguments: Sequence[str]) -> Driver:
         """The same where a function's dict of arguments is asked for these alone."""
         call = self.matching
-        if not arguments or not isinstance(call, functional.Call) or call.options is None:
+        if not arguments or not isinstance(call, Call) or call.options is None:
             return self
         return replace(self, matching=replace(call, kind=tuple(arguments)))
 
@@ -149,10 +157,10 @@ class Driver:
             kind = self.row.with_rests(kind)
         if "lr" in kind:
             return self._optimizer(call)
-        if isinstance(self.matching, functional.Call):
+        if isinstance(self.matching, Call):
             if isinstance(self.loaded, tuple):
-                return functional.FunctionPair(self.loaded, self.matching, kind, self.translation)
-            return functional.Differentiated(self.loaded, self.matching, kind, self.translation)
+                return FunctionPair(self.loaded, self.matching, kind, self.translation)
+            return Differentiated(self.loaded, self.matching, kind, self.translation)
         factory, arguments = self.loaded, self.matching.call(kind)
         assert not isinstance(factory, tuple)
         if self.matching.held:
@@ -173,8 +181,8 @@ class Driver:
         arguments, matching = call.kwargs, self.matching
         rates, loaded = arguments.pop("lr"), self.loaded
         assert not isinstance(loaded, tuple)
-        if isinstance(matching, functional.Call):
-            update = functional.updating(loaded, matching, self.translation)
+        if isinstance(matching, Call):
+            update = updating(loaded, matching, self.translation)
             return OptimizerSubject(call.name, lambda w, lr: Stepping(update, w, arguments), rates)
         rate = next((own for own, (name, _) in matching.sources.items() if name == "lr"), "lr")
         own = matching.call(arguments)
@@ -196,7 +204,7 @@ class Driver:
         return Stateful(layer, self.names, self.told, self.translation)
 
 
-def stored_call(way: Told, told: Adapter) -> tuple[Matching | functional.Call, Translation]:
+def stored_call(way: Told, told: Adapter) -> tuple[Matching | Call, Translation]:
     """What each argument of a subject is and how its tensors are translated, of `Driver.way`."""
     stored, constants = dict(way), dict(told.kwargs)
     sources = dict(stored.get("sources", ()))
@@ -206,7 +214,7 @@ def stored_call(way: Told, told: Adapter) -> tuple[Matching | functional.Call, T
     if "tensors" not in stored:
         idle, held = stored.get("idle", ()), dict(stored.get("held", ()))
         return Matching(sources, constants, idle=idle, held=held), translation
-    call = functional.Call(
+    call = Call(
         dict(stored["tensors"]),
         sources,
         stored.get("kind", ()),
@@ -258,7 +266,7 @@ def drivers(
             yield from (replace(plain, translation=each, alone=True) for each in samples)
 
 
-def _rests(row: Row, matching: Matching | functional.Call) -> tuple[bool, ...]:
+def _rests(row: Row, matching: Matching | Call) -> tuple[bool, ...]:
     """Whether the subject may take what is left of 1: it does where a name says so."""
     if not row.rests:
         return (False,)
@@ -272,17 +280,17 @@ def _matchings(
     inputs: Sequence[str],
     held: Sequence[str],
     told: Adapter,
-) -> Iterator[Matching | functional.Call]:
+) -> Iterator[Matching | Call]:
     renamed, constants = dict(told.rename), dict(told.kwargs)
     first = loaded[0] if isinstance(loaded, tuple) else loaded
-    tensors, takes = (*inputs, *held), functional.takes_tensors
+    tensors, takes = (*inputs, *held), takes_tensors
     if Trait.DIFFERENTIABLE not in row.traits:
         kind = {name: parameter for name, parameter in kind.items() if name != "params"}
-        tensors, takes = functional.UPDATED, functional.takes_gradients
+        tensors, takes = UPDATED, takes_gradients
     if isinstance(loaded, tuple) or takes(first, kind):
-        yield functional.call_of(
+        yield call_of(
             importable_name(first),
-            functional.parameters_of(first),
+            parameters_of(first),
             tensors,
             kind,
             renamed,

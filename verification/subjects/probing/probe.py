@@ -22,7 +22,8 @@ from verification.cases import Case, Role
 from verification.cases.subject_spec import Told
 from verification.references.row import Row
 from verification.subjects.driving.drivers import Driver, drivers, held_by_constants
-from verification.subjects.driving.functional import Call, FunctionPair
+from verification.subjects.driving.function_calls import Call
+from verification.subjects.driving.functional import FunctionPair
 from verification.subjects.driving.optimizers import OptimizerSubject
 from verification.subjects.driving.told import Adapter
 from verification.subjects.driving.translation import Axes, orders
