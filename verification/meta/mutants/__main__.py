@@ -27,7 +27,7 @@ from verification.meta.mutants.changes import Mutant, mutants
 from verification.meta.mutants.children import LEFT, Verdict, run
 from verification.meta.mutants.placing import ROOT, Imported, mutated_files
 from verification.meta.mutants.reach import DoesNotPass, Store
-from verification.meta.mutants.survivors import Score, estimate, table
+from verification.meta.mutants.survivors import Score, estimate, read_argued, table
 
 ENOUGH = 0.99
 """Of the mutants that nobody argues to be equivalent, so many must be killed."""
@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     options.results.parent.mkdir(parents=True, exist_ok=True)
     sources = {file: _Source.read(file, options) for file in options.files or _every_file()}
+    reasons = read_argued()
     imported, store = Imported(), Store(options.results.with_suffix(".reach.jsonl"))
     try:
         with Progress(console=console) as progress:
@@ -47,9 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # What is asked everything comes last, in this run as in the one before.
             waiting.sort(key=lambda pair: pair[1])
             task = progress.add_task("mutants", total=len(waiting))
-            for verdict in run(waiting, options.jobs, imported, store):
-                sources[verdict.mutant.file].keep(verdict, options.results)
-                progress.advance(task, verdict.outcome != LEFT)
+            # What is argued to be equivalent outlives every question, which takes longest.
+            for argued in (False, True):
+                some = [pair for pair in waiting if (pair[0].key in reasons) is argued]
+                for verdict in run(some, options.jobs, imported, store):
+                    sources[verdict.mutant.file].keep(verdict, options.results)
+                    progress.advance(task, verdict.outcome != LEFT)
     except DoesNotPass as error:
         console.print(f"{error}: nothing can be said of its mutants")
         return 2
