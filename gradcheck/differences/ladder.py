@@ -1,12 +1,12 @@
 """Do claimed derivatives fit central differences as well as rounding lets them?
 
-Steps are 4 times shorter from one rung to the next, and differences are extrapolated (C. Ridders
-1982) until a value agrees with the claim within the rounding that is to be expected of it. No bound
+Steps get shorter from one rung to the next, and differences are extrapolated (C. Ridders 1982)
+until a value agrees with the claim within the rounding that is to be expected of it. No bound
 contains a truncation error: a value that is still off by one does not agree, and neither does a
-wrong claim. So the answer is yes, or nothing is known and somebody
-has to look more closely. And so the rounding that is expected may be that of independent errors,
-the root of their squares' sum: where it is too small a right claim costs more time, and that is
-all. One value is expected to err by ``OUTPUT_ROUNDINGS`` of its size, ``NOISE_SAFETY`` times.
+wrong claim. So the answer is yes, or nothing is known and somebody has to look more closely. And so
+the rounding that is expected may be that of independent errors, the root of their squares' sum:
+where it is too small a right claim costs more time, and that is all. One value is expected to err
+by ``OUTPUT_ROUNDINGS`` of its size, ``NOISE_SAFETY`` times.
 """
 
 import math
@@ -31,13 +31,15 @@ from gradcheck.rounding import (
 FIRST_STEP = 2897 / 4096
 """Near sqrt(1/2): a step function with steps of 2^-q must not look straight."""
 
-_RATIO = 4
-_TOGETHER = 3  # rungs that are taken at a time, after the first
+_BATCHES = ((3, 4, 5, 6), (8, 10, 12))
+"""Rungs below the natural length that are taken together. Four that are close settle what is smooth
+at 1/64 of that length, where rounding is still small; those that follow are for kinks close by."""
+
 _STRAIGHT = 2  # rungs that leave no truncation to a polynomial of degree four
 _STARTS = 2  # windows begin with the first rung or the next: what fits only far below is coarse
 
 Rungs = tuple[int, ...]
-"""Numbers n of steps FIRST_STEP / 2^n."""
+"""Numbers n of steps FIRST_STEP / 2^n, the longest step first."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ Probe = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(steps t [S], numbers of lines [P]) -> f(x + t d) and f(x - t d), both [S, P, M] float64."""
 
 
-def climb_down(claim: Claim, probe: Probe, rungs: Rungs | None = None) -> Agreed:
-    """Look for agreement, from the longest step downwards or from the first of ``rungs``.
+def climb_down(claim: Claim, probe: Probe) -> Agreed:
+    """Look for agreement, from the longest step downwards.
 
     A line is given up where an extrapolation fits the next one and not the claim, and where most
     outputs are straight and others bend: between kinks one by one is better.
@@ -100,7 +102,7 @@ def climb_down(claim: Claim, probe: Probe, rungs: Rungs | None = None) -> Agreed
     still = _Open.at_first(claim)
     taken: Rungs = ()
     needed: set[range] = set()
-    for batch in _batches(claim.dtype, claim.length, rungs):
+    for batch in _batches(claim.dtype, claim.length):
         taken += batch
         rules = _rules(taken)
         ahead, back = probe(rules.steps[-len(batch) :], still.lines)
@@ -118,6 +120,22 @@ def climb_down(claim: Claim, probe: Probe, rungs: Rungs | None = None) -> Agreed
     agreed.rungs = taken[start:stop]
     agreed.straight = stop <= _STRAIGHT and bool(agreed.bound.isfinite().all())
     return agreed
+
+
+def agrees_ahead(claim: Claim, rungs: Rungs, values: Tensor) -> Agreed:
+    """Whether a claim at x + t d, with t the step of the last of ``rungs``, fits as well.
+
+    The claim is of the slope along one line, on which ``values`` [2S + 1, M] were seen: at x, and
+    at x + t d and x - t d on all S rungs. A polynomial through all of them has at that point a
+    derivative whose truncation is about twice that at x: no further value is needed.
+    """
+    weights, reach = _rule_ahead(rungs)
+    there = _Open.at_first(claim)
+    noise = (claim.rounding.sum(1, keepdim=True) + there.landing).sqrt()
+    value = claim.weights @ (weights @ values)[:, None]
+    bound = reach * noise + there.own
+    near = ((value - claim.slopes).abs() <= bound) & (bound <= there.telling)
+    return Agreed(claim.slopes, value, bound, near.all(0), rungs)
 
 
 @dataclass
@@ -163,7 +181,9 @@ class _Open:
         values = (rules.weights @ self.differences.flatten(1)).reshape(-1, *shape)
         bounds = rules.reach * self.noise + self.own
         near = (values - self.slopes).abs() <= bounds
-        agrees = (near & (bounds <= self.telling)).all(1)
+        # what may be straight from the longest step on must fit there: short steps see little
+        straight = (values - values[:1]).abs() <= bounds
+        agrees = (near & (near[:1] | ~straight) & (bounds <= self.telling)).all(1)
         decided = agrees
         if len(rules.windows) > 1:
             changes = (rules.changes @ self.differences.flatten(1)).reshape(-1, *shape)
@@ -203,19 +223,17 @@ def _between_kinks(claim: Claim, ahead: Tensor, back: Tensor) -> Tensor:
     return ((bends > 0) & (2 * bends < (ahead != back).sum(2))).any(0)
 
 
-def _batches(dtype: torch.dtype, length: float, rungs: Rungs | None) -> Iterator[Rungs]:
+def _batches(dtype: torch.dtype, length: float) -> Iterator[Rungs]:
     """Rungs that are taken together; they end where rounding leaves half of the significand.
 
     The first is at the length of the line. Where that is above the natural one, the others are
     below that.
     """
     natural = max(0, round(math.log2(length / NATURAL_LENGTH)))
-    count = significand_bits(dtype) // 8
-    yield (0,) if rungs is None else rungs
-    rest = [natural + 2 * number for number in range(1, count + 1)]
-    rest = [rung for rung in rest if rungs is None or rung > rungs[-1]]
-    for start in range(0, len(rest), _TOGETHER):
-        yield tuple(rest[start : start + _TOGETHER])
+    yield (0,)
+    for batch in _BATCHES:
+        if batch[-1] <= significand_bits(dtype) // 4:
+            yield tuple(natural + rung for rung in batch)
 
 
 @dataclass(frozen=True)
@@ -251,6 +269,16 @@ def _rules(rungs: Rungs) -> _Rules:
         torch.tensor([window in by_window for window in further])[:, None, None],
         2 * weights.abs().sum(1)[:, None, None],
     )
+
+
+@cache
+def _rule_ahead(rungs: Rungs) -> tuple[Tensor, float]:
+    """Weights [2S + 1] of the values that ``agrees_ahead`` takes, and what errors of 1 make."""
+    steps = [Fraction(1, 2**rung) for rung in rungs]
+    offsets = (Fraction(0), *steps, *(-step for step in steps))
+    rule = stencil([offset - steps[-1] for offset in offsets], 1)
+    weights = torch.tensor([float(w) / FIRST_STEP for w in rule.weights], dtype=torch.float64)
+    return weights, weights.abs().sum().item()
 
 
 def _weights(rungs: Rungs, window: range) -> Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from gradcheck.differences.classes import GRID, Basis
 from gradcheck.differences.evaluation import CHUNK_ELEMENTS, PointError
-from gradcheck.differences.ladder import Rungs
 from gradcheck.differences.lines import (
     Lines,
     along,
@@ -31,7 +30,7 @@ from gradcheck.verdicts.exactness import (
     packed_lines,
 )
 from gradcheck.verdicts.findings import tensor_report
-from gradcheck.verdicts.first_look import first_look
+from gradcheck.verdicts.first_look import Look, first_look, look_ahead
 from gradcheck.verdicts.modes import Judged, judge_modes, not_judged
 from gradcheck.verdicts.nearby import confirmed, neighbour
 from gradcheck.verdicts.points import Agreement, Point
@@ -77,8 +76,7 @@ def judge_all(
             used = {name: _cheaper(point, name) if method == "auto" else method for name in names}
             verdicts = [_judge(point, name, used[name], generator) for name in names]
         if look_elsewhere and not any(report.mismatches for report, _ in verdicts):
-            rungs = None if look is None else look.rungs
-            agreements = _look_elsewhere(point, verdicts, rungs, generator)
+            agreements = _look_elsewhere(point, verdicts, look, generator)
     elif any(report.mismatches for report, _ in verdicts):
         return [_shown_here(point, v, method, generator) for v in verdicts], Judged()
     if not look_elsewhere:
@@ -119,16 +117,20 @@ def _shown_here(
 
 
 def _look_elsewhere(
-    point: Point, verdicts: list[Verdict], rungs: Rungs | None, generator: torch.Generator
+    point: Point, verdicts: list[Verdict], look: Look | None, generator: torch.Generator
 ) -> list[Agreement]:
     """Replace verdicts by those at another point, where gradients are wrong there.
 
-    A backward that kept something of its first call is right only at that call's point. The look
-    there begins with the ``rungs`` that did at the first point.
+    A backward that kept something of its first call is right only at that call's point. The other
+    point lies on the line that the ``look`` went along, if all agreed there.
     """
     names = [report.tensor for report, _ in verdicts]
+    if look is not None and look.agreement is not None:
+        ahead = look_ahead(point, look)
+        if ahead is not None:
+            return [ahead]
     beside = neighbour(point, generator)
-    look = first_look(beside, names, generator, rungs)
+    look = first_look(beside, names, generator)
     if look is not None and look.agreement is not None:
         return [look.agreement]
     agreements = []

@@ -75,8 +75,17 @@ def _moved(tensor: Tensor, coarsest: torch.dtype, generator: torch.Generator) ->
         return tensor
     scale = torch.where(single == 0, power_of_two_near(single), single.abs())
     share = torch.rand(single.shape, dtype=torch.float64, generator=generator).sub_(0.5).div_(32)
-    extent = 1 + sum((n - 1) * s for n, s in zip(single.shape, single.stride(), strict=True))
-    memory = tensor.new_zeros(single.storage_offset() + extent)
-    moved = memory.as_strided(single.shape, single.stride(), single.storage_offset())
-    moved.copy_((single + share.to(tensor) * scale).to(coarsest))
+    moved = laid_out((single + share.to(tensor) * scale).to(coarsest), single)
     return moved.expand(tensor.shape) if single.shape != tensor.shape else moved
+
+
+def laid_out(values: Tensor, like: Tensor) -> Tensor:
+    """The ``values`` where ``like`` has its numbers in memory, and with its dtype.
+
+    Contiguous ones where ``like`` has one number in several places.
+    """
+    if like.is_contiguous() or stored(like) is not like:
+        return values.to(like)
+    extent = 1 + sum((n - 1) * s for n, s in zip(like.shape, like.stride(), strict=True))
+    memory = like.new_zeros(like.storage_offset() + extent)
+    return memory.as_strided(like.shape, like.stride(), like.storage_offset()).copy_(values)

@@ -8,7 +8,7 @@ analytic side, given or estimated; and the rounding of both sums here.
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ from gradcheck.differences.evaluation import (
     power_of_two_near,
 )
 from gradcheck.differences.jacobians import jacobian_along
-from gradcheck.differences.ladder import Agreed, Claim, Rungs, climb_down
+from gradcheck.differences.ladder import Claim, climb_down
 from gradcheck.differences.lines import Lines
 from gradcheck.reporting.progress import Progress
 from gradcheck.reporting.report import Where
@@ -77,9 +77,13 @@ class Question:
 
 @dataclass
 class Seen:
-    """What is known of a subject around a point: its noise, and how points share a call."""
+    """What is known of a subject around a point.
+
+    Its noise, how points share a call, and the size of a tensor's numbers, a power of two.
+    """
 
     noise: ErrorBound | None = None
+    units: dict[str, float] = field(default_factory=dict)
     sharing: dict[str, Shared | None] = field(default_factory=dict)
 
 
@@ -115,7 +119,6 @@ class Point:
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
         self._flat_gradients: dict[str, Tensor] = {}
-        self._units: dict[str, float] = {}
         self._in_doubt: Point | None = None
 
     def at(self, tensors: Tensors, seen: Seen | None = None) -> "Point":
@@ -189,9 +192,9 @@ class Point:
 
     def unit(self, name: str) -> float:
         """The size of a tensor's numbers, a power of two."""
-        if name not in self._units:
-            self._units[name] = power_of_two_near(self.tensor(name))
-        return self._units[name]
+        if name not in self.seen.units:
+            self.seen.units[name] = power_of_two_near(self.tensor(name))
+        return self.seen.units[name]
 
     @property
     def agrees_simply(self) -> bool:
@@ -208,10 +211,8 @@ class Point:
         """The gradients' side, g . d, [cotangents, lines] float64."""
         return lines.products(self._gradient(name))
 
-    def agreed(
-        self, lines: Mapping[str, Lines], scale: float, rungs: Rungs | None = None
-    ) -> Agreed:
-        """Whether the gradients fit differences along ``scale`` times ``lines``.
+    def claim(self, lines: Mapping[str, Lines], scale: float) -> Claim:
+        """What the gradients say of the slopes along ``scale`` times ``lines``.
 
         Along each of these all tensors move together, so there are as many in every tensor.
         """
@@ -221,40 +222,31 @@ class Point:
             slopes.append(scale * its.products(gradient))
             sizes.append(self.unit(name) * its.norms(gradient))
             landing.append(its.norms(gradient * as_double(self.tensor(name)).flatten()))
-        claim = Claim(
+        return Claim(
             torch.stack(slopes).sum(0),
             self.weights,
-            self.evaluator.base,
+            self.values,
             torch.stack(landing),
             torch.stack(sizes),
             self.dtype,
             max(self.unit(name) for name in lines),
         )
-        return climb_down(claim, partial(self._probed, lines, scale), rungs)
 
     def reach(self, names: Iterable[str]) -> Tensor:
         """The largest that values and gradients may add up to, [cotangents]."""
-        sums = self.weights.abs() @ self.evaluator.base.abs()
+        sums = self.weights.abs() @ self.values.abs()
         return sums + sum(self.unit(name) * self._gradient(name).abs().sum(1) for name in names)
 
     def _probed(
-        self, lines: Mapping[str, Lines], scale: float, steps: Tensor, chosen: Tensor
+        self, name: str, lines: Lines, steps: Tensor, chosen: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """f(x + t d) and f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M] each."""
-        offsets = scale * torch.cat([steps, -steps])
-        moved = {
-            name: (its if len(chosen) == len(its) else its.where(chosen)).directions
-            for name, its in lines.items()
-        }
-        if len(lines) == 1 and len(chosen) > 1:
-            ((name, directions),) = moved.items()
-            values = self.prepare(name).values_on(name, directions, offsets)
-        else:
-            each = zip(*moved.values(), strict=True)
-            along = [dict(zip(moved, line, strict=True)) for line in each]
-            rows = [self.evaluator.values_along(its, offsets.tolist()) for its in along]
-            values = torch.stack(rows, 1)
-        ahead, back = values.chunk(2)
+        """f(x + t d) and f(x - t d) for all ``steps`` t along ``chosen`` lines, [S, P, M] each.
+
+        Steps are in units of the tensor.
+        """
+        directions = (lines if len(chosen) == len(lines) else lines.where(chosen)).directions
+        offsets = self.unit(name) * torch.cat([steps, -steps])
+        ahead, back = self.prepare(name).values_on(name, directions, offsets).chunk(2)
         return ahead, back
 
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
@@ -285,7 +277,7 @@ class Point:
     def _simply(self, name: str, lines: Lines) -> Comparison:
         """What agrees as it is, and the rest in detail."""
         unit, got = self.unit(name), self.analytic(name, lines)
-        agreed = self.agreed({name: lines}, unit)
+        agreed = climb_down(self.claim({name: lines}, unit), partial(self._probed, name, lines))
         kinked = torch.zeros_like(got, dtype=torch.bool)
         comparison = Comparison(agreed.value / unit, got, agreed.bound / unit, kinked, "estimated")
         rest = ~agreed.lines
@@ -345,6 +337,11 @@ class Point:
             + gamma(terms, unit_roundoff(dtype)) * (sizes @ numerical.value.abs().T)
             + underflow(terms, dtype)
         )
+
+    @cached_property
+    def values(self) -> Tensor:
+        """All outputs as the first call gave them, [M] float64."""
+        return flatten(self.outputs[0])
 
     def _gradient(self, name: str) -> Tensor:
         if name not in self._flat_gradients:
