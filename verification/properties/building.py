@@ -30,8 +30,6 @@ def check_fresh_layers_start_as_torchs(trial: Trial) -> None:
     and its gradients are zeros.
     """
     case = trial.case
-    if not torch_nn.has_twin(case.layer):
-        trial.unjudged("torch.nn has no twin of this kind")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(case.tensors[0].values.seed)
         ours = RawLayer(trial.build())

@@ -131,8 +131,6 @@ def check_weights_travel_to_torch_and_back(trial: Trial) -> None:
     """The twin in torch.nn loads the layer's state and computes the same, and so does a layer the
     twin's.
     """
-    if not torch_nn.has_twin(trial.case.layer):
-        trial.unjudged("torch.nn has no twin of this kind")
     ours, fresh = RawLayer(trial.subject), RawLayer(trial.build())
     ours.set_parameters(trial.parameters)
     twin = torch_nn.build_module(trial.case.layer, trial.dtype, trial.device)
@@ -194,16 +192,12 @@ def check_text_shows_the_architecture(trial: Trial) -> None:
 
 def _numbers(call: LayerCall) -> Counter[str]:
     """The numbers and words that must be shown, as text, each as often as there are arguments that
-    have it: of those that have no default, or another value. Where torch has no such kind, 0 and 1
-    may be defaults.
+    have it: of those that have no default, or another value.
     """
-    defaults, known = torch_nn.defaults(call.name), torch_nn.has_twin(call)
+    defaults = torch_nn.defaults(call.name)
     shown: Counter[str] = Counter()
     for name, value in call.kwargs.items():
         parts = set(value if isinstance(value, tuple) else (value,))
-        if not known:
-            parts -= {0, 1}
-        elif name in defaults and parts == {defaults[name]}:
-            continue
-        shown.update({str(part).removesuffix(".0") for part in parts})
+        if name not in defaults or parts != {defaults[name]}:
+            shown.update({str(part).removesuffix(".0") for part in parts})
     return shown

@@ -76,7 +76,7 @@ class Row:
     right one keeps.
 
     twin: the constructor of this kind in torch.nn or torch.optim, or one made of them; None where
-    there is none. departures: the clauses that the twin does not keep, each with the reason;
+    the row is described. departures: the clauses that the twin does not keep, each with the reason;
     docs/findings.md reproduces them. adapter: what a subject of this kind is judged through, where
     the subject alone is no function of its tensors, given the way to make one. nothing: cases that
     its formula leaves open, which its other geometries do not draw. spare: how the names of

@@ -26,11 +26,6 @@ OTHER_CONTRACT = dict.fromkeys(
 )
 
 
-def has_twin(call: LayerCall) -> bool:
-    """Whether torch has a layer of this kind, and of every kind inside it."""
-    return all(part.name in ROWS and ROWS[part.name].twin for part in call.walk())
-
-
 def defaults(kind: str) -> dict[str, object]:
     """The arguments that the constructor of a kind's twin has defaults for; one that passes
     arguments on has those of its base classes.
@@ -121,7 +116,5 @@ def _entry(row: Row) -> Entry:
     return Entry(f"torch.nn.{row.name}", row, adapted(row, _module), waivers=waivers)
 
 
-REFERENCES: dict[str, Entry] = {
-    entry.name: entry for entry in (_entry(row) for row in ROWS.values() if row.twin is not None)
-}
+REFERENCES: dict[str, Entry] = {entry.name: entry for entry in map(_entry, ROWS.values())}
 """Every reference by name."""
