@@ -20,7 +20,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def execute(options: argparse.Namespace, _: list[str]) -> int:
     """Print the script."""
-    from verification.report.script import script
+    from verification.report.scripts.script import script
 
     try:
         sys.stdout.write(script(read(options.file)))

@@ -8,7 +8,7 @@ import torch
 import verification
 from verification.cases.case_file import CaseFileError, read
 from verification.meta.functions.intended import StraightThrough
-from verification.report.script import script
+from verification.report.scripts.script import script
 from verification.report.summary import Result
 from verification.running.replay import replay
 from verification.strategies.descriptions.annotations import annotated_inputs

@@ -11,7 +11,7 @@ from verification import catalogue
 from verification.__main__ import main
 from verification.cases import SAME, Case, LayerCall, Role, SubjectSpec, TensorSpec, Values
 from verification.cases.case_file import CaseFile, CaseFileError
-from verification.report.script import script
+from verification.report.scripts.script import script
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from verification import catalogue
 from verification.cases import Case, SubjectSpec
 from verification.cases.case_file import CaseFile, parse
 from verification.properties import PROPERTIES
-from verification.report.script import script
+from verification.report.scripts.script import script
 from verification.running.campaign import hunt
 from verification.subjects.foreign import kind_named
 from verification.subjects.probing import trying

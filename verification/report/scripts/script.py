@@ -16,7 +16,8 @@ from verification.cases import SAME, Case, Role, SubjectSpec
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.properties import PROPERTIES
 from verification.properties.registry import Family
-from verification.report.script_calls import calls, literal, variable
+from verification.report.scripts.calls import calls
+from verification.report.scripts.expressions import INSTEAD, literal, variable
 from verification.running.replay import require_known_names
 from verification.strategies.descriptions.drawn import own_domains
 from verification.subjects.driving.told import Adapter
@@ -53,12 +54,14 @@ def script(file: CaseFile) -> str:
     """
     case = file.case
     if case.option("error") is not None:
-        raise CaseFileError(f"one call of a layer cannot show {case.property}")
+        raise CaseFileError(f"one call of a layer cannot show {case.property}; {INSTEAD}")
     if not case.subject.foreign and case.subject.name not in catalogue.SHIPPED:
         raise CaseFileError(f"{case.subject.name} is no layer that a script could import")
     drawn = [name for spec in case.tensors for name in own_domains(spec.domain)]
     if drawn:
-        raise CaseFileError(f"the tensors are drawn by {drawn[0]}, which no script could repeat")
+        raise CaseFileError(
+            f"no script could repeat its tensors, which {drawn[0]} draws; {INSTEAD}"
+        )
     require_known_names(case, case.subject.like or case.layer.name)
     _require_identifiers(case)
     try:
