@@ -56,11 +56,12 @@ class NearestUpsampling(Module):
         """The cotangent summed over the output pixels of each input pixel."""
         record, dy = self._recall(grad_output)
         x = record.tensors["input"]
-        dx = dy.new_empty(x.shape)
         if self._whole:
             down, across = self._whole
-            dx.copy_(_every(3, across, _every(2, down, dy.to(working_dtype(dy.dtype)))))
+            sums = _every(3, across, _every(2, down, dy.to(working_dtype(dy.dtype))))
+            dx = sums.to(dy.dtype, copy=self._whole == (1, 1))
         else:
+            dx = dy.new_empty(x.shape)
             from_rows, from_columns = self._sources(x)
             for part, reduced in zip(_chunks(dy, dy), _chunks(dx, dy), strict=True):
                 low = from_rows.sum(part.to(working_dtype(dy.dtype)))
@@ -188,7 +189,7 @@ class Source(NamedTuple):
 
 
 def _every(axis: int, scale: int, dy: Tensor) -> Tensor:
-    """The sum of each `scale` neighbours along `axis`, in their order."""
+    """The sum of each `scale` neighbours along `axis`, in their order; a view where it is 1."""
     stop = dy.shape[axis]
     dx = dy[(slice(None),) * axis + (slice(0, stop, scale),)]
     for k in range(1, scale):
