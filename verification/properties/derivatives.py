@@ -7,7 +7,7 @@ it; where nothing was declared, the failure says what the gradient looks like.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from gradcheck.differences.evaluation import PointError
 from gradcheck.second_order import SecondOrder
 from gradcheck.subjects import FunctionSubject, Subject
 from verification.cases import Role
+from verification.properties.gradients import fail_with
 from verification.properties.registry import Family, property_of
 from verification.references.laws.enclosure import Enclosure
 from verification.references.row import Trait
@@ -108,7 +109,7 @@ def check_second_derivatives_are_right_or_refused(trial: Trial) -> None:
     if all(math.isnan(worst.got) for worst in report.mismatches):
         # True at a boundary, and of another severity than a wrong number: autograd shows it.
         trial.unjudged("the second derivative is not a number here")
-    fail_with(trial, report, "")
+    fail_with(trial, report)
 
 
 def moving(trial: Trial) -> dict[str, Tensor]:
@@ -316,19 +317,3 @@ def hint(report: GradientReport, cotangents: Tensors) -> str:
     if len(ratios) == 1:
         return f"if it is so on purpose, declare scaled_by={ratios.pop():g}"
     return ""
-
-
-def fail_with(trial: Trial, report: GradientReport, more: str) -> NoReturn:
-    """Raise the discrepancy of a report's worst entry."""
-    worst = report.mismatches[0]
-    trial.fail(
-        "value",
-        f"{worst.tensor} gradient",
-        "; ".join(part for part in (str(report), more) if part),
-        entry=worst.entry,
-        got=worst.got,
-        expected=worst.expected,
-        bound=worst.bound,
-        wrong=len(report.mismatches),
-        total=report.comparisons,
-    )

@@ -6,10 +6,11 @@ forward and backward, so that every verdict's bound is derived.
 
 import functools
 from collections.abc import Mapping
+from typing import NoReturn
 
 from torch import Tensor
 
-from gradcheck import check_gradients
+from gradcheck import GradientReport, check_gradients
 from verification.properties.registry import Family, property_of
 from verification.references.row import Trait
 from verification.strategies.cases import ordinary
@@ -54,15 +55,21 @@ def check_gradients_match_finite_differences(trial: Trial) -> None:
     trial.count("entries compared", report.comparisons)
     trial.count("entries undecided", report.undecided)
     trial.require(not report.complaints, "complaint", "", str(report))
-    for worst in report.mismatches[:1]:
-        trial.fail(
-            "value",
-            f"{worst.tensor} gradient",
-            str(report),
-            entry=worst.entry,
-            got=worst.got,
-            expected=worst.expected,
-            bound=worst.bound,
-            wrong=len(report.mismatches),
-            total=report.comparisons,
-        )
+    if report.mismatches:
+        fail_with(trial, report)
+
+
+def fail_with(trial: Trial, report: GradientReport, more: str = "") -> NoReturn:
+    """Raise the discrepancy of a report's worst entry."""
+    worst = report.mismatches[0]
+    trial.fail(
+        "value",
+        f"{worst.tensor} gradient",
+        "; ".join(part for part in (str(report), more) if part),
+        entry=worst.entry,
+        got=worst.got,
+        expected=worst.expected,
+        bound=worst.bound,
+        wrong=len(report.mismatches),
+        total=report.comparisons,
+    )
