@@ -151,10 +151,8 @@ class Conv2d(_Convolution):
         """The two other contractions, dx from w and dy, dw from x and dy; db sums dy."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
-        height, width = x.shape[2:]
-        dx = correlation.spread(
-            dy, correlation.by_group(weight, self.groups), None, self._geometry, (height, width)
-        )
+        taps = correlation.by_group(weight, self.groups)
+        dx = correlation.spread(dy, taps, None, self._geometry, x.shape[2:])
         self._learn(x, dy)
         return dx
 
@@ -251,9 +249,8 @@ class ConvTranspose2d(_Convolution):
         """Conv2d's forward on dy gives dx; its weight gradient with x and dy exchanged, dw."""
         record, dy = self._recall(grad_output)
         x, weight = record.tensors["input"], record.tensors["weight"]
-        dx, dw = correlation.spread_gradients(
-            dy, correlation.by_group(weight, self.groups), x, self._geometry
-        )
+        taps = correlation.by_group(weight, self.groups)
+        dx, dw = correlation.spread_gradients(dy, taps, x, self._geometry)
         self._accumulate(dw, dy)
         return dx
 

@@ -70,6 +70,10 @@ class Phase(NamedTuple):
     stride: int = 1
 
 
+Size = tuple[int, ...]
+"""Height and width, as a tensor's shape has them."""
+
+
 Shared = tuple[Along, tuple[Phase, ...]]
 """Along one axis, the windows for some neighbouring phases, which meet as many taps."""
 
@@ -118,14 +122,14 @@ def by_group(weight: Tensor, groups: int) -> Tensor:
 
 
 def gather(
-    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Pair
+    x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, positions: Size
 ) -> Tensor:
     """Compute y (N, O, *positions) from x (N, C, H, W) and w by group, plus b (O)."""
     return _correlate(x, [weight.flatten(2)], bias, [_positions(geometry, positions)], positions)
 
 
 def spread(
-    y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Pair
+    y: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, size: Size
 ) -> Tensor:
     """Compute x (N, C, *size) from y (N, O, oh, ow) and w by group, plus b (C)."""
     patterns, taps = _phases(geometry, size), weight.transpose(1, 2)
@@ -159,7 +163,7 @@ def spread_gradients(
 
 
 def _correlate(
-    source: Tensor, lefts: list[Tensor], bias: Tensor | None, patterns: list[Pattern], size: Pair
+    source: Tensor, lefts: list[Tensor], bias: Tensor | None, patterns: list[Pattern], size: Size
 ) -> Tensor:
     """The result (N, M, *size): each pattern's taps times its windows of the source, plus b."""
     groups, rows, _ = lefts[0].shape
@@ -211,7 +215,7 @@ def _weigh(y: Tensor, chunk: Chunk) -> Tensor:
 
 
 @lru_cache
-def _positions(geometry: Geometry, positions: Pair) -> Pattern:
+def _positions(geometry: Geometry, positions: Size) -> Pattern:
     """The windows of the picture at every stride-th position, along both axes."""
     rows, columns = (
         (Along(-p, d, k, s, i), (Phase(tuple(range(k)), 0, i),))
@@ -221,7 +225,7 @@ def _positions(geometry: Geometry, positions: Pair) -> Pattern:
 
 
 @lru_cache
-def _phases(geometry: Geometry, size: Pair) -> list[Pattern]:
+def _phases(geometry: Geometry, size: Size) -> list[Pattern]:
     """The phases of a picture of that size; those that no tap meets have empty windows."""
     rows, columns = (_phases_along(geometry, axis, size[axis]) for axis in (0, 1))
     return [Pattern(row, column, geometry.kernel[1]) for row in rows for column in columns]

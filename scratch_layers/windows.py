@@ -69,16 +69,14 @@ class Windows:
         largest = channels * max(r.taps * c.taps * r.positions * c.positions for r, c in areas)
         chunks = max(1, -(-batch // max(1, self.limit // max(1, largest))))
         self.samples = max(1, -(-batch // chunks))
-        self.starts: list[int] = []
-        extents, inside = [], []
-        for axis, length in zip(zip(*areas, strict=True), size, strict=True):
-            start, end = min(0, *(a.start for a in axis)), max(length, *(a.end() for a in axis))
-            self.starts.append(start)
-            extents.append(end - start)
-            inside.append(slice(-start, length - start))
+        axes = list(zip(*areas, strict=True))
+        self.starts = [min(0, *(along.start for along in axis)) for axis in axes]
+        ends = [max(n, *(a.end() for a in axis)) for n, axis in zip(size, axes, strict=True)]
+        extents = [end - start for start, end in zip(self.starts, ends, strict=True)]
         self.ground = source.new_zeros((self.samples, channels, *extents), dtype=dtype)
         self.bytes = self.ground.nbytes
-        self.inside = self.ground[:, :, inside[0], inside[1]]
+        inside = [slice(-start, n - start) for start, n in zip(self.starts, size, strict=True)]
+        self.inside = self.ground[:, :, *inside]
         self.blocks = {
             count: [
                 block for i, area in enumerate(areas) for block in self._blocks(count, i, *area)
