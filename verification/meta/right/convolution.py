@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scratch_layers import Conv2d
+from scratch_layers import Conv2d, Module
 from scratch_layers.checks import working_dtype
 from scratch_layers.module import Record
 
@@ -51,6 +51,9 @@ class Road(Conv2d):
         dx = torch.cat([dx for dx, _ in found], 1)
         (up, left), (height, width) = self._before, x.shape[2:]
         return dx[:, :, up : up + height, left : left + width].to(x.dtype, copy=True).contiguous()
+
+    backward_parameters = Module.backward_parameters
+    """Not Conv2d's, whose sums are in another order."""
 
     def pad(self, x):
         """The wide picture with its zeros around it."""
