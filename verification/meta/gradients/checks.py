@@ -1,0 +1,204 @@
+"""Checks of gradients in figures: how every tensor was judged, the bits that its bounds leave, the
+calls that it takes (see ``today``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradcheck import TensorReport, check_gradients
+from verification.meta.gradients.estimates import HALF, SINGLE, cube, kinks, reciprocal, rounded
+from verification.meta.gradients.promise import numbers
+
+
+class Asked(NamedTuple):
+    """A forward, its backward or None for autograd's, the arguments, and how it is asked."""
+
+    f: Callable[..., Any]
+    vjp: Callable[..., Any] | None
+    arguments: tuple[Tensor, ...]
+    options: Mapping[str, Any] = {}
+
+
+class Figures(NamedTuple):
+    """Calls of forward and backward; for every tensor what is said in words and counts, and the
+    bits of its resolution, of the chance to miss, and of all mismatches' bounds in the mean.
+    """
+
+    forwards: int
+    backwards: int
+    tensors: tuple[tuple[str, float, float, float], ...]
+
+
+def elementwise(f: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Any:
+    """For an argument and options, what is asked."""
+    return lambda x, **options: Asked(f, lambda x, g: g * slope(x), (x,), options)
+
+
+def analysed(f: Callable[[Tensor], Tensor], gradients: bool) -> dict[str, Any]:
+    """An error analysis by which everything errs by its share and that of its input."""
+
+    def error(inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        at = inputs["input"].double()
+        return {"output": 2.0**-50 * (f(at).abs() + at.abs().sum())}
+
+    if not gradients:
+        return {"evaluation_error": error}
+    return {
+        "evaluation_error": error,
+        "analytic_error": {"input": torch.full((12,), 2.0**-44, dtype=torch.float64)},
+        "cotangents": {"output": numbers(12, seed=4)},
+    }
+
+
+def square(x: Tensor) -> Tensor:
+    return x * x
+
+
+def product(x: Tensor, w: Tensor) -> Tensor:
+    return x @ w
+
+
+def product_vjp(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    return g @ w.T, x.T @ g
+
+
+def product_off(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    return (1 + 2.0**-20) * g @ w.T, x.T @ g
+
+
+def squares_vjp(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    y = x @ w
+    return 2 * (y * g) @ w.T, 2 * x.T @ (y * g)
+
+
+def by_values(x: Tensor) -> Tensor:
+    assert x.flatten()[0].item() != 77
+    return reciprocal(x)
+
+
+def twice(x: Tensor) -> Tensor:
+    return 2 * x
+
+
+def reciprocal_slope(x: Tensor) -> Tensor:
+    return -2 * x / (2 + x * x).square()
+
+
+def kinks_slope(x: Tensor) -> Tensor:
+    at = torch.linspace(-1, 1, 65, dtype=torch.float64).to(x)
+    return (x[..., None] - at).sign().sum(-1)
+
+
+CUBE = elementwise(cube, lambda x: 3 * x * x)
+SQUARE = elementwise(square, twice)
+RECIPROCAL = elementwise(reciprocal, reciprocal_slope)
+FOLD = elementwise(lambda x: x.clamp(min=0), lambda x: (x > 0).to(x))
+KINKS = elementwise(kinks, kinks_slope)
+WRONG = elementwise(reciprocal, lambda x: 1.001 * reciprocal_slope(x))
+
+X, FEW, MANY = numbers(12), numbers(3), numbers(300)
+TWO = numbers(6, 5), numbers(5, 4, seed=1)
+WIDE = numbers(40, 30), numbers(30, 20, seed=1)
+TIES = torch.tensor([0.0, 0.0, 1.0, -2.0], dtype=torch.float64)
+FULL, ALONG = {"method": "full"}, {"method": "projection"}
+
+
+def _every() -> Iterator[tuple[str, Asked]]:
+    for name, dtype in (("", torch.float64), (" in float32", SINGLE)):
+        pair = tuple(t.to(dtype) for t in TWO)
+        wide = tuple(t.to(dtype) for t in WIDE)
+        yield f"cube{name}", CUBE(X.to(dtype))
+        yield f"cube of many{name}", CUBE(MANY.to(dtype))
+        yield f"cube of many by entry{name}", CUBE(MANY.to(dtype), **FULL)
+        yield f"reciprocal{name}", RECIPROCAL(X.to(dtype), **ALONG)
+        yield f"fold{name}", FOLD(X.to(dtype))
+        yield f"fold of many{name}", FOLD(MANY.to(dtype))
+        yield f"fold at ties{name}", FOLD(TIES.to(dtype))
+        yield f"many kinks{name}", KINKS(X.to(dtype))
+        yield f"wrong{name}", WRONG(X.to(dtype))
+        yield f"wrong of many{name}", WRONG(MANY.to(dtype))
+        yield f"wrong along{name}", WRONG(X.to(dtype), **ALONG)
+        yield f"product{name}", Asked(product, product_vjp, pair)
+        yield f"product by entry{name}", Asked(product, product_vjp, pair, FULL)
+        yield f"wide product{name}", Asked(product, product_vjp, wide)
+        yield f"wide product by entry{name}", Asked(product, product_vjp, wide, FULL)
+        yield f"product by autograd{name}", Asked(product, None, pair)
+        yield f"product off{name}", Asked(product, product_off, pair)
+        yield f"wide product off{name}", Asked(product, product_off, wide)
+        yield f"squares{name}", Asked(lambda x, w: square(x @ w), squares_vjp, pair)
+        yield f"reciprocal by autograd{name}", Asked(reciprocal, None, (X.to(dtype),))
+    for dtype in (HALF, torch.bfloat16):
+        pair = tuple(t.to(dtype) for t in TWO)
+        yield f"product in {dtype}", Asked(product, product_vjp, pair)
+        yield f"reciprocal in {dtype}", RECIPROCAL(X.to(dtype))
+        yield f"fold in {dtype}", FOLD(X.to(dtype))
+        yield f"doubled in {dtype}", CUBE(X.to(dtype), seed=1)
+    yield "product of two dtypes", Asked(
+        lambda x, w: x @ w.to(x), lambda x, w, g: (g @ w.to(g).T, (x.T @ g).to(w)),
+        (TWO[0], TWO[1].float()),
+    )  # fmt: skip
+    for off in (10, 20, 34):
+        name = f"steps of 2^-{off}"
+        yield name, elementwise(rounded(2.0**-off), twice)(X)
+        wrong = elementwise(rounded(2.0**-off), lambda x: 1.3 * twice(x))
+        yield f"{name}, wrong", wrong(X)
+    yield "in float16 inside", elementwise(lambda x: square(x.half()).to(x), twice)(X)
+    yield "in float32 inside", elementwise(lambda x: square(x.float()).to(x), twice)(X)
+    for name, f, ask in (("cube", cube, CUBE), ("reciprocal", reciprocal, RECIPROCAL)):
+        for gradients in (False, True):
+            which = "both sides" if gradients else "forward"
+            given = analysed(f, gradients)
+            yield f"{name}, {which} analysed", ask(X, **given)
+            yield f"{name}, {which} analysed, along", ask(X, **given, **ALONG)
+    yield "fold, forward analysed", FOLD(X, **analysed(lambda x: x.clamp(min=0), False))
+    yield "one by one", elementwise(by_values, reciprocal_slope)(X, **FULL)
+    yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
+    yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)
+    yield "large numbers", RECIPROCAL(1e4 * X, **FULL)
+    yield "small numbers", CUBE(1e-4 * X, **FULL)
+    yield "a third", elementwise(lambda x: x / 3, lambda x: torch.ones_like(x) / 3)(X)
+    yield "a wrong third", elementwise(lambda x: x / 3, lambda x: torch.full_like(x, 0.3334))(X)
+    yield "one number", RECIPROCAL(FEW[0])
+    yield "nothing", RECIPROCAL(X[:0])
+    yield "a sum", Asked(lambda x: (x * x).sum(), lambda x, g: 2 * g * x, (X,))
+
+
+ASKED = dict(_every())
+
+
+def measured(asked: Asked) -> Figures:
+    """The figures of what is asked."""
+    calls = {"forward": 0, "backward": 0}
+
+    def forward(*arguments: Tensor) -> Any:
+        calls["forward"] += 1
+        return asked.f(*arguments)
+
+    def backward(*arguments: Tensor) -> Any:
+        calls["backward"] += 1
+        assert asked.vjp is not None
+        return asked.vjp(*arguments)
+
+    forward.__wrapped__ = asked.f  # type: ignore[attr-defined]
+    subject = forward if asked.vjp is None else (forward, backward)
+    report = check_gradients(subject, *asked.arguments, **asked.options)
+    tensors = tuple(_said(report.basis, tensor) for tensor in report.tensors)
+    return Figures(calls["forward"], calls["backward"], tensors)
+
+
+def _said(basis: str, tensor: TensorReport) -> tuple[str, float, float, float]:
+    counts = tensor.comparisons, tensor.undecided, len(tensor.mismatches)
+    words = f"{tensor.tensor} {tensor.method} {tensor.where} {tensor.mode} {basis} {counts}"
+    bounds = [_bits(m.bound) for m in tensor.mismatches]
+    mean = sum(bounds) / len(bounds) if bounds else 0.0
+    return words, _bits(tensor.resolution), _bits(tensor.may_miss), mean
+
+
+def _bits(size: float) -> float:
+    return -math.log2(size) if 0 < size < math.inf else 0.0

@@ -1,0 +1,155 @@
+"""Numerical derivatives in figures: the classes that are seen, the bits that bounds leave, the
+calls that it takes (see ``today``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradcheck import Estimate, Kind, jacobian
+from verification.meta.gradients import sweeps
+from verification.meta.gradients.promise import numbers
+
+SINGLE, HALF = torch.float32, torch.float16
+
+Map = Callable[[Tensor], Tensor]
+
+
+class Asked(NamedTuple):
+    """A function, where its derivative is asked, and how."""
+
+    f: Map
+    x: Tensor
+    options: Mapping[str, Any] = {}
+
+
+class Figures(NamedTuple):
+    """Entries of every class; means over those with a bound of the bits of bound and noise, and the
+    bits of the widest bound; calls of the function.
+    """
+
+    kinds: tuple[int, ...]
+    bound: float
+    widest: float
+    noise: float
+    calls: int
+
+
+def along_family(name: str, dtype: torch.dtype = torch.float64) -> Asked:
+    """All of a family at once."""
+    family = sweeps.FAMILIES[name]
+    parameter = family.parameter.to(dtype)
+    return Asked(lambda x: family.f(x, parameter), torch.full((48,), family.x, dtype=dtype))
+
+
+def rounded(share: float) -> Map:
+    """A parabola in steps."""
+    return lambda x: (x * x / share).round() * share
+
+
+def by_values(f: Map) -> Map:
+    """Looks at single numbers, so that no two points can share a call."""
+
+    def looking(x: Tensor) -> Tensor:
+        assert x.flatten()[0].item() != 77
+        return f(x)
+
+    return looking
+
+
+def analysed(f: Map, x: Tensor) -> Asked:
+    """With an error analysis by which values err by their share and that of their input."""
+
+    def error(inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        at = inputs["input"].double()
+        return {"output": 2.0**-50 * (f(at).abs() + at.abs().sum())}
+
+    return Asked(f, x, {"evaluation_error": error})
+
+
+def cube(x: Tensor) -> Tensor:
+    return x * x * x
+
+
+def square(x: Tensor) -> Tensor:
+    return x * x
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    return 1 / (2 + x * x)
+
+
+def kinks(x: Tensor) -> Tensor:
+    """The sum of many kinks."""
+    at = torch.linspace(-1, 1, 65, dtype=torch.float64).to(x)
+    return (x[..., None] - at).abs().sum(-1)
+
+
+LEFT, RIGHT = numbers(30, 7), numbers(5, 30, seed=1)
+FEW = numbers(5)
+DIRECTIONS = {"directions": 3 * numbers(4, 3, 2, seed=1)}
+SMALL, LARGE = 1e-5 * numbers(6), 1e5 * numbers(6)
+
+ASKED: dict[str, Asked] = {
+    **{name: along_family(name) for name in ("parabolas", "cubes", "poles")},
+    **{name: along_family(name) for name in ("kinks ahead", "kinks behind")},
+    **{f"{n} in float32": along_family(n, SINGLE) for n in ("parabolas", "cubes", "kinks ahead")},
+    "product": Asked(lambda x: LEFT @ x, numbers(7)),
+    "product of a matrix": Asked(lambda x: RIGHT @ x, numbers(30, 4)),
+    "square": Asked(square, FEW),
+    "square in float32": Asked(square, FEW.float()),
+    "sum of squares": Asked(lambda x: (x * x).sum(), numbers(4, 5)),
+    "cube of small numbers": Asked(cube, SMALL),
+    "cube of large numbers": Asked(cube, LARGE),
+    "cube of large numbers in float32": Asked(cube, LARGE.float()),
+    "cube at zeros": Asked(cube, torch.zeros(3, dtype=torch.float64)),
+    "reciprocal": Asked(reciprocal, FEW),
+    "reciprocal in float32": Asked(reciprocal, FEW.float()),
+    "reciprocal of large numbers": Asked(reciprocal, LARGE),
+    "reciprocal of small numbers": Asked(reciprocal, SMALL),
+    "reciprocal at one": Asked(reciprocal, torch.ones((), dtype=torch.float64)),
+    "in float16 inside": Asked(lambda x: (x.half() * x.half()).to(x), FEW),
+    "in float32 inside": Asked(lambda x: cube(x.float()).to(x), FEW),
+    "to float32": Asked(lambda x: cube(x).float(), FEW),
+    "fine steps": Asked(rounded(2.0**-30), FEW),
+    "coarse steps": Asked(rounded(2.0**-10), FEW),
+    "many kinks": Asked(kinks, FEW),
+    "many kinks along": Asked(kinks, numbers(3, 2), DIRECTIONS),
+    "square along": Asked(square, numbers(3, 2), DIRECTIONS),
+    "reciprocal along": Asked(reciprocal, numbers(3, 2), DIRECTIONS),
+    "product along, in float32": Asked(
+        lambda x: LEFT.float() @ x[0], numbers(3, 7).float(), {"directions": numbers(3, 3, 7)}
+    ),
+    "product, analysed": analysed(lambda x: LEFT.to(x) @ x, numbers(7)),
+    "square, analysed": analysed(square, FEW),
+    "reciprocal, analysed": analysed(reciprocal, FEW),
+    "modulus, analysed": analysed(torch.abs, torch.tensor([0.0, 1.0, -3.0], dtype=torch.float64)),
+    "one by one": Asked(by_values(reciprocal), FEW),
+    "one by one, many": Asked(by_values(square), numbers(40)),
+    "large table": Asked(lambda x: torch.outer(x, numbers(70)), numbers(70)),
+}
+
+
+def measured(asked: Asked) -> Figures:
+    """The figures of what is asked."""
+    calls = 0
+
+    def counted(x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return asked.f(x)
+
+    found = jacobian(counted, asked.x, **asked.options)
+    return Figures(tuple(int((found.kind == kind).sum()) for kind in Kind), *_bits(found), calls)
+
+
+def _bits(found: Estimate) -> tuple[float, float, float]:
+    known = found.bound.isfinite() & (found.bound > 0)
+    if not bool(known.any()):
+        return 0.0, 0.0, 0.0
+    bounds, noise = (-x[known].log2() for x in (found.bound, found.noise))
+    return bounds.mean().item(), bounds.min().item(), noise.mean().item()
