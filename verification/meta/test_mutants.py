@@ -53,6 +53,11 @@ def test_every_place_is_changed_once():
     assert len(changed | {ast.unparse(ast.parse(SOURCE))}) == len(found) + 1
 
 
+@pytest.mark.parametrize("source", ["if TYPE_CHECKING: n = 3", "try: f\nexcept (A, B): g"])
+def test_what_has_no_behaviour_stays(source):
+    assert mutants("f.py", source) == []
+
+
 def _lines(source: str, change: str) -> set[str]:
     found = [mutant for mutant in mutants("f.py", source) if mutant.change == change]
     return {source.splitlines()[line - 1].strip() for mutant in found for line in mutant.reach}

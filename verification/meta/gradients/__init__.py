@@ -6,7 +6,9 @@ they take a few seconds.
 """
 
 from verification.meta.gradients import (
+    adapters,
     complaints,
+    drawn,
     explained,
     numerical,
     refusals,
@@ -29,7 +31,9 @@ PROMISES: tuple[Promise, ...] = (
     *roundings.PROMISES,
     *today.PROMISES,
     *refusals.PROMISES,
+    *adapters.PROMISES,
     *said.PROMISES,
+    *drawn.PROMISES,
 )
 
 __all__ = ["PROMISES", "Promise"]

@@ -143,6 +143,10 @@ def _no_behaviour(node: ast.AST) -> Iterator[ast.AST]:
             parts = [value]
         case ast.Call(func=ast.Name("isinstance" | "issubclass"), args=[_, ast.Tuple() as options]):
             parts = [options]
+        case ast.ExceptHandler(type=ast.Tuple() as options):
+            parts = [options]
+        case ast.If(test=ast.Name("TYPE_CHECKING")):
+            parts = [node]
         case ast.Module(body=body):
             # What is assigned to a name alone and indexed is a type: of dictionaries, or a Literal.
             values = [line.value for line in body if isinstance(line, ast.Assign)]
