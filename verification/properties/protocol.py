@@ -82,7 +82,7 @@ def _require_held(trial: Trial, raw: RawLayer, model: Model) -> None:
 
 @property_of(
     Family.PROTOCOL,
-    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ACCUMULATION, Clause.ORDER_OF_CALLS, "zero"},
+    needs={TRUTH, Trait.DIFFERENTIABLE, Clause.ACCUMULATION, Clause.ORDER_OF_CALLS},
     cases=ordinary(limits=SMALL),
     decides=Decides.CONTRACT,
     share=OF_A_LAW,
@@ -91,12 +91,10 @@ def check_parameters_alone_get_the_same(trial: Trial) -> None:
     """backward_parameters, where there is one, leaves the input's gradient out and nothing else: it
     adds what backward adds, bit by bit, and is refused before any forward.
     """
-    raw = RawLayer(trial.subject)
-    alone = getattr(raw.layer, "backward_parameters", None)
+    raw, other, cotangents = RawLayer(trial.subject), RawLayer(trial.build()), trial.cotangents
+    alone = getattr(other.layer, "backward_parameters", None)
     if alone is None:
         trial.unjudged("no backward_parameters")
-    raw.set_parameters(trial.parameters)
-    cotangents = trial.cotangents
     require_refusal(
         trial,
         lambda: alone(*cotangents.values()),
@@ -104,14 +102,15 @@ def check_parameters_alone_get_the_same(trial: Trial) -> None:
         "backward_parameters before forward",
         says=["forward"],
     )
-    trial.attempt("forward raises", raw.forward, trial.inputs)
+    for layer in (raw, other):
+        layer.set_parameters(trial.parameters)
+        trial.attempt("forward raises", layer.forward, trial.inputs)
     trial.attempt("backward raises", raw.backward, cotangents)
-    both = {name: tensor.clone() for name, tensor in raw.tensors().items()}
-    trial.attempt("zero_grad raises", raw.layer.zero_grad)
     returned = trial.attempt("backward_parameters raises", alone, *cotangents.values())
     trial.require(returned is None, "returned", "", "backward_parameters returns something")
-    for name, held in raw.tensors().items():
-        trial.require_same(name, held, both[name], "backward leaves that")
+    left = raw.tensors()
+    for name, held in other.tensors().items():
+        trial.require_same(name, held, left[name], "backward leaves that")
 
 
 @property_of(
