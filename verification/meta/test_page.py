@@ -32,6 +32,8 @@ ROW = {name: list(range(16)) for name in ("places", "got", "expected", "bound")}
 
 REPLAY = "pytest --replay-case reports/cases/relu-1.case.json"
 
+TEXT = f"ReLU  gradients match\n  wrong at <0>\n  replay: {REPLAY}"
+
 
 def cell(layer: str, name: str, result: Result, **more: object) -> Cell:
     return Cell(layer, name, "parity", "correctness", "cpu", "float32", result, **more)
@@ -49,7 +51,7 @@ SUMMARY = Summary(
             "gradients_match",
             Result.FAILED,
             failures=(
-                Failure("wrong at <0>", "the\ntext", "x", REPLAY, COMPARED),
+                Failure("wrong at <0>", TEXT, "x", REPLAY, COMPARED),
                 Failure("wrong in a row", compared={**ROW, "shape": [1, 16]}),
             ),
         ),
@@ -99,8 +101,10 @@ def test_the_page_holds_what_the_summary_holds(text: str, folder: Path) -> None:
     assert "<title>verdict: WRONG, 13 campaigns failed</title>" in text
     assert "wrong at &lt;0&gt;" in text
     assert f'data-text="{REPLAY}"' in text
+    assert (text.count("wrong at &lt;0&gt;"), text.count(f">{REPLAY}<")) == (1, 1)
+    assert "replay: " not in text
     assert "cpu float32: not exercised, no &lt;CUDA&gt; device" in text
-    assert "not exercised, needs a backward: SGD gradients_match" in text
+    assert "<li>needs a backward: SGD gradients_match</li>" in text
     assert '<th scope="row">no sample</th>' in text
     assert "data:image/png;base64,iVBOR" in text
     assert text.count("<svg") == 6

@@ -25,12 +25,13 @@ def page(summary: Summary, verdict: str, smoke: str) -> Iterator[str]:
     """
     yield f"# {verdict}"
     yield ""
-    yield f"{totals_line(summary)}. {smoke}."
+    yield f"{totals_line(summary)}; {smoke}."
     yield from _failures(summary.of(Result.FAILED))
     yield from _matrix(summary)
     if summary.known:
         yield from _section("Baseline", baseline_lines(summary))
-    yield from _section("Not exercised", not_exercised_lines(summary))
+    lines = (line.removeprefix("not exercised, ") for line in not_exercised_lines(summary))
+    yield from _section("Not exercised", lines)
     yield from _section("Where the time goes", _time(summary))
     yield from _section("Reached, in examples", _reach(summary))
     where = (f"{name} {value}" for name, value in summary.provenance.items())

@@ -34,7 +34,7 @@ def html(summary: Summary, verdict: str, smoke: str, images: Path, power: Power 
             verdict=verdict,
             totals=totals_line(summary),
             smoke=smoke,
-            marks={result.value: MARKS[result] for result in summary.possible_results()},
+            marks={result.value: MARKS[result] for result in Result if summary.of(result)},
             layers=summary.layers(),
             spent={layer: _spent(summary, layer) for layer in summary.layers()},
             rows=list(_rows(summary)),
@@ -94,7 +94,13 @@ def _failures(summary: Summary) -> Iterator[dict[str, Any]]:
             "where": ", ".join(f"{cell.dtype} {cell.device}" for cell in cells),
             "open": number < OPEN,
             "items": [
-                {"cell": cell, "failure": failure, "pictures": list(_pictures(failure))}
+                {
+                    "cell": cell,
+                    "failure": failure,
+                    # The command has a line of its own, and a button.
+                    "text": failure.text.removesuffix(f"\n  replay: {failure.replay}"),
+                    "pictures": list(_pictures(failure)),
+                }
                 for cell in cells
                 for failure in cell.failures
             ],

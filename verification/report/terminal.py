@@ -37,12 +37,12 @@ def totals_line(summary: Summary) -> str:
     results, counts = summary.results(), summary.counts()
     spent = sum(cell.seconds for cell in summary.cells)
     line = ", ".join(f"{results[result]} {result}" for result in Result if results[result])
-    line += f"; {summary.examples} examples"
+    line += f"; {summary.examples:,} examples"
     if spent:
         line += f", {summary.examples / spent:.0f} a second of one core"
     if counts["entries compared"]:
         share = counts["entries exact"] / counts["entries compared"]
-        line += f"; {counts['entries compared']} entries compared, {share:.0%} of them exactly"
+        line += f"; {counts['entries compared']:,} entries compared, {share:.0%} of them exactly"
     return line
 
 
