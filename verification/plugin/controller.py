@@ -117,6 +117,7 @@ class Controller:
             terminalreporter.section("verification")
             for line in summary_lines(self.summary):
                 terminalreporter.write_line(line)
+            terminalreporter.write_line(f"for the page: python -m verification report {REPORT}")
             self._annotate(terminalreporter)
         failed = terminalreporter.getreports("failed")
         replays = [(r.nodeid, command) for r in failed for command in _properties(r, "replay")]
