@@ -10,7 +10,7 @@ from unittest import mock
 from verification.cases import LayerCall
 from verification.meta.faults import FAULTS
 from verification.meta.harness import Found, first_failure
-from verification.meta.wrong_twins import PARITY, WRONG
+from verification.meta.wrong_twins import WRONG
 from verification.properties import PROPERTIES, applicable
 from verification.references.index import ROWS
 from verification.references.row import Row
@@ -64,5 +64,5 @@ def every_fault() -> Iterator[Wrong]:
     for wrong in WRONG:
         row = replace(ROWS[wrong.row], twin=wrong.twin)
         entry = replace(entries[wrong.row], name=f"broken.{wrong}")
-        names = tuple(name for name in PARITY if not PROPERTIES[name].missing(entry))
+        names = tuple(name for name in wrong.caught_by if not PROPERTIES[name].missing(entry))
         yield Wrong(f"{wrong}", wrong.row, entry, names, rows={wrong.row: row})

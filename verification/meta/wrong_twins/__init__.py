@@ -2,11 +2,8 @@
 
 from verification.meta.wrong_twins.functions import FUNCTIONS
 from verification.meta.wrong_twins.layers import LAYERS
-from verification.meta.wrong_twins.wrong import Wrong
+from verification.meta.wrong_twins.wrong import PARITY, Wrong
 
 WRONG = (*LAYERS, *FUNCTIONS)
-
-PARITY = ("forward_matches_reference", "gradients_match_reference")
-"""The properties that must find them."""
 
 __all__ = ["PARITY", "WRONG", "Wrong"]

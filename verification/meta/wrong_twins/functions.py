@@ -9,6 +9,8 @@ from torch import nn
 from verification.meta.wrong_twins.wrong import Wrong, computing, giving, taking
 from verification.references.index import ROWS
 
+NOTHING = "means_of_nothing_are_torchs"
+
 TWINS = {name: row.twin for name, row in ROWS.items()}
 """The right ones."""
 
@@ -67,6 +69,15 @@ def a_mean_over_all_labels(self, x, labels):
     return F.nll_loss(x, labels, reduction="sum", **options) / labels.numel()
 
 
+class ZeroForNothing(nn.NLLLoss):
+    """0 where torch's loss is NaN: every label is ignored."""
+
+    def forward(self, input, target):
+        loss = super().forward(input, target)
+        counts = target.ne(self.ignore_index).any()
+        return loss if counts else torch.zeros_like(loss) + 0 * input.sum()
+
+
 def without_the_targets_entropy(self, x, target):
     """Leaves out what does not depend on the input."""
     loss = -x * (target.exp() if self.log_target else target)
@@ -117,6 +128,7 @@ FUNCTIONS = [
     ignoring("BCELoss", "reduction", "sum"),
     ignoring("BCEWithLogitsLoss", "pos_weight", None),
     Wrong("NLLLoss", "counts ignored labels", computing(nn.NLLLoss, a_mean_over_all_labels)),
+    Wrong("NLLLoss", "is 0 where no label counts", ZeroForNothing, (NOTHING,)),
     ignoring("CrossEntropyLoss", "label_smoothing", 0.0),
     ignoring("CrossEntropyLoss", "weight", None),
     Wrong(

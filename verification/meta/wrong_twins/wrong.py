@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+PARITY = ("forward_matches_reference", "gradients_match_reference")
+
 
 @dataclass(frozen=True)
 class Wrong:
-    """A row's name, what is wrong, and the constructor that stands in for the row's twin."""
+    """A row's name, what is wrong, the constructor that stands in for the row's twin, and the
+    properties of which one must find it, of those that apply.
+    """
 
     row: str
     what: str
     twin: Any
+    caught_by: tuple[str, ...] = PARITY
 
     def __str__(self):
         return f"{self.row}: {self.what}"
