@@ -88,9 +88,9 @@ class LayerSubject:
     def restoring(self) -> Iterator[None]:
         """Put parameter values and gradients back at the end, also after an exception."""
         held = self._parameters.values()
-        places = {f"{p.name} {i}": t for p in held for i, t in enumerate((p.value, p.gradient))}
+        tensors = [t for p in held for t in [p.value, p.gradient] if t is not None]
         kept = [parameter.keep() for parameter in held]
-        with putting_back({name: t for name, t in places.items() if t is not None}):
+        with putting_back({str(i): tensor for i, tensor in enumerate(tensors)}):
             try:
                 yield
             finally:

@@ -76,18 +76,8 @@ class AutogradSubject:
         parameters: Mapping[str, Tensor],
         cotangents: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
-        tensors = {**inputs, **parameters}
-
-        def outputs(leaves: dict[str, Tensor]) -> dict[str, Tensor]:
-            moved = {**tensors, **leaves}
-            placed = [moved[name] for name in inputs], {name: moved[name] for name in parameters}
-            named = named_outputs(self.call(*placed))
-            return {name: named[name] for name in cotangents}
-
-        leaves = {name: t for name, t in tensors.items() if differentiable(t)}
-        pull_back = torch.func.vjp(outputs, leaves)[1]
-        gradients: dict[str, Tensor]
-        (gradients,) = torch.func.vmap(pull_back)(dict(cotangents))
+        self._run(inputs, parameters)
+        gradients: dict[str, Tensor] = torch.func.vmap(self.vjp)(dict(cotangents))
         return gradients
 
     def vjp(self, cotangents: Mapping[str, Tensor]) -> dict[str, Tensor]:
