@@ -109,10 +109,11 @@ def climb_down(claim: Claim, probe: Probe) -> Agreed:
         still.add(ahead, back)
         settled, which = still.settle(rules, agreed)
         needed |= {rules.windows[rule] for rule in which}
-        if bool(settled.all()):
-            break
-        still = still.where(~settled)
-        still = still.where(~_between_kinks(claim, ahead[:, ~settled], back[:, ~settled]))
+        if which:
+            rest = ~settled
+            still, ahead, back = still.where(rest), ahead[:, rest], back[:, rest]
+        if len(still.lines):
+            still = still.where(~_between_kinks(claim, ahead, back))
         if not len(still.lines):
             break
     start = min((window.start for window in needed), default=0)
@@ -131,9 +132,8 @@ def agrees_ahead(claim: Claim, rungs: Rungs, values: Tensor) -> Agreed:
     """
     weights, reach = _rule_ahead(rungs)
     there = _Open.at_first(claim)
-    noise = (claim.rounding.sum(1, keepdim=True) + there.landing).sqrt()
     value = claim.weights @ (weights @ values)[:, None]
-    bound = reach * noise + there.own
+    bound = reach * there.noise + there.own
     near = ((value - claim.slopes).abs() <= bound) & (bound <= there.telling)
     return Agreed(claim.slopes, value, bound, near.all(0), rungs)
 
@@ -162,33 +162,30 @@ class _Open:
         own = unit * (claim.sizes.square().sum(0).sqrt() + claim.slopes.abs())
         telling = torch.where(own.isfinite(), claim.sizes.amin(0) / HIDING, -1.0)
         landing = unit**2 * claim.landing.square().sum(0)
+        noise = (claim.rounding.sum(1, keepdim=True) + landing).sqrt()
         lines = torch.arange(claim.slopes.shape[1])
         nothing = claim.slopes.new_empty(0, *claim.slopes.shape)
-        return cls(claim, lines, claim.slopes, landing, own, telling, own, nothing)
+        return cls(claim, lines, claim.slopes, landing, own, telling, noise, nothing)
 
     def add(self, ahead: Tensor, back: Tensor) -> None:
         """Take the values on further rungs, [S, P, M]."""
         claim, difference = self.claim, ahead - back
         self.differences = torch.cat([self.differences, claim.weights @ difference.mT])
-        reach = claim.rounding.sum(1, keepdim=True)
         if len(self.lines) > 1:  # only what moved is rounded differently on the two sides
             reach = claim.rounding @ (difference != 0).any(0).to(torch.float64).mT
-        self.noise = (reach + self.landing).sqrt()
+            self.noise = (reach + self.landing).sqrt()
 
     def settle(self, rules: "_Rules", agreed: Agreed) -> tuple[Tensor, list[int]]:
         """Write down what is known now: on which lines [P], and by which of the rules."""
-        shape = self.slopes.shape
-        values = (rules.weights @ self.differences.flatten(1)).reshape(-1, *shape)
+        combined = (rules.weights @ self.differences.flatten(1)).reshape(-1, *self.slopes.shape)
+        values, changes = combined.chunk(2)
         bounds = rules.reach * self.noise + self.own
         near = (values - self.slopes).abs() <= bounds
         # what may be straight from the longest step on must fit there: short steps see little
         straight = (values - values[:1]).abs() <= bounds
         agrees = (near & (near[:1] | ~straight) & (bounds <= self.telling)).all(1)
-        decided = agrees
-        if len(rules.windows) > 1:
-            changes = (rules.changes @ self.differences.flatten(1)).reshape(-1, *shape)
-            known = (changes.abs() <= bounds) & rules.goes_on
-            decided = agrees | (known & ~near).any(1)
+        known = (changes.abs() <= bounds) & rules.goes_on
+        decided = agrees | (known & ~near).any(1)
         settled = decided.any(0)
         if not bool(settled.any()):
             return settled, []
@@ -240,14 +237,13 @@ def _batches(dtype: torch.dtype, length: float) -> Iterator[Rungs]:
 class _Rules:
     """How to combine differences on the rungs of R windows, those first that carry errors least.
 
-    ``weights`` [R, rungs] make derivatives, ``changes`` [R, rungs] what one step more changes in
-    them, where the window ``goes_on``. Errors of 1 in f make ``reach``. These two are [R, 1, 1].
+    ``weights`` [2R, rungs] make derivatives and then what one step more changes in them, where the
+    window ``goes_on``. Errors of 1 in f make ``reach``. These two are [R, 1, 1].
     """
 
     steps: Tensor
     windows: tuple[range, ...]
     weights: Tensor
-    changes: Tensor
     goes_on: Tensor
     reach: Tensor
 
@@ -264,8 +260,7 @@ def _rules(rungs: Rungs) -> _Rules:
     return _Rules(
         torch.tensor([FIRST_STEP / 2**rung for rung in rungs], dtype=torch.float64),
         tuple(windows),
-        weights,
-        changed - weights,
+        torch.cat([weights, changed - weights]),
         torch.tensor([window in by_window for window in further])[:, None, None],
         2 * weights.abs().sum(1)[:, None, None],
     )

@@ -119,8 +119,8 @@ def miss_probability(bits: int, count: int) -> float:
 def signed_integers(shape: tuple[int, ...], bits: int, generator: torch.Generator) -> Tensor:
     """Independent integers, uniform on +-{2^(bits-1) + 1, ..., 2^bits}, as float64."""
     half = 2 ** (bits - 1)
-    drawn = torch.randint(-half, half, shape, generator=generator)  # -half ... -1, 0 ... half - 1
-    return torch.where(drawn < 0, drawn - half, drawn + half + 1).to(torch.float64)
+    drawn = torch.randint(-half, half, shape, generator=generator, dtype=torch.float64).add_(_HALF)
+    return drawn.add_(torch.copysign(_HALF, drawn), alpha=2 * half + 1)  # away from 0
 
 
 def bits_and_count(dtype: torch.dtype) -> tuple[int, int]:

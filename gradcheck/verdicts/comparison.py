@@ -32,6 +32,21 @@ class Comparison:
         within = (self.got - self.expected).abs() <= self.bound
         return ~within & ~self.undecided
 
+    @cached_property
+    def any_wrong(self) -> bool:
+        """Whether something is."""
+        return bool(self.wrong.any())
+
+    @cached_property
+    def known(self) -> Tensor:
+        """All bounds that were found."""
+        return self.bound[~self.undecided]
+
+    @cached_property
+    def coarsest(self) -> float:
+        """The largest of these; 0 where there are none."""
+        return self.known.max().item() if len(self.known) else 0.0
+
     def replaced(self, lines: Tensor, better: "Comparison") -> "Comparison":
         """The same with those lines for which ``lines`` [L] holds taken from ``better``."""
 

@@ -65,10 +65,9 @@ class ExactPoint(Point):
             {name: moved[name] for name in inputs},
             {name: moved[name] for name in parameters},
         )
-        for outputs, gradients in zip(self.outputs, self.gradients, strict=True):
-            self._require_small(flatten(gradients))
-            self._require_unrounded(flatten(outputs))
+        self._require_unrounded(torch.stack([flatten(outputs) for outputs in self.outputs]))
         every = torch.stack([flatten(gradients) for gradients in self.gradients])
+        self._require_small(every)
         self._rounded = ~self._is_multiple(every).all(1)
 
     def compare(self, name: str, lines: Lines, thorough: bool = False) -> Comparison:
@@ -95,7 +94,7 @@ class ExactPoint(Point):
         basis: Basis = "estimated" if bool(self._rounded.any()) else "exact"
         kinked = torch.zeros_like(got, dtype=torch.bool)
         comparison = Comparison(expected, got, bound, kinked, basis)
-        if lines.dense is not None and bool(comparison.wrong.any()):
+        if lines.dense is not None and comparison.any_wrong:
             self._require_additive(evaluator, name, lines.dense[:2])
         return comparison
 
@@ -114,13 +113,11 @@ class ExactPoint(Point):
         generator = self.question.generator
         lines = {name: exact_lines(self.tensor(name), generator) for name in names}
         steps = {name: its.directions for name, its in lines.items()}
-        columns = []
-        for line in zip(*steps.values(), strict=True):
-            step = {name: self._step * d for name, d in zip(names, line, strict=True)}
-            values = self.evaluator.values_along(step, (1, -1))
-            self._require_unrounded(values)
-            columns.append((values[0] - values[1]) / (2 * self._step))
-        expected = self.weights @ torch.stack(columns).T
+        each = [dict(zip(steps, line, strict=True)) for line in zip(*steps.values(), strict=True)]
+        times = (self._step, -self._step)
+        values = torch.stack([self.evaluator.values_along(step, times) for step in each])
+        self._require_unrounded(values)
+        expected = self.weights @ ((values[:, 0] - values[:, 1]) / (2 * self._step)).T
         got = torch.stack([self.analytic(name, its) for name, its in lines.items()]).sum(0)
         if bool(self._rounded.any()) or not torch.equal(expected, got):
             return None
@@ -145,7 +142,8 @@ class ExactPoint(Point):
             raise NotExact(f"values reach {largest:.4g}, or there are none")
 
     def _is_multiple(self, values: Tensor) -> Tensor:
-        return values / self._finest == (values / self._finest).round()
+        multiples = values / self._finest
+        return multiples == multiples.round()
 
 
 def exact_point(point: Point, names: Sequence[str], with_units: bool) -> ExactPoint | None:

@@ -24,17 +24,16 @@ def tensor_report(
 
     ``unit`` is the length, in the tensor, of a step by 1 along the lines.
     """
-    bounds = comparison.bound[~comparison.undecided]
     return TensorReport(
         tensor=name,
         size=size,
         method=method,
         comparisons=comparison.bound.numel(),
-        undecided=comparison.bound.numel() - len(bounds),
+        undecided=comparison.bound.numel() - len(comparison.known),
         mismatches=_mismatches(name, lines, comparison),
         entries=_entries(lines, comparison),
         may_miss=may_miss,
-        resolution=HIDING * bounds.max().item() / unit if len(bounds) else 0.0,
+        resolution=HIDING * comparison.coarsest / unit,
         where=where,
         mode=mode,
     )
@@ -43,7 +42,7 @@ def tensor_report(
 def _entries(lines: Lines, comparison: Comparison) -> Entries | None:
     """The whole gradient of the cotangent for which most entries are wrong, if all are known."""
     every = lines.dense is None and len(lines) == lines.shape.numel()
-    if not every or not bool(comparison.wrong.any()):
+    if not every or not comparison.any_wrong:
         return None
     row = int(comparison.wrong.sum(1).argmax())
     parts = (comparison.expected, comparison.got, comparison.bound)
@@ -52,7 +51,7 @@ def _entries(lines: Lines, comparison: Comparison) -> Entries | None:
 
 def _mismatches(name: str, lines: Lines, comparison: Comparison) -> tuple[Mismatch, ...]:
     """One mismatch for every wrong line, that of the cotangent with the largest difference."""
-    if not bool(comparison.wrong.any()):
+    if not comparison.any_wrong:
         return ()
     difference = (comparison.got - comparison.expected).abs().nan_to_num(torch.inf)
     size, cotangent = torch.where(comparison.wrong, difference, -1.0).max(0)

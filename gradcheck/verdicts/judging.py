@@ -182,7 +182,7 @@ def _judge_tensor_exactly(
     entries = by_entry or tensor.numel() <= len(random)
     lines, comparison = random, exact.compare(name, random)
     agreed: Agreement | None = None
-    if not bool(comparison.wrong.any()):
+    if not comparison.any_wrong:
         agreed = Agreement(exact, {name: random.directions}, comparison, "integers")
     packed = _packed(exact, name) if entries and agreed else None
     if packed is not None:
@@ -214,7 +214,7 @@ def _packed(exact: ExactPoint, name: str) -> tuple[Lines, Comparison] | None:
         comparison = exact.compare(name, lines)
     except NotExact:
         return None
-    return None if bool(comparison.wrong.any()) else (lines, comparison)
+    return None if comparison.any_wrong else (lines, comparison)
 
 
 def _exactly_right(point: ExactPoint, name: str, agreed: Agreement) -> Verdict:
@@ -257,7 +257,7 @@ def _judge_at(
         method, lines = "full", along_entries(tensor)
     comparison = point.compare(name, lines)
     missed = _may_miss(point, name, method)
-    if method == "projection" and bool(comparison.wrong.any()):
+    if method == "projection" and comparison.any_wrong:
         lines, comparison = _by_entry(point, name, lines, comparison)
         method = "full" if len(lines) == tensor.numel() else method
     comparison = _confirm(point, name, lines, comparison, generator)
@@ -315,4 +315,4 @@ def _by_entry(
         entries = torch.tensor([found])
     by_entry = along_entries(tensor, entries)
     there = point.compare(name, by_entry)
-    return (by_entry, there) if bool(there.wrong.any()) else (lines, comparison)
+    return (by_entry, there) if there.any_wrong else (lines, comparison)

@@ -55,7 +55,7 @@ def judge_modes(agreements: Sequence[Agreement], beside: Callable[[], Point]) ->
         modes |= dict.fromkeys(judged)
         refused |= dict.fromkeys(raised)
         for mode, comparison in judged.items():
-            if not bool(comparison.wrong.any()):
+            if not comparison.any_wrong:
                 continue
             apart = _apart(mode, beside()) if len(agreement.steps) > 1 else []
             wrong += apart or [_report(mode, replace(agreement, comparison=comparison))]
@@ -92,7 +92,7 @@ def _apart(mode: Mode, point: Point) -> list[TensorReport]:
         steps = {name: lines.directions}
         here = Agreement(point, steps, point.compare(name, lines), "beside")
         judged, _ = _compare(here)
-        if mode in judged and bool(judged[mode].wrong.any()):
+        if mode in judged and judged[mode].any_wrong:
             reports.append(_report(mode, replace(here, comparison=judged[mode])))
     return reports
 

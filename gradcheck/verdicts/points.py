@@ -219,11 +219,11 @@ class Point:
         slopes, landing, sizes = [], [], []
         for name, its in lines.items():
             gradient = self._gradient(name)
-            slopes.append(scale * its.products(gradient))
+            slopes.append(its.products(gradient))
             sizes.append(self.unit(name) * its.norms(gradient))
             landing.append(its.norms(gradient * as_double(self.tensor(name)).flatten()))
         return Claim(
-            torch.stack(slopes).sum(0),
+            scale * torch.stack(slopes).sum(0),
             self.weights,
             self.values,
             torch.stack(landing),
