@@ -53,7 +53,7 @@ class SecondOrder(AutogradSubject):
         count = len(inputs) - len(self._names)
         own, cotangents = inputs[:count], dict(zip(self._names, inputs[count:], strict=True))
         outputs = named_outputs(self._first.call(own, parameters))
-        everything = (*own, *parameters.values())
+        everything = [*own, *parameters.values()]
         leaves = {str(i): t for i, t in enumerate(everything) if differentiable(t)}
         return tuple(pulled_back(outputs, leaves, cotangents, create_graph=True).values())
 
@@ -90,10 +90,10 @@ def check_second_order(
         )
     parameters = own_parameters(first)
     outputs = first.forward(inputs, parameters)
-    cotangents, _ = draw_cotangents(outputs, torch.Generator().manual_seed(seed))
+    (drawn, *_), _ = draw_cotangents(outputs, torch.Generator().manual_seed(seed))
     # one number as large as the others: drawn cotangents are integers of up to 2^8
-    named = {f"cotangent of {name}": c / c.abs().max() for name, c in cotangents[0].items()}
-    second = SecondOrder(first, tuple(cotangents[0]))
+    named = {f"cotangent of {name}": c / c.abs().max() for name, c in drawn.items()}
+    second = SecondOrder(first, tuple(drawn))
     report = check_gradients(
         second, inputs={**inputs, **named}, parameters=parameters, method=method, seed=seed
     )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gradcheck import TensorReport, check_gradients
+from verification.meta.gradients import estimates
 from verification.meta.gradients.estimates import HALF, SINGLE, cube, kinks, reciprocal, rounded
 from verification.meta.gradients.promise import numbers
 
@@ -77,9 +78,16 @@ def squares_vjp(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     return 2 * (y * g) @ w.T, 2 * x.T @ (y * g)
 
 
-def by_values(x: Tensor) -> Tensor:
-    assert x.flatten()[0].item() != 77
-    return reciprocal(x)
+def alone(is_analysed: bool) -> Asked:
+    """What looks at single numbers of one point, so that no two points can share a call."""
+    given = analysed(reciprocal, False) if is_analysed else {}
+    asked = estimates.alone(reciprocal, X)
+    return elementwise(asked.f, reciprocal_slope)(X, **given, **FULL)
+
+
+def poles(x: Tensor) -> Tensor:
+    """Poles at distances of 2^-4 to 2^4."""
+    return 1 / (x - X - DISTANCES)
 
 
 def twice(x: Tensor) -> Tensor:
@@ -102,6 +110,10 @@ FOLD = elementwise(lambda x: x.clamp(min=0), lambda x: (x > 0).to(x))
 KINKS = elementwise(kinks, kinks_slope)
 WRONG = elementwise(reciprocal, lambda x: 1.001 * reciprocal_slope(x))
 
+POLES = elementwise(poles, lambda x: -1 / (x - X - DISTANCES).square())
+
+DISTANCES = 2 ** torch.linspace(-4, 4, 12, dtype=torch.float64)
+UNEVEN = torch.tensor([1.5, 0.1, 0.05, -0.2, 2, 0.3, 0.7, 0.02, -0.01], dtype=torch.float64)
 X, FEW, MANY = numbers(12), numbers(3), numbers(300)
 TWO = numbers(6, 5), numbers(5, 4, seed=1)
 WIDE = numbers(40, 30), numbers(30, 20, seed=1)
@@ -157,7 +169,10 @@ def _every() -> Iterator[tuple[str, Asked]]:
             yield f"{name}, {which} analysed", ask(X, **given)
             yield f"{name}, {which} analysed, along", ask(X, **given, **ALONG)
     yield "fold, forward analysed", FOLD(X, **analysed(lambda x: x.clamp(min=0), False))
-    yield "one by one", elementwise(by_values, reciprocal_slope)(X, **FULL)
+    yield "one by one", alone(False)
+    yield "one by one, forward analysed", alone(True)
+    yield "poles, forward analysed", POLES(X, **analysed(poles, False))
+    yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
     yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
     yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)
     yield "large numbers", RECIPROCAL(1e4 * X, **FULL)

@@ -51,14 +51,15 @@ def rounded(share: float) -> Map:
     return lambda x: (x * x / share).round() * share
 
 
-def by_values(f: Map) -> Map:
-    """Looks at single numbers, so that no two points can share a call."""
+def alone(f: Map, x: Tensor, **options: Any) -> Asked:
+    """Looks at single numbers of one point, so that no two points can share a call."""
 
-    def looking(x: Tensor) -> Tensor:
-        assert x.flatten()[0].item() != 77
-        return f(x)
+    def looking(at: Tensor) -> Tensor:
+        assert at.shape == x.shape
+        assert at.flatten()[0].item() < 77
+        return f(at)
 
-    return looking
+    return Asked(looking, x, options)
 
 
 def analysed(f: Map, x: Tensor) -> Asked:
@@ -89,8 +90,36 @@ def kinks(x: Tensor) -> Tensor:
     return (x[..., None] - at).abs().sum(-1)
 
 
+def two_kinks(jump: float) -> Asked:
+    """Parabolas with a kink on either side, nearer and nearer, and one with a kink on one side."""
+    at = torch.linspace(0, 0.8, 48, dtype=torch.float64)
+
+    def f(x: Tensor) -> Tensor:
+        t = x - 1
+        both = t * t + jump * (t.abs() - at).clamp(min=0)
+        return torch.cat([both, t * t * t + jump * (t - at).clamp(min=0)], -1)
+
+    return Asked(lambda x: f(x), torch.ones(48, dtype=torch.float64))
+
+
+def kinks_of_large(x: Tensor) -> Tensor:
+    """At 2^17, where floating-point numbers lie 2^-6 apart, as far from it as 2^-6 ... 2^6."""
+    ahead = 2.0**17 + 2 ** torch.linspace(-6, 6, 25, dtype=torch.float64).to(x)
+    return torch.where(x < ahead, 0.5, 2.0).to(x) * (x - ahead)
+
+
+def seldom(x: Tensor) -> Tensor:
+    """Small, in fine steps, and without a value behind a step away."""
+    steps = (x * x * 2**34).round() / 2**34 * 1e-6
+    return torch.where(
+        (x - FEW).abs() > 0.5, FEW.new_tensor([torch.nan, torch.inf, 1, 1, 1]), steps
+    )
+
+
 LEFT, RIGHT = numbers(30, 7), numbers(5, 30, seed=1)
 FEW = numbers(5)
+MANY_OUT = torch.arange(40_000.0, dtype=torch.float64)
+TWO_WAYS = torch.tensor([[1.0, 1.0], [1.0, 0.25]])
 DIRECTIONS = {"directions": 3 * numbers(4, 3, 2, seed=1)}
 SMALL, LARGE = 1e-5 * numbers(6), 1e5 * numbers(6)
 
@@ -128,8 +157,23 @@ ASKED: dict[str, Asked] = {
     "square, analysed": analysed(square, FEW),
     "reciprocal, analysed": analysed(reciprocal, FEW),
     "modulus, analysed": analysed(torch.abs, torch.tensor([0.0, 1.0, -3.0], dtype=torch.float64)),
-    "one by one": Asked(by_values(reciprocal), FEW),
-    "one by one, many": Asked(by_values(square), numbers(40)),
+    "one by one": alone(reciprocal, FEW),
+    "one by one, of small numbers": alone(reciprocal, SMALL),
+    "one by one, of large numbers": alone(reciprocal, LARGE),
+    "in float32 inside, at zeros": Asked(lambda x: (3 + x).float().to(x), torch.zeros(4).double()),
+    "two kinks": two_kinks(0.5),
+    "two slight kinks": two_kinks(0.05),
+    "kinks ahead of large numbers": Asked(kinks_of_large, torch.full((25,), 2.0**17)),
+    "kinks ahead of large numbers along": Asked(
+        kinks_of_large,
+        torch.full((25,), 2.0**17),
+        {"directions": 0.5 + torch.arange(75.0).reshape(3, 25) / 75},
+    ),
+    "difference of large numbers": Asked(
+        lambda x: x[0] - x[1], 2.0**17 + numbers(2).float(), {"directions": TWO_WAYS}
+    ),
+    "seldom a value": Asked(seldom, FEW),
+    "many out": Asked(lambda x: x.sum() * MANY_OUT, FEW[:2]),
     "large table": Asked(lambda x: torch.outer(x, numbers(70)), numbers(70)),
 }
 

@@ -100,6 +100,14 @@ def _analysed() -> str:
     return "" if found.basis == "derived" and fits and narrow else f"{found}"
 
 
+def _order_of_classes() -> str:
+    """From the best known to the least, by the numbers that ``Estimate.kind`` has."""
+    names = [kind.name for kind in sorted(Kind)]
+    numbers = [int(kind) for kind in sorted(Kind)]
+    right = names == ["AFFINE", "QUADRATIC", "SMOOTH", "KINK", "UNRESOLVED"]
+    return "" if right and numbers == [0, 1, 2, 3, 4] else f"{names}, {numbers}"
+
+
 def _rules() -> str:
     third = Fraction(1, 12)
     got = {
@@ -144,6 +152,7 @@ PROMISES: tuple[Promise, ...] = (
     holds("numerical: along directions", _along),
     holds("numerical: with an error analysis", _analysed),
     holds("numerical: rules", _rules),
+    holds("numerical: order of classes", _order_of_classes),
     holds("numerical: best step", _best_step),
     holds("numerical: noise", _noise),
 )

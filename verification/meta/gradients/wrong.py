@@ -197,6 +197,26 @@ class HalfCutOff(Cube):
         return 3 * x.detach() * x * grad_outputs[0]
 
 
+class CubeSlope(torch.autograd.Function):
+    """3 x^2 g; its derivative by g is a little too large."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, g: Tensor) -> Tensor:
+        ctx.save_for_backward(x, g)
+        return 3 * x**2 * g
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
+        x, g = ctx.saved_tensors
+        return 6 * x * g * grad_outputs[0], (1 + 1e-9) * 3 * x**2 * grad_outputs[0]
+
+
+class SlightlyOff(Cube):
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
+        return CubeSlope.apply(*ctx.saved_tensors, *grad_outputs)
+
+
 def kept_by_shape() -> Subject:
     """Right for ever at the point of its first call."""
     kept: dict[torch.Size, Tensor] = {}
@@ -333,6 +353,12 @@ OTHERS: tuple[Promise, ...] = (
         "under vmap",
         lambda: (WrongUnderVmap, numbers(5)),
         {"input": at(None, mode="vmap")},
+    ),
+    wrong(
+        "double backward, off by 1e-9",
+        lambda: (SlightlyOff, numbers(4)),
+        {"cotangent of output": everywhere(4)},
+        second_order=True,
     ),
     *each(
         wrong,
