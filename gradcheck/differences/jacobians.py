@@ -5,6 +5,7 @@ settled smaller steps follow, a few at a time, and the estimates at all steps be
 that is never resolved has an infinite bound.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -37,7 +38,7 @@ def jacobian_along(
     directions: Tensor,
     error: ErrorBound,
     basis: Basis,
-    thorough: bool = False,
+    thorough: bool,
 ) -> Estimate:
     """Derivatives of all outputs along ``directions`` [L, *shape] of one tensor, at the base point.
 
@@ -59,8 +60,8 @@ def jacobian_along(
         # the first step alone settles what is affine or quadratic; and where every point takes a
         # call of its own, a step that turns out not to be needed is not taken
         several = rounds and evaluator.shares_calls(name)
-        count = min(_STEPS_TOGETHER, CHUNK_ELEMENTS // max(1, table)) if several else 1
-        now, steps = steps[: max(1, count)], steps[max(1, count) :]
+        count = min(_STEPS_TOGETHER, max(1, CHUNK_ELEMENTS // table)) if several else 1
+        now, steps = steps[:count], steps[count:]
         values = _probed(evaluator, name, directions[lines].to(base), now)
         deviation = error(now, values) + landing.rounding(values, lines, now)
         found = _classified(values, deviation, now, basis)
@@ -119,7 +120,7 @@ def _step_sizes(base: Tensor) -> list[float]:
 
     They start near the largest entry, and where that is larger than 1 they go on from 1.
     """
-    count = (significand_bits(base.dtype) + 1) // 6
+    count = math.ceil(significand_bits(base.dtype) / 6)
     first = power_of_two_near(base)
     natural = min(first, NATURAL_LENGTH)
     longer = (_ODD_STEP * first / _SHRINK**number for number in range(count))
@@ -154,7 +155,7 @@ def _only_trusted(
         return found
     natural = _natural_length(base)
     sizes = torch.tensor(steps, dtype=torch.float64)[:, None, None]
-    reach = values.abs().nan_to_num(0.0, 0.0).flatten(1).amax(1)[:, None, None]
+    reach = _finite_sizes(values).flatten(1).amax(1)[:, None, None]
     plausible = deviation <= PLAUSIBLE_NOISE * unit_roundoff(base.dtype) * reach
     far = sizes > natural
     trusted = plausible | (found.value.abs() > found.bound)
@@ -200,7 +201,7 @@ class _Landing:
             count,
             is_moved @ reach,
             is_moved @ reach.square(),
-            (sizes.square().sum(1) / count.clamp(min=1)).sqrt(),
+            (sizes.square().sum(1) / count).sqrt(),
             torch.where(sizes > 0, sizes, torch.inf).amin(1),
         )
 
@@ -218,7 +219,7 @@ class _Landing:
         count, t = self.count[lines], sizes[:, None]
         away = self.squares[lines] + 2 * t * self.reach[lines] + t.square() * count
         norms = _largest_slopes(values, sizes) / self.mean_size[lines, None]
-        if len(count) and count.max() > 1:
+        if count.max() > 1:
             norms = norms.amax(1, keepdim=True)
         shortest = t * self.shortest[lines]
         landing = unit_roundoff(self.dtype) * away.sqrt()
@@ -229,7 +230,12 @@ def _largest_slopes(values: Tensor, sizes: Tensor) -> Tensor:
     """The steepest central difference quotient at every step, [S, L, M]."""
     spans = (2 * sizes[:, None] * OFFSETS[1::2]).reshape(len(sizes), -1, 1, 1)
     quotients = (values[:, 1::2] - values[:, 2::2]) / spans
-    return quotients.abs().nan_to_num(0.0, 0.0).amax(1)
+    return _finite_sizes(quotients).amax(1)
+
+
+def _finite_sizes(values: Tensor) -> Tensor:
+    """Absolute values, 0 for what is not finite."""
+    return torch.where(values.isfinite(), values.abs(), 0.0)
 
 
 def _landed(landing: Tensor, length: Tensor, slopes: Tensor) -> Tensor:

@@ -26,12 +26,10 @@ def noise_level(values: Tensor) -> Tensor:
     differences are nothing but noise. The median of the levels that the orders 3, 4 and 5 give.
     """
     levels = []
-    differences = values
-    for order in range(1, _ORDERS[-1] + 1):
-        differences = differences[1:] - differences[:-1]
-        if order in _ORDERS:
-            scale = math.factorial(order) ** 2 / math.factorial(2 * order)
-            levels.append((scale * differences.square().mean(0)).sqrt())
+    for order in _ORDERS:
+        differences = values.diff(order, dim=0)
+        scale = math.factorial(order) ** 2 / math.factorial(2 * order)
+        levels.append((scale * differences.square().mean(0)).sqrt())
     return torch.stack(levels).median(0).values
 
 
@@ -41,7 +39,7 @@ def jump_sizes(values: Tensor, error: Tensor) -> Tensor:
     0 where all differences are those of a smooth function, or of one with kinks, within ``error``
     [*shape] of each value.
     """
-    first = values[1:] - values[:-1]
+    first = values.diff(dim=0)
     beside = torch.stack([first[:-4], first[1:-3], first[3:-1], first[4:]])
     jump = (first[2:-2] - beside.mean(0)).abs()
     # a parabola's middle departs by 5/4 where the others span 3/2, a kink's by less than these

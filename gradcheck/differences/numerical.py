@@ -44,8 +44,8 @@ def jacobian(
 
     Raises:
         TypeError: ``x`` is neither float64 nor float32, or ``f`` returns no tensor.
-        ValueError: there is no number in ``x`` or no floating one in ``f(x)``; ``directions`` do not
-            fit ``x``, or one of them is 0.
+        ValueError: there is no number in ``x``, or no floating one in ``f(x)``; ``directions``
+            do not fit ``x``, or one of them is 0.
     """
     if x.dtype not in (torch.float64, torch.float32):
         raise TypeError(f"x has dtype {x.dtype}: it must be float64 or float32; convert it")

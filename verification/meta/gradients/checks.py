@@ -171,7 +171,7 @@ def _every() -> Iterator[tuple[str, Asked]]:
     yield "fold, forward analysed", FOLD(X, **analysed(lambda x: x.clamp(min=0), False))
     yield "one by one", alone(False)
     yield "one by one, forward analysed", alone(True)
-    yield "poles, forward analysed", POLES(X, **analysed(poles, False))
+    yield "poles, forward analysed", POLES(X, **analysed(poles, False), **FULL)
     yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
     yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
     yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)

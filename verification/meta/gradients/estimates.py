@@ -56,7 +56,7 @@ def alone(f: Map, x: Tensor, **options: Any) -> Asked:
 
     def looking(at: Tensor) -> Tensor:
         assert at.shape == x.shape
-        assert at.flatten()[0].item() < 77
+        assert at.flatten()[0].item() < torch.inf
         return f(at)
 
     return Asked(looking, x, options)
@@ -111,9 +111,8 @@ def kinks_of_large(x: Tensor) -> Tensor:
 def seldom(x: Tensor) -> Tensor:
     """Small, in fine steps, and without a value behind a step away."""
     steps = (x * x * 2**34).round() / 2**34 * 1e-6
-    return torch.where(
-        (x - FEW).abs() > 0.5, FEW.new_tensor([torch.nan, torch.inf, 1, 1, 1]), steps
-    )
+    elsewhere = torch.tensor([torch.nan, torch.inf, 1, 1, 1], dtype=torch.float64)
+    return torch.where((x - FEW).abs() > 0.5, elsewhere, steps)
 
 
 LEFT, RIGHT = numbers(30, 7), numbers(5, 30, seed=1)
