@@ -94,7 +94,7 @@ def check_gradients(
             "analytic_error is given without cotangents: the bound belongs to one cotangent;"
             " pass that as cotangents"
         )
-    generator = torch.Generator().manual_seed(seed)
+    generator, calls = torch.Generator().manual_seed(seed), Progress(progress, subject.name)
     restoring = subject.restoring() if isinstance(subject, LayerSubject) else None
     with (
         torch.random.fork_rng(devices=[]),
@@ -102,12 +102,14 @@ def check_gradients(
         putting_back(tensors) as copies,
     ):
         outputs = subject.forward(inputs, parameters)
+        calls.called()
         complex_names = frozenset(n for n, t in tensors.items() if t.is_complex())
         if complex_names or any(output.is_complex() for output in outputs.values()):
             subject = RealViews(subject, complex_names)
             copies = as_real(copies)
             inputs, parameters = as_real(inputs), as_real(parameters)
             outputs = subject.forward(inputs, parameters)
+            calls.called()
             if cotangents is not None:
                 defined = {n: c for n, c in cotangents.items() if c is not None}
                 cotangents = {**cotangents, **as_real(defined)}
@@ -123,7 +125,7 @@ def check_gradients(
             batch_axis == 0,
             generator,
             hidden,
-            Progress(progress, subject.name),
+            calls,
         )
         # bounds and cotangents that were given belong to the given point
         own = cotangents is None and evaluation_error is None

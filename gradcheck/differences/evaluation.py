@@ -201,11 +201,10 @@ class Evaluator:
 
         def outputs(point: Tensor) -> dict[str, Tensor]:
             inputs, parameters = self._with({name: point})
+            self._called()
             return judged_outputs(subject.evaluate(inputs, parameters))
 
-        found = torch.func.vmap(outputs)(points)
-        self._called()
-        return flatten(found, len(points))
+        return flatten(torch.func.vmap(outputs)(points), len(points))
 
     def _in_one_stack(self, name: str, points: Tensor, stacked: frozenset[str]) -> Tensor:
         count = len(points)
@@ -234,9 +233,7 @@ class Evaluator:
     def _forward(self, moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
         inputs, parameters = self._with(moved)
         try:
-            outputs = self._evaluate(inputs, parameters)
-            self._called()
-            return outputs
+            return self._evaluate(inputs, parameters)
         except Exception as error:
             if not moved:
                 raise
@@ -245,6 +242,8 @@ class Evaluator:
                 f" raised {type(error).__name__}: {error}; judge it at a point around which it has"
                 " values"
             ) from error
+        finally:
+            self._called()
 
     def _flat(self, moved: Mapping[str, Tensor]) -> Tensor:
         """All outputs at one point, as many as at the base."""

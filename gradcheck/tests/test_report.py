@@ -43,6 +43,23 @@ def test_a_picture_without_matplotlib_says_what_to_do(monkeypatch: Any) -> None:
         check_gradients((torch.sin, lambda x, g: g), numbers(3)).picture()
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.complex128])
+def test_progress_counts_every_call(monkeypatch: Any, dtype: torch.dtype) -> None:
+    monkeypatch.setattr(progress_module, "_SECONDS", 0.0)
+    lines: list[str] = []
+    calls = 0
+
+    def pieces(x: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal calls
+        calls += 1
+        return x.sin(), (x * x).sum()
+
+    for method in ("auto", "full"):
+        check_gradients(pieces, numbers(6).to(dtype), method=method, progress=lines.append)
+        assert f"; {calls} calls in " in lines[-1]
+        calls = 0
+
+
 def test_a_long_check_tells_where_it_is(monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setattr(progress_module, "_SECONDS", 0.0)
     lines: list[str] = []

@@ -104,9 +104,9 @@ def left_out(point: Point) -> list[str]:
     for name in list(cotangent)[:_OUTPUTS_ALONE]:
         alone = {name: cotangent[name]}
         zeros = {n: torch.zeros_like(c) for n, c in cotangent.items()}
-        subject.forward(point.inputs, point.parameters)
+        point.question.forward(point.inputs, point.parameters)
         expected = subject.vjp({**zeros, **alone})
-        subject.forward(point.inputs, point.parameters)
+        point.question.forward(point.inputs, point.parameters)
         rest = [other for other in cotangent if other != name]
         try:
             got = subject.vjp(alone)

@@ -114,10 +114,11 @@ def _report(mode: Mode, wrong: Agreement) -> TensorReport:
 def _forward_mode(point: Point, steps: Tensors) -> Tensor:
     """<c, J d> from the outputs' derivatives along every line, [cotangents, lines]."""
     subject = transformable(point.question.subject)
-    columns = [
-        flatten(subject.jvp(point.inputs, point.parameters, dict(zip(steps, line, strict=True))))
-        for line in zip(*steps.values(), strict=True)
-    ]
+    columns = []
+    for line in zip(*steps.values(), strict=True):
+        along_it = subject.jvp(point.inputs, point.parameters, dict(zip(steps, line, strict=True)))
+        point.question.progress.called()
+        columns.append(flatten(along_it))
     return point.weights @ torch.stack(columns).T
 
 
@@ -127,6 +128,7 @@ def _under_vmap(point: Point, steps: Tensors) -> Tensor:
     cotangents = point.question.cotangents
     stacked = {n: torch.stack([c[n] for c in cotangents]) for n in cotangents[0]}
     gradients = subject.batched_vjp(point.inputs, point.parameters, stacked)
+    point.question.progress.called()
     products = []
     for name, its in steps.items():
         rows = as_double(gradients[name]).reshape(len(cotangents), -1)

@@ -109,10 +109,9 @@ class NarrowPoint(Point):
         return {n: torch.stack([spread[n] for spread in by_cotangent]) for n in by_cotangent[0]}
 
     def _wide_gradients(self, tensors: Tensors, cotangent: Tensors) -> dict[str, Tensor]:
-        subject = self.question.subject
         inputs = {name: tensors[name] for name in self.inputs}
-        subject.forward(inputs, {name: tensors[name] for name in self.parameters})
-        gradients = subject.vjp(cotangent)
+        self.question.forward(inputs, {name: tensors[name] for name in self.parameters})
+        gradients = self.question.subject.vjp(cotangent)
         return {
             name: g.detach().flatten().to("cpu", torch.float64) for name, g in gradients.items()
         }

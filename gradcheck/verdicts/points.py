@@ -74,6 +74,12 @@ class Question:
     may_miss: float
     progress: Progress
 
+    def forward(self, inputs: Tensors, parameters: Tensors) -> Tensors:
+        """One more forward of the subject."""
+        outputs = self.subject.forward(inputs, parameters)
+        self.progress.called()
+        return outputs
+
 
 @dataclass
 class Seen:
@@ -108,7 +114,7 @@ class Point:
         self.outputs: list[dict[str, Tensor]] = []
         self.gradients: list[dict[str, Tensor]] = []
         for cotangent in question.cotangents:
-            outputs = latest or question.subject.forward(inputs, parameters)
+            outputs = latest or question.forward(inputs, parameters)
             latest = None
             # copies: a layer may write its next result into the same memory
             self.outputs.append({name: output.clone() for name, output in outputs.items()})
