@@ -36,7 +36,7 @@ def measure() -> dict[str, list[dict[str, float]]]:
         axes[axis] = []
         for size, work, options in points:
             sides = dict(convolution(padding=1, **options))
-            times = take_turns({k: sides[k] for k in ("ours", "torch.nn")}, 0.2, (3, 100))
+            times = take_turns({k: sides[k] for k in ("ours", "torch.nn")}, 0.2, (1, 30))
             axes[axis].append({"size": size, "work": work, **times})
     return axes
 

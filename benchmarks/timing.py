@@ -1,7 +1,6 @@
 """Timing that a busy machine disturbs least: contestants take turns, and medians are compared."""
 
 import platform
-import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -13,35 +12,35 @@ Contestants = Mapping[str, Callable[[], object]]
 
 
 def take_turns(
-    contestants: Contestants, seconds: float, repetitions: tuple[int, int] = (5, 300)
+    contestants: Contestants, seconds: float, turns: tuple[int, int] = (2, 100)
 ) -> dict[str, float]:
     """Run the contestants in turn and return each one's median in milliseconds.
 
-    Every turn has an order of its own. In a fixed one the same contestant always follows the one
-    that leaves least of its data in the cache, which made 16 channels cost 1.63 instead of 1.52.
+    A turn is one call that does not count and three that do: a training calls one network again and
+    again. A contestant's first call also fetches its data and code back from where the others drove
+    them. Where each call was a turn, the order decided: 16 channels cost 1.63 or 1.52.
 
     With one thread the clock counts the processor time of this thread, which other programs do not
-    stretch; with more, or on a device, it is the wall's. `seconds` is a contestant's share, and the
-    number of turns stays between the two `repetitions`, after two turns that do not count.
+    stretch; with more, or on a device, it is the wall's. `seconds` is a contestant's share; the
+    number of turns is at least the first of `turns` and at most the second.
     """
     # Asked once: asking takes 30 us, as long as some of what is timed.
     wait = torch.cuda.synchronize if torch.cuda.is_available() else None
     clock = time.thread_time if torch.get_num_threads() == 1 and not wait else time.perf_counter
-    fewest, most = repetitions
+    fewest, most = turns
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    order, draw = list(contestants.items()), random.Random(0)
     end = time.perf_counter() + seconds * len(contestants)
-    turn = -min(2, fewest - 1)
+    turn = 0
     while turn < fewest or (turn < most and time.perf_counter() < end):
-        draw.shuffle(order)
-        for name, contestant in order:
-            if wait:
-                wait()
-            start = clock()
+        for name, contestant in contestants.items():
             contestant()
-            if wait:
-                wait()
-            if turn >= 0:
+            for _ in range(3):
+                if wait:
+                    wait()
+                start = clock()
+                contestant()
+                if wait:
+                    wait()
                 times[name].append(1e3 * (clock() - start))
         turn += 1
     return {name: statistics.median(taken) for name, taken in times.items()}

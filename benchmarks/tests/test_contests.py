@@ -18,15 +18,23 @@ def test_every_contest_has_a_name_of_its_own():
     assert len(names) == len(set(names))
 
 
-def test_contestants_take_turns():
+def test_contestants_take_turns_of_four_calls():
     calls = []
     contestants = {name: lambda name=name: calls.append(name) for name in "abc"}
-    assert set(take_turns(contestants, 0, (30, 30))) == set("abc")
-    turns = ["".join(calls[i : i + 3]) for i in range(0, len(calls), 3)]
-    assert len(turns) == 32
-    assert {"".join(sorted(turn)) for turn in turns} == {"abc"}
-    # Each follows each other one in some turn.
-    assert len(set(turns)) == 6
+    assert set(take_turns(contestants, 0, (2, 30))) == set("abc")
+    assert "".join(calls) == 2 * "aaaabbbbcccc"
+
+
+def test_the_first_call_of_a_turn_does_not_count(monkeypatch):
+    now, ticks = [0.0], iter([100.0, 1.0, 1.0, 1.0])
+    monkeypatch.setattr("benchmarks.timing.time.thread_time", lambda: now[0])
+    monkeypatch.setattr("benchmarks.timing.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("benchmarks.timing.statistics.median", sum)
+
+    def later():
+        now[0] += next(ticks)
+
+    assert take_turns({"a": later}, 0, (1, 1)) == {"a": 3000.0}
 
 
 def test_growth_finds_the_exponent_and_the_cliff():
