@@ -9,11 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from gradcheck import TensorReport, check_gradients
 from verification.meta.gradients import estimates
-from verification.meta.gradients.estimates import HALF, SINGLE, cube, kinks, reciprocal, rounded
+from verification.meta.gradients.estimates import (
+    HALF,
+    LEFT,
+    SINGLE,
+    cube,
+    kinks,
+    reciprocal,
+    rounded,
+)
 from verification.meta.gradients.promise import numbers
 
 
@@ -94,6 +103,23 @@ def twice(x: Tensor) -> Tensor:
     return 2 * x
 
 
+def convolve(x: Tensor) -> Tensor:
+    return F.conv2d(x, KERNEL, padding=1)
+
+
+def convolve_back(x: Tensor, g: Tensor) -> Tensor:
+    return nn.grad.conv2d_input(x.shape, KERNEL, g, padding=1)
+
+
+def inverse(x: Tensor, w: Tensor) -> Tensor:
+    return reciprocal(x * w)
+
+
+def inverse_vjp(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    slope = g * reciprocal_slope(x * w)
+    return slope * w, slope * x
+
+
 def reciprocal_slope(x: Tensor) -> Tensor:
     return -2 * x / (2 + x * x).square()
 
@@ -116,6 +142,8 @@ DISTANCES = 2 ** torch.linspace(-4, 4, 12, dtype=torch.float64)
 UNEVEN = torch.tensor([1.5, 0.1, 0.05, -0.2, 2, 0.3, 0.7, 0.02, -0.01], dtype=torch.float64)
 X, FEW, MANY = numbers(12), numbers(3), numbers(300)
 TWO = numbers(6, 5), numbers(5, 4, seed=1)
+PAIR = numbers(12, 2), numbers(12, 2, seed=1)
+KERNEL = numbers(2, 2, 3, 3, seed=4)
 WIDE = numbers(40, 30), numbers(30, 20, seed=1)
 TIES = torch.tensor([0.0, 0.0, 1.0, -2.0], dtype=torch.float64)
 FULL, ALONG = {"method": "full"}, {"method": "projection"}
@@ -181,6 +209,10 @@ def _every() -> Iterator[tuple[str, Asked]]:
     yield "a wrong third", elementwise(lambda x: x / 3, lambda x: torch.full_like(x, 0.3334))(X)
     yield "one number", RECIPROCAL(FEW[0])
     yield "nothing", RECIPROCAL(X[:0])
+    yield "a convolution", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),))
+    yield "a convolution by entry", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),), FULL)
+    yield "many by autograd", Asked(lambda x: LEFT @ cube(x), None, (numbers(7),), FULL)
+    yield "samples of two", Asked(inverse, inverse_vjp, PAIR, FULL)
     yield "a sum", Asked(lambda x: (x * x).sum(), lambda x, g: 2 * g * x, (X,))
 
 

