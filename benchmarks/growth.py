@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.contests import convolution
+from benchmarks.tables import show as show_table
 from benchmarks.timing import take_turns
 
 # Powers of two, so that every step doubles: samples and rows the work, channels four times of it.
@@ -21,6 +20,7 @@ SAMPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 CHANNELS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PIXELS = (8, 16, 32, 64, 128, 256)
 CLIFF = 2.5
+SIDES = ("ours", "torch.nn")
 
 
 def measure() -> dict[str, list[dict[str, float]]]:
@@ -36,7 +36,7 @@ def measure() -> dict[str, list[dict[str, float]]]:
         axes[axis] = []
         for size, work, options in points:
             sides = dict(convolution(padding=1, **options))
-            times = take_turns({k: sides[k] for k in ("ours", "torch.nn")}, 0.2, (1, 30))
+            times = take_turns({side: sides[side] for side in SIDES}, 0.2, (1, 30))
             axes[axis].append({"size": size, "work": work, **times})
     return axes
 
@@ -50,25 +50,33 @@ def exponent(points: list[dict[str, float]], side: str = "ours") -> float:
     return rise / sum((a - mean_x) ** 2 for a in x)
 
 
-def steepest(points: list[dict[str, float]]) -> float:
+def steepest(points: list[dict[str, float]], side: str = "ours") -> float:
     """The most that twice the work costs between two neighbouring points."""
     return max(
-        (b["ours"] / a["ours"]) ** (1 / math.log2(b["work"] / a["work"]))
-        for a, b in pairwise(points)
+        (b[side] / a[side]) ** (1 / math.log2(b["work"] / a["work"])) for a, b in pairwise(points)
     )
 
 
-def show(result: dict[str, Any], console: Console) -> None:
+def show(result: dict[str, Any]) -> None:
     """One line an axis."""
-    shown = Table(title="Growth of Conv2d 3 x 3, forward and backward, one thread")
-    for title in ("axis", "from", "to", "exponent", "torch.nn's", "twice the work costs at most"):
-        shown.add_column(title)
-    for axis, points in result["growth"].items():
-        worst = steepest(points)
-        ends = (str(points[0]["size"]), str(points[-1]["size"]))
-        slopes = (f"{exponent(points, side):.2f}" for side in ("ours", "torch.nn"))
-        shown.add_row(axis, *ends, *slopes, f"{worst:.2f}{' (a cliff)' if worst > CLIFF else ''}")
-    console.print(shown)
+    columns = ("axis", "from", "to", "exponent", "torch.nn's", "twice the work costs at most")
+    rows = (
+        (
+            axis,
+            points[0]["size"],
+            points[-1]["size"],
+            *(f"{exponent(points, side):.2f}" for side in SIDES),
+            *(_worst(points, side) for side in SIDES),
+        )
+        for axis, points in result["growth"].items()
+    )
+    title = "Growth of Conv2d 3 x 3, forward and backward, one thread"
+    show_table(title, (*columns, "torch.nn's"), rows)
+
+
+def _worst(points: list[dict[str, float]], side: str) -> str:
+    steep = steepest(points, side)
+    return f"{steep:.2f}{', a cliff' if steep > CLIFF else ''}"
 
 
 def plot(growth: dict[str, list[dict[str, float]]], path: Path) -> None:
@@ -80,7 +88,7 @@ def plot(growth: dict[str, list[dict[str, float]]], path: Path) -> None:
 
     figure, panels = pyplot.subplots(1, len(growth), figsize=(12, 3.5), layout="constrained")
     for panel, (axis, points) in zip(panels, growth.items(), strict=True):
-        for side in ("ours", "torch.nn"):
+        for side in SIDES:
             sizes = [point["size"] for point in points]
             panel.loglog(sizes, [point[side] for point in points], "o-", label=side)
         panel.set_xlabel(axis)

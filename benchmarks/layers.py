@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks import growth, limits, memory, report_tables
 from benchmarks.contests import Contest, contests
+from benchmarks.layers_tables import show_all
 from benchmarks.timing import machine, summary, take_turns
 
 
@@ -49,17 +48,14 @@ def run(options: argparse.Namespace) -> int:
             for _ in range(processes)
         ]
         result["cells"] += _cells(runs, f"threads {number}, {options.device}")
-    console = Console(width=max(140, Console().width))
-    console.print(table(result))
     if not (options.quick or options.only):
         result["tables"] = in_fresh_process(report_tables.measure)
         result["memory"] = memory.measure()
         result["growth"] = in_fresh_process(growth.measure)
         result["limits"] = in_fresh_process(limits.measure)
-        for show in (report_tables.show, memory.show, growth.show, limits.show):
-            show(result, console)
         if options.plot:
             growth.plot(result["growth"], options.plot)
+    show_all(result)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -103,6 +99,7 @@ def _cells(runs: list[dict[str, dict[str, float]]], where: str) -> list[dict[str
         cells.append(
             {
                 "name": f"{key}, {where}",
+                "where": where,
                 "must": contest.must,
                 "goal": contest.goal,
                 "milliseconds": sides,
@@ -115,24 +112,3 @@ def _cells(runs: list[dict[str, dict[str, float]]], where: str) -> list[dict[str
 
 def _key(contest: Contest) -> str:
     return f"{contest.group}, {contest.name}"
-
-
-def table(result: dict[str, Any]) -> Table:
-    """The speed table: ratios below 1 are faster than torch.nn."""
-    shown = Table(title=f"ours / torch.nn with autograd, {result['machine']['processor']}")
-    for column in ("work", "torch.nn ms", "ratio", "quartiles", "must", "goal", "other sides"):
-        shown.add_column(column)
-    for cell in result["cells"]:
-        ratio, must, goal = cell["ratio"], cell["must"], cell["goal"]
-        verdict = "" if must is None or ratio["median"] <= must else " misses"
-        others = [f"{k} {r['median']:.2f}" for k, r in cell["other_ratios"].items()]
-        shown.add_row(
-            cell["name"],
-            f"{summary(cell['milliseconds']['torch.nn'])['median']:.3f}",
-            f"{ratio['median']:.2f}{verdict}",
-            f"{ratio['low']:.2f}-{ratio['high']:.2f}",
-            f"{must}",
-            f"{goal}",
-            ", ".join(others),
-        )
-    return shown

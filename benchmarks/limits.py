@@ -1,16 +1,17 @@
-"""What bounds a convolution of matrix products: the speed of a product, of a gather, of a call.
+"""What bounds the layers: the speed of a product, of a gather, of a call, each on its own.
 
 torch.nn's convolutions are oneDNN's own kernels; torch.bmm goes to the BLAS that torch was built
 with, and large products of the layers to oneDNN too. Where a kernel does more operations a second
 than the product at its best, no arrangement of products of as many operations reaches it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.contests import sgd, twin
+from benchmarks.tables import show as show_table
 from benchmarks.timing import take_turns
 from scratch_layers.products import product
 from scratch_layers.windows import CHUNK_BYTES
@@ -20,40 +21,78 @@ def measure() -> dict[str, float]:
     """GFLOP/s of products and of torch.nn.Conv2d's forward, ns a number gathered, us a call."""
     torch.set_num_threads(1)
     figures = {}
-    for channels in (8, 16, 32, 64):
+    for dtype, channels in (*((torch.float32, c) for c in (8, 16, 32, 64)), (torch.float64, 8)):
         # As wide as the windows of 10 pictures are in the layers, with 16 numbers to spare.
-        samples = max(1, min(10, CHUNK_BYTES // (4 * 1024 * 9 * channels)))
-        left = torch.randn(1, channels, 9 * channels)
-        right = torch.randn(1, 9 * channels, 1024 * samples + 16)
+        numbers = CHUNK_BYTES // dtype.itemsize
+        samples = max(1, min(10, numbers // (1024 * 9 * channels)))
+        left = torch.randn(1, channels, 9 * channels, dtype=dtype)
+        right = torch.randn(1, 9 * channels, 1024 * samples + 16, dtype=dtype)
+        shape = f"{channels} x {9 * channels} x {right.shape[2]} {_short(dtype)}"
         operations = 2 * channels * right.numel()
-        for name, multiply in (("torch.bmm", torch.bmm), ("oneDNN", product)):
-            taken = take_turns({"": lambda f=multiply, a=left, b=right: f(a, b)}, 0.2)[""]
-            shape = f"{channels} x {9 * channels} x {right.shape[2]}"
-            figures[f"{name} {shape}, GFLOP/s"] = 1e-6 * operations / taken
-        operations = 2 * 10 * 1024 * channels * 9 * channels
-        layer = torch.nn.Conv2d(channels, channels, 3, padding=1).requires_grad_(False)
-        x = torch.randn(10, channels, 32, 32)
-        taken = take_turns({"": lambda layer=layer, x=x: layer(x)}, 0.2)[""]
-        figures[f"torch.nn.Conv2d {channels} channels, GFLOP/s"] = 1e-6 * operations / taken
-    plane, matrix = torch.randn(7, 16, 34, 34), torch.empty(16, 3, 3, 7, 32, 32)
-    views = plane.unfold(2, 3, 1).unfold(3, 3, 1).permute(1, 4, 5, 0, 2, 3)
-    figures["im2col 3 x 3, ns a number"] = _nanoseconds(matrix, views)
-    matrix = torch.empty(16, 3, 3, 7, 16, 16)
-    views = plane.unfold(2, 3, 2).unfold(3, 3, 2).permute(1, 4, 5, 0, 2, 3)
-    figures["im2col 3 x 3 stride 2, ns a number"] = _nanoseconds(matrix, views)
+        run = _calls(torch.bmm, left, right)
+        figures[f"torch.bmm {shape}, GFLOP/s"] = operations / _nanoseconds(run)
+        if dtype == torch.float32:
+            run = _calls(product, left, right)
+            figures[f"oneDNN {shape}, GFLOP/s"] = operations / _nanoseconds(run)
+        name = f"torch.nn.Conv2d {channels} channels {_short(dtype)}, GFLOP/s"
+        figures[name] = _convolution(channels, 1, dtype)
+    # A depthwise convolution is a product with one row for each channel.
+    left, right = torch.randn(32, 1, 9), torch.randn(32, 9, 3088)
+    operations = 2 * left.numel() * right.shape[2]
+    run = _calls(torch.bmm, left, right)
+    figures["torch.bmm 32 times 1 x 9 x 3088, GFLOP/s"] = operations / _nanoseconds(run)
+    figures["torch.nn.Conv2d 32 channels depthwise, GFLOP/s"] = _convolution(32, 32)
+    figures |= _gathers()
     one = torch.zeros(1)
-    hundred = take_turns({"": lambda: [one.add_(1) for _ in range(100)]}, 0.1)[""]
-    figures["one call, us"] = 10 * hundred
+    hundred = _nanoseconds(lambda: [one.add_(1) for _ in range(100)])
+    figures["one call, us"] = 1e-5 * hundred
+    # What no step of the report's form goes without: every factor and every value, added to.
+    some = [torch.zeros(parameter.shape) for parameter in twin().parameters()]
+    added = _nanoseconds(lambda: torch._foreach_add_(some, some))
+    figures["adding to the 8 parameters of the denoiser, us"] = 1e-3 * added
+    figures["torch.optim.SGD, us"] = 1e-3 * _nanoseconds(sgd()["torch.nn"])
     return figures
 
 
-def _nanoseconds(matrix: torch.Tensor, views: torch.Tensor) -> float:
-    return 1e6 * take_turns({"": lambda: matrix.copy_(views)}, 0.1)[""] / matrix.numel()
+def _convolution(channels: int, groups: int, dtype: torch.dtype = torch.float32) -> float:
+    """GFLOP/s of the forward of torch.nn.Conv2d 3 x 3 on 10 pictures of 32 x 32."""
+    layer = torch.nn.Conv2d(channels, channels, 3, padding=1, groups=groups, dtype=dtype)
+    layer.requires_grad_(False)
+    operations = 2 * 10 * 1024 * channels * 9 * channels // groups
+    return operations / _nanoseconds(_calls(layer, torch.randn(10, channels, 32, 32, dtype=dtype)))
 
 
-def show(result: dict[str, Any], console: Console) -> None:
+def _gathers() -> dict[str, float]:
+    """Nanoseconds a number: windows of a picture, and what upsampling by an index is made of."""
+    figures, plane = {}, torch.randn(7, 16, 34, 34)
+    for stride, size in ((1, 32), (2, 16)):
+        matrix = torch.empty(16, 3, 3, 7, size, size)
+        views = plane.unfold(2, 3, stride).unfold(3, 3, stride).permute(1, 4, 5, 0, 2, 3)
+        taken = _nanoseconds(_calls(matrix.copy_, views))
+        figures[f"im2col 3 x 3 stride {stride}, ns a number"] = taken / matrix.numel()
+    picture, rows = torch.randn(10, 8, 32, 32), torch.arange(86) * 32 // 86
+    turned = picture.transpose(2, 3)
+    for name, run, numbers in (
+        ("rows by index", _calls(picture.index_select, 2, rows), 80 * 86 * 32),
+        ("columns turned into rows", turned.contiguous, picture.numel()),
+    ):
+        figures[f"{name}, ns a number"] = _nanoseconds(run) / numbers
+    return figures
+
+
+def _calls(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: function(*arguments)
+
+
+def _nanoseconds(run: Callable[[], object]) -> float:
+    return 1e6 * take_turns({"": run}, 0.2)[""]
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def show(result: dict[str, Any]) -> None:
     """One line a figure."""
-    shown = Table("limit", "measured", title="What bounds the layers on this machine, one thread")
-    for name, figure in result["limits"].items():
-        shown.add_row(name, f"{figure:.3g}")
-    console.print(shown)
+    rows = ((name, f"{figure:.3g}") for name, figure in result["limits"].items())
+    show_table("What bounds the layers, one thread", ("limit", "measured"), rows)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
+
+from benchmarks.tables import show as show_table
 
 SIZES = ((100, 8, 32), (100, 16, 32), (100, 64, 32), (10, 32, 128))
 SIDES = ("ours", "torch.nn", "the report's way")
@@ -52,12 +52,16 @@ def _status(field: str) -> int:
     raise RuntimeError(f"/proc/self/status has no line {field}")
 
 
-def show(result: dict[str, Any], console: Console) -> None:
+def show(result: dict[str, Any]) -> None:
     """Peak extra memory as multiples of the input."""
-    shown = Table(title="Peak extra memory of Conv2d 3 x 3, in inputs (must: torch.nn's, goal: 3)")
-    for title in ("samples", "channels", "size", *SIDES):
-        shown.add_column(title)
-    for entry in result["memory"]:
-        sizes = (str(entry[key]) for key in ("samples", "channels", "size"))
-        shown.add_row(*sizes, *(f"{entry[side]:.1f}" for side in SIDES))
-    console.print(shown)
+    show_table(
+        "Peak extra memory of Conv2d 3 x 3, in inputs (must: torch.nn's, goal: 3)",
+        ("N, C, size", *SIDES),
+        (
+            (
+                f"{entry['samples']}, {entry['channels']}, {entry['size']}",
+                *(f"{entry[side]:.1f}" for side in SIDES),
+            )
+            for entry in result["memory"]
+        ),
+    )

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from benchmarks import report_way
+from benchmarks.tables import show as show_table
 from benchmarks.timing import take_turns
 from scratch_layers import Conv2d, MSELoss, NearestUpsampling, loops
 
@@ -95,15 +94,17 @@ def _through_autograd(layer: torch.nn.Module, x: Tensor, target: Tensor, whole: 
     return step
 
 
-def show(result: dict[str, Any], console: Console) -> None:
+def show(result: dict[str, Any]) -> None:
     """The four tables, one under the other."""
-    shown = Table(title="The report's Tables I to IV, milliseconds, one thread")
     columns = ("loops", "the report's way", "ours", "torch.nn")
-    for title in ("layer", "work", "samples", "channels", *columns):
-        shown.add_column(title)
-    for entry in result["tables"]:
-        times = (f"{entry['milliseconds'][column]:.3g}" for column in columns)
-        shown.add_row(
-            entry["layer"], entry["work"], str(entry["samples"]), str(entry["channels"]), *times
+    rows = (
+        (
+            entry["layer"],
+            entry["work"],
+            f"{entry['samples']}, {entry['channels']}",
+            *(f"{entry['milliseconds'][column]:.3g}" for column in columns),
         )
-    console.print(shown)
+        for entry in result["tables"]
+    )
+    title = "The report's Tables I to IV, milliseconds, one thread"
+    show_table(title, ("layer", "work", "N, C", *columns), rows)
