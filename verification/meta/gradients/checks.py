@@ -179,6 +179,14 @@ def _every() -> Iterator[tuple[str, Asked]]:
         yield f"reciprocal in {dtype}", RECIPROCAL(X.to(dtype))
         yield f"fold in {dtype}", FOLD(X.to(dtype))
         yield f"doubled in {dtype}", CUBE(X.to(dtype), seed=1)
+    yield "small cube in float16", CUBE((X / 16).half())
+    yield "cube in float16 that underflows", CUBE((X / 1024).half())
+    some = {"output": (numbers(6, 4, seed=3) * torch.arange(4).clamp(max=1)).half()}
+    halves = tuple(t.half() for t in TWO)
+    yield (
+        "product in float16, zeros in the cotangent",
+        Asked(product, product_vjp, halves, {"cotangents": some}),
+    )
     yield "product of two dtypes", Asked(
         lambda x, w: x @ w.to(x), lambda x, w, g: (g @ w.to(g).T, (x.T @ g).to(w)),
         (TWO[0], TWO[1].float()),

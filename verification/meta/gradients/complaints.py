@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from verification.meta.gradients.maps import Cube
-from verification.meta.gradients.promise import Promise, complains, numbers
+from verification.meta.gradients.promise import BOTH, Promise, complains, numbers, right
 
 
 class Writes:
@@ -45,6 +45,25 @@ def restless(f: Callable[[Tensor], Tensor] = torch.sin) -> Callable[[Tensor], Te
 def growing() -> Callable[[Tensor], Tensor]:
     lengths = itertools.count(2)
     return lambda x: x.sin()[: next(lengths)]
+
+
+STRAY = 2.0**-20
+
+
+def stray_by_layout(errors: float) -> Callable[[], tuple[Any, ...]]:
+    """A square that is off by so many of its errors where the input lies in order."""
+    x = numbers(2, 3).T / 1024
+    error = STRAY * x.abs().max().item()
+
+    def f(x: Tensor) -> Tensor:
+        return x * x + (errors * error if x.is_contiguous() else 0)
+
+    return lambda: (f, x)
+
+
+def analysis_of_strays(inputs: Any, parameters: Any) -> dict[str, Tensor]:
+    largest = inputs["input"].abs().max().item()
+    return {"output": torch.full((6,), STRAY * largest, dtype=torch.float64)}
 
 
 def by_layout(x: Tensor) -> Tensor:
@@ -145,6 +164,19 @@ PROMISES: tuple[Promise, ...] = (
         "another value by layout",
         lambda: (by_layout, numbers(2, 3).T),
         "called with contiguous copies of the same tensors gives other values, off by up to",
+    ),
+    complains(
+        "another value by layout, off by more than two errors",
+        stray_by_layout(2.5),
+        "called with contiguous copies of the same tensors gives other values, off by up to",
+        evaluation_error=analysis_of_strays,
+    ),
+    right(
+        "another value by layout, off by less than two errors",
+        stray_by_layout(1.5),
+        modes=(),
+        refused=BOTH,
+        evaluation_error=analysis_of_strays,
     ),
     complains(
         "no gradient that was asked for",

@@ -359,6 +359,17 @@ GIVEN = (
         | OFFERED_NOT,
     ),
     Kind(
+        "a cotangent of an affine map",
+        lambda: (lambda x: 3 * x, numbers(4)),
+        said={"cotangents": {"output": numbers(4, seed=1)}} | OFFERED_NOT,
+    ),
+    Kind(
+        "a cotangent of complex numbers",
+        lambda: (lambda z: (z * z, z.sin()), numbers(3, dtype=torch.complex128)),
+        said={"cotangents": {"output_0": numbers(3, dtype=torch.complex128), "output_1": None}}
+        | OFFERED_NOT,
+    ),
+    Kind(
         "independent samples", lambda: (torch.tanh, numbers(6, 2)), 1e-10, 3, said={"batch_axis": 0}
     ),
     Kind(

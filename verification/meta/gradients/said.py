@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable
 from contextlib import redirect_stderr
@@ -120,6 +121,14 @@ def _progress(told: bool) -> str:
     return "" if begun and [(n, s) for _, n, s in found] == due else f"{calls} calls: {text}"
 
 
+def _quiet() -> str:
+    """Nothing is told to who has not asked."""
+    clock, heard = mock.Mock(side_effect=itertools.count()), io.StringIO()
+    with mock.patch("time.monotonic", new=clock), redirect_stderr(heard):
+        check_gradients(torch.sin, numbers(12))
+    return heard.getvalue()
+
+
 def _tangled(x: Tensor) -> Tensor:
     """A function with 2^40 ways back through its graph."""
     for _ in range(40):
@@ -164,6 +173,7 @@ PROMISES: tuple[Promise, ...] = (
     holds("probability", _missed),
     holds("the same again", _same_again),
     holds("progress", lambda: _progress(told=True)),
+    holds("no progress", _quiet),
     holds("progress on stderr", lambda: _progress(told=False)),
     holds("second derivatives of a number", lambda: _second(lambda x: (x**3).sum())),
     holds("second derivatives of a tangle", lambda: _second(_tangled)),
