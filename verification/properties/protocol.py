@@ -91,10 +91,11 @@ def check_parameters_alone_get_the_same(trial: Trial) -> None:
     """backward_parameters, where there is one, leaves the input's gradient out and nothing else: it
     adds what backward adds, bit by bit, and is refused before any forward.
     """
-    raw, other, cotangents = RawLayer(trial.subject), RawLayer(trial.build()), trial.cotangents
-    alone = getattr(other.layer, "backward_parameters", None)
-    if alone is None:
+    # Asked first: a function of a stranger's has no raw calls either.
+    if not hasattr(getattr(trial.subject, "layer", None), "backward_parameters"):
         trial.unjudged("no backward_parameters")
+    raw, other, cotangents = RawLayer(trial.subject), RawLayer(trial.build()), trial.cotangents
+    alone = other.layer.backward_parameters
     require_refusal(
         trial,
         lambda: alone(*cotangents.values()),
