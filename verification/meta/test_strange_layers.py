@@ -5,9 +5,11 @@ import pytest
 
 from scratch_layers import Conv2d, ReLU
 from verification import catalogue
+from verification.cases import SubjectSpec
 from verification.meta.harness import broken
 from verification.properties import applicable
 from verification.running.campaign import hunt
+from verification.subjects.resolve import foreign
 from verification.trials.discrepancy import Discrepancy
 
 SETTINGS = hypothesis.settings(
@@ -79,3 +81,17 @@ def test_every_property_has_a_verdict(layer):
             except* Discrepancy:
                 failed.add(prop.name)
     assert "results_are_exact_on_integers" in failed
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [("arrays:relu_forward,relu_backward", "ReLU"), ("functions:fused_linear", "Linear")],
+)
+def test_every_property_has_a_verdict_on_what_is_no_layer(name, like):
+    entry, _ = foreign(SubjectSpec(f"verification.meta.wild.{name}", like))
+    with catalogue.added(entry):
+        for prop in applicable(entry):
+            try:
+                hunt(entry, prop, settings=SETTINGS)
+            except* Discrepancy:
+                pass
