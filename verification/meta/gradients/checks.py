@@ -208,6 +208,13 @@ def _every() -> Iterator[tuple[str, Asked]]:
     yield "one by one", alone(False)
     yield "one by one, forward analysed", alone(True)
     yield "poles, forward analysed", POLES(X, **analysed(poles, False), **FULL)
+    for jump in (0.5, 0.01):
+        two = estimates.two_kinks(jump)
+        pair = two.f, lambda x, g: torch.zeros_like(x)
+        yield (
+            f"two kinks of {jump}, analysed",
+            Asked(*pair, (two.x,), {**analysed(two.f, False), **FULL}),
+        )
     yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
     yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
     yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)

@@ -99,7 +99,7 @@ def two_kinks(jump: float) -> Asked:
         both = t * t + jump * (t.abs() - at).clamp(min=0)
         return torch.cat([both, t * t * t + jump * (t - at).clamp(min=0)], -1)
 
-    return Asked(lambda x: f(x), torch.ones(48, dtype=torch.float64))
+    return Asked(lambda x: f(x), torch.ones(1, 48, dtype=torch.float64))
 
 
 def kinks_of_large(x: Tensor) -> Tensor:
