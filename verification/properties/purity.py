@@ -31,7 +31,7 @@ def check_only_plain_arithmetic(trial: Trial) -> None:
         not audit.kernels,
         "network kernel",
         "",
-        f"{', '.join(audit.kernels)} reaches the dispatcher; a layer by hand computes with "
+        f"the dispatcher sees {', '.join(audit.kernels)}; a layer by hand computes with "
         "arithmetic, matrix products, views, indexing, unfold and fold",
     )
     trial.require(
@@ -76,6 +76,6 @@ def check_no_graph_is_recorded(trial: Trial) -> None:
         not audit.recorded,
         "graph",
         "",
-        f"{', '.join(audit.recorded)} records a graph for autograd; a layer by hand detaches its "
+        f"autograd records a graph of {', '.join(audit.recorded)}; a layer by hand detaches its "
         "tensors first",
     )
