@@ -28,6 +28,11 @@ class Contest:
     must: float | None = None
     goal: float | None = None
 
+    @property
+    def key(self) -> str:
+        """The line's name in the files."""
+        return f"{self.group}, {self.name}"
+
 
 def contests() -> Iterator[Contest]:
     """Every line of the table, in its order."""

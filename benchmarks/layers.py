@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import growth, limits, memory, report_tables
-from benchmarks.contests import Contest, contests
+from benchmarks import growth, limits, memory, report_tables, shares
+from benchmarks.contests import contests
 from benchmarks.layers_tables import show_all
 from benchmarks.timing import machine, summary, take_turns
 
@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
         result["memory"] = memory.measure()
         result["growth"] = in_fresh_process(growth.measure)
         result["limits"] = in_fresh_process(limits.measure)
+        result["shares"] = in_fresh_process(shares.measure)
         if options.plot:
             growth.plot(result["growth"], options.plot)
     show_all(result)
@@ -74,11 +75,11 @@ def _measure(threads: int, seconds: float, only: str, device: str) -> dict[str, 
     torch.manual_seed(0)
     times = {}
     for contest in contests():
-        if only in _key(contest):
+        if only in contest.key:
             # Only while building: a default device costs microseconds in every call.
             with torch.device(device):
                 contestants = contest.build()
-            times[_key(contest)] = take_turns(contestants, seconds)
+            times[contest.key] = take_turns(contestants, seconds)
     return times
 
 
@@ -86,7 +87,7 @@ def _cells(runs: list[dict[str, dict[str, float]]], where: str) -> list[dict[str
     """The table's lines as plain data: every side's milliseconds and its ratio to torch.nn."""
     cells = []
     for contest in contests():
-        key = _key(contest)
+        key = contest.key
         if key not in runs[0]:
             continue
         sides = {side: [run[key][side] for run in runs] for side in runs[0][key]}
@@ -108,7 +109,3 @@ def _cells(runs: list[dict[str, dict[str, float]]], where: str) -> list[dict[str
             }
         )
     return cells
-
-
-def _key(contest: Contest) -> str:
-    return f"{contest.group}, {contest.name}"

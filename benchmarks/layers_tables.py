@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, limits, memory, report_tables
+from benchmarks import growth, limits, memory, report_tables, shares
 from benchmarks.tables import show
 from benchmarks.timing import summary
 
@@ -21,7 +21,7 @@ def show_all(result: dict[str, Any]) -> None:
         title = f"Ours / torch.nn with autograd, {where}, {result['machine']['processor']}"
         show(title, (*columns, "other ways / torch.nn"), _speed(result["cells"], where))
     if "tables" in result:
-        for table in (limits, report_tables, memory, growth):
+        for table in (limits, shares, report_tables, memory, growth):
             table.show(result)
 
 

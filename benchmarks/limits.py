@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.contests import sgd, twin
 from benchmarks.tables import show as show_table
 from benchmarks.timing import take_turns
 from scratch_layers.products import product
@@ -35,30 +34,18 @@ def measure() -> dict[str, float]:
             run = _calls(product, left, right)
             figures[f"oneDNN {shape}, GFLOP/s"] = operations / _nanoseconds(run)
         name = f"torch.nn.Conv2d {channels} channels {_short(dtype)}, GFLOP/s"
-        figures[name] = _convolution(channels, 1, dtype)
-    # A depthwise convolution is a product with one row for each channel.
-    left, right = torch.randn(32, 1, 9), torch.randn(32, 9, 3088)
-    operations = 2 * left.numel() * right.shape[2]
-    run = _calls(torch.bmm, left, right)
-    figures["torch.bmm 32 times 1 x 9 x 3088, GFLOP/s"] = operations / _nanoseconds(run)
-    figures["torch.nn.Conv2d 32 channels depthwise, GFLOP/s"] = _convolution(32, 32)
+        figures[name] = _convolution(channels, dtype)
     figures |= _gathers()
     one = torch.zeros(1)
     hundred = _nanoseconds(lambda: [one.add_(1) for _ in range(100)])
     figures["one call, us"] = 1e-5 * hundred
-    # What no step of the report's form goes without: every factor and every value, added to.
-    some = [torch.zeros(parameter.shape) for parameter in twin().parameters()]
-    added = _nanoseconds(lambda: torch._foreach_add_(some, some))
-    figures["adding to the 8 parameters of the denoiser, us"] = 1e-3 * added
-    figures["torch.optim.SGD, us"] = 1e-3 * _nanoseconds(sgd()["torch.nn"])
     return figures
 
 
-def _convolution(channels: int, groups: int, dtype: torch.dtype = torch.float32) -> float:
+def _convolution(channels: int, dtype: torch.dtype) -> float:
     """GFLOP/s of the forward of torch.nn.Conv2d 3 x 3 on 10 pictures of 32 x 32."""
-    layer = torch.nn.Conv2d(channels, channels, 3, padding=1, groups=groups, dtype=dtype)
-    layer.requires_grad_(False)
-    operations = 2 * 10 * 1024 * channels * 9 * channels // groups
+    layer = torch.nn.Conv2d(channels, channels, 3, padding=1, dtype=dtype).requires_grad_(False)
+    operations = 2 * 10 * 1024 * channels * 9 * channels
     return operations / _nanoseconds(_calls(layer, torch.randn(10, channels, 32, 32, dtype=dtype)))
 
 

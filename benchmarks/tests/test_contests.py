@@ -1,8 +1,9 @@
 """The contests refuse to time a wrong layer, and the growth's figures are right."""
 
 import pytest
+import torch
 
-from benchmarks import contests, growth
+from benchmarks import contests, growth, shares
 from benchmarks.timing import summary, take_turns
 
 
@@ -47,3 +48,11 @@ def test_growth_finds_the_exponent_and_the_cliff():
 
 def test_summary_of_one_process_has_no_spread():
     assert summary([3.0]) == {"median": 3.0, "low": 3.0, "high": 3.0, "all": [3.0]}
+
+
+def test_the_parts_of_a_layer_are_told_apart():
+    left, right, picture = torch.ones(1, 2, 3), torch.ones(1, 3, 4), torch.ones(5)
+    with shares.Clocked() as clocked:
+        (torch.bmm(left, right).add_(1), picture.clone())
+    assert clocked.found.keys() == {"products", "moves", "rest", "calls"}
+    assert clocked.found["calls"] == 3
