@@ -159,7 +159,9 @@ ASKED: dict[str, Asked] = {
     "one by one": alone(reciprocal, FEW),
     "one by one, of small numbers": alone(reciprocal, SMALL),
     "one by one, of large numbers": alone(reciprocal, LARGE),
-    "in float32 inside, at zeros": Asked(lambda x: (3 + x).float().to(x), torch.zeros(4).double()),
+    "fine steps at zeros": Asked(
+        lambda x: (0.3 * (3 + x) * 2**38).round() / 2**38, torch.zeros(4, dtype=torch.float64)
+    ),
     "two kinks": two_kinks(0.5),
     "two slight kinks": two_kinks(0.05),
     "kinks ahead of large numbers": Asked(kinks_of_large, torch.full((25,), 2.0**17)),
