@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import scratch_layers as sl
 from benchmarks.gradcheck_layers import as_torch_function
 from gradcheck import check_gradients
+from gradcheck.subjects import as_subject
 
 _SLOW_UP_TO = 1000  # inputs; beyond, torch's slow mode takes minutes a check
 
@@ -66,8 +67,11 @@ def subjects() -> Iterator[tuple[str, Any, Callable[..., Tensor], list[Tensor]]]
 def checkers(
     f: Any, torch_function: Callable[..., Tensor], arguments: list[Tensor]
 ) -> tuple[int, dict[str, Callable[[], bool]]]:
-    """The number of inputs, and every checker as a call that says whether all is well."""
-    parameters = getattr(f, "parameters", list)()
+    """The number of inputs, and every checker as a call that says whether all is well.
+
+    Where ours judges forward mode and vmap as well, torch's is also asked for these.
+    """
+    parameters: list[Any] = getattr(f, "parameters", list)()
     own = [getattr(p, "data", p) for p in parameters]
     leaves = [t.detach().clone().requires_grad_() for t in (*arguments, *own)]
     inputs = sum(argument.numel() for argument in arguments)
@@ -77,6 +81,10 @@ def checkers(
         "ours auto": lambda: check_gradients(f, *arguments).ok,
         "ours projection": lambda: check_gradients(f, *arguments, method="projection").ok,
     }
+    if {"jvp", "vmap"} <= as_subject(f).offers:
+        calls["torch fast, all modes"] = lambda: torch.autograd.gradcheck(
+            torch_function, leaves, fast_mode=True, check_forward_ad=True, check_batched_grad=True
+        )
     if everything <= _SLOW_UP_TO:
         calls["torch slow"] = lambda: torch.autograd.gradcheck(torch_function, leaves)
         calls["ours full"] = lambda: check_gradients(f, *arguments, method="full").ok

@@ -50,7 +50,7 @@ def flatten(outputs: Mapping[str, Tensor], rows: int | None = None) -> Tensor:
     ]
     if len(parts) == 1:
         return parts[0].clone()
-    return torch.cat(parts, -1) if parts else torch.empty((*shape[:-1], 0), dtype=torch.float64)
+    return torch.cat(parts, -1) if parts else torch.empty(0, dtype=torch.float64)
 
 
 class PointError(RuntimeError):
@@ -97,11 +97,8 @@ class Evaluator:
 
     def values_along(self, steps: Mapping[str, Tensor], times: Sequence[float]) -> Tensor:
         """Outputs where tensors move together, by each of ``times`` their ``steps``: [P, M]."""
-        rows = [
-            self._flat({n: self.tensor(n).add(step, alpha=t) for n, step in steps.items()})
-            for t in times
-        ]
-        return torch.stack(rows)
+        moved = ({n: self.tensor(n).add(step, alpha=t) for n, step in steps.items()} for t in times)
+        return torch.stack([self._flat(its) for its in moved])
 
     def shares_calls(self, name: str) -> bool:
         """Whether points of ``name`` share a call, and it is worth it."""
@@ -128,7 +125,7 @@ class Evaluator:
             rows = [self._flat({name: base + t * d}) for t in places for d in directions]
             return torch.stack(rows).reshape(len(offsets), len(directions), -1)
         parts = []
-        for some in torch.split(places, max(1, together // max(1, len(directions)))):
+        for some in torch.split(places, max(1, together // len(directions))):
             points = base + some.reshape(-1, 1, *[1] * base.dim()) * directions
             parts.append(self.values(name, points.flatten(0, 1)))
         return torch.cat(parts).reshape(len(offsets), len(directions), -1)
@@ -139,7 +136,7 @@ class Evaluator:
         size = self.tensor(name).numel() + self.base.numel()
         if shared is not None and shared != "mapped":
             size += sum(self.inputs[n].numel() for n in shared - {name})
-        return shared, max(1, CHUNK_ELEMENTS // max(1, size))
+        return shared, max(1, CHUNK_ELEMENTS // size)
 
     def probe_sharing(self, name: str, error: Tensor) -> None:
         """Find out whether points of ``name`` may share a call; a value errs by ``error`` [M].

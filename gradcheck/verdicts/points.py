@@ -74,6 +74,11 @@ class Question:
     may_miss: float
     progress: Progress
 
+    @cached_property
+    def weights(self) -> Tensor:
+        """The cotangents of all floating outputs, [cotangents, M] float64."""
+        return torch.stack([flatten(cotangent) for cotangent in self.cotangents])
+
     def forward(self, inputs: Tensors, parameters: Tensors) -> Tensors:
         """One more forward of the subject."""
         outputs = self.subject.forward(inputs, parameters)
@@ -121,7 +126,7 @@ class Point:
             gradients = question.subject.vjp(cotangent)
             self.gradients.append({n: _copied(gradient) for n, gradient in gradients.items()})
         self.dtype = coarsest({**inputs, **parameters})
-        self.weights = torch.stack([flatten(c) for c in question.cotangents])
+        self.weights = question.weights
         self._evaluator: Evaluator | None = None
         self._errors: dict[str, ErrorBound] = {}
         self._flat_gradients: dict[str, Tensor] = {}
