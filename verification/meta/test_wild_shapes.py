@@ -61,6 +61,7 @@ SHAPES = {
     "an argument in parts": (f"{KINDS}:Adam", "torch.optim.Adam"),
     "one output and one bias": (f"{SEQUENCES}:LSTM", "LSTM"),
     "states in and out": (f"{SEQUENCES}:RNN", "RNN"),
+    "a pair over time, one bias": (f"{SEQUENCES}:rnn_forward,rnn_backward", "RNN"),
     "matrices alone": (f"{COURSES}:Norm", "BatchNorm1d"),
     "a dict with a mode": (f"{COURSES}:batchnorm_forward,batchnorm_backward", "BatchNorm1d"),
     "gradients in a tuple, the cache first": (f"{COURSES}:Apart", "Linear"),

@@ -91,3 +91,29 @@ class RNNWrong(RNN):
 
     def backward(self, dout, dlast):
         return super().backward(dout, 0 * dlast)
+
+
+def rnn_forward(x, h0, wx, wh, b):
+    """A pair of functions: one bias, weights of inputs times outputs, every state of one layer."""
+    states = [h0[0]]
+    for step in x:
+        states.append(np.tanh(step @ wx + states[-1] @ wh + b))
+    return np.stack(states[1:]), (x, states, wx, wh)
+
+
+def rnn_backward(dout, cache):
+    """Its backward, with the first state's gradient."""
+    x, states, wx, wh = cache
+    dx, dwx, dwh, db = np.zeros_like(x), np.zeros_like(wx), np.zeros_like(wh), 0
+    dh = np.zeros_like(states[0])
+    for t in reversed(range(len(x))):
+        da = (dout[t] + dh) * (1 - states[t + 1] ** 2)
+        dx[t], dh = da @ wx.T, da @ wh.T
+        dwx, dwh, db = dwx + x[t].T @ da, dwh + states[t].T @ da, db + da.sum(0)
+    return dx, dh[None], dwx, dwh, db
+
+
+def rnn_backward_wrong(dout, cache):
+    """Forgets what the states after a step send back to its bias."""
+    *gradients, _ = rnn_backward(dout, cache)
+    return *gradients, ((1 - np.stack(cache[1][1:]) ** 2) * dout).sum((0, 1))

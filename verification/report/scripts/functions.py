@@ -78,7 +78,9 @@ def pair(case: Case, given: Mapping[str, str], translation: Translation) -> Iter
     yield "arguments = [given[name] if name in given else left.pop(0) for name in named]"
     yield "gradients = backward(*arguments)"
     yield "gradients = gradients if isinstance(gradients, (tuple, list)) else [gradients]"
-    names = [f"{spec.name} gradient" for spec in specs_of(case, Role.INPUT, Role.PARAMETER)]
+    absent = Probed.of(case.subject.found).absent
+    specs = specs_of(case, Role.INPUT, Role.PARAMETER)
+    names = [f"{spec.name} gradient" for spec in specs if spec.name not in absent]
     yield f"results.update(zip({names}, gradients))"
     for key in names:
         value = returned(key.removesuffix(" gradient"), f"results[{key!r}]", translation)

@@ -194,7 +194,8 @@ def _gives_other_results(candidates: Sequence[Driver], found: Probed, kind: Kind
 def _returned(candidates: Sequence[Driver], trial: Trial) -> tuple[str, ...]:
     """Which of the kind's outputs a subject returns, if not all."""
     known = [spec.name for spec in trial.case.of_role(Role.COTANGENT)]
-    for driver in candidates if len(known) > 1 else ():
+    tried = (d for each in candidates for d in _in_every_order(each, trial.case))
+    for driver in tried if len(known) > 1 else ():
         try:
             outputs = build(driver, trial.case).forward(trial.inputs, trial.parameters)
         except Exception:  # another candidate may do; the last word is said below
@@ -224,10 +225,12 @@ def _without_what_is_missing(candidates: Sequence[Driver], found: Probed, kind: 
         fixed = dict(found.fixed)
         names = [spec.name for spec in case.of_role(Role.PARAMETER)]
         absent = tuple(
-            name for name in names if name.startswith(kind.row.spare) and not _has(subject, name)
+            name
+            for name in names
+            if name.startswith(kind.row.spare) and not _has(driver, subject, name)
         )
         flags = [f for f in OPTIONAL if f in fixed and f not in driver.taken]
-        if flags and not all(_has(subject, name) for name in names if name not in absent):
+        if flags and not all(_has(driver, subject, n) for n in names if n not in absent):
             fixed[flags[0]] = False
         if getattr(subject, "takes_training", False):
             fixed.pop("training", None)
@@ -240,7 +243,9 @@ def _without_what_is_missing(candidates: Sequence[Driver], found: Probed, kind: 
     return found
 
 
-def _has(subject: Any, parameter: str) -> bool:
+def _has(driver: Driver, subject: Any, parameter: str) -> bool:
+    if isinstance(driver.matching, Call):
+        return parameter in driver.matching.tensors.values()
     return not hasattr(subject, "shape") or subject.shape(parameter) is not None
 
 
