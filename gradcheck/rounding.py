@@ -90,7 +90,7 @@ def significand_bits(dtype: torch.dtype) -> int:
 
     A complex dtype counts as its real one. Raises TypeError for any other dtype.
     """
-    real = dtype.to_real() if dtype.is_complex else dtype
+    real = dtype.to_real()
     if real not in _SIGNIFICAND_BITS:
         allowed = ", ".join(str(d).removeprefix("torch.") for d in _SIGNIFICAND_BITS)
         raise TypeError(f"dtype is {dtype}: rounding is known for {allowed} and complex of these")
@@ -129,9 +129,8 @@ def underflow(terms: float | Tensor, dtype: torch.dtype) -> float | Tensor:
     (terms + 1) times the smallest subnormal number: half a spacing for every product, doubled,
     because a kernel may round products and partial sums apart (Higham, section 2.1).
     """
-    real = dtype.to_real() if dtype.is_complex else dtype
-    significand_bits(real)
-    return (terms + 1) * (torch.finfo(real).smallest_normal * torch.finfo(real).eps)
+    smallest = 2 * unit_roundoff(dtype) * torch.finfo(dtype).smallest_normal
+    return (terms + 1) * smallest
 
 
 def integer_amplitude(terms: int, dtype: torch.dtype, degree: int = 2) -> int:
