@@ -36,12 +36,14 @@ class Asked(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Calls of forward and backward; for every tensor what is said in words and counts, and the
-    bits of its resolution, of the chance to miss, and of all mismatches' bounds in the mean.
+    """Calls of forward and backward; the modes that were judged and refused; for every tensor what
+    is said in words and counts, and the bits of its resolution, of the chance to miss, and of all
+    mismatches' bounds in the mean.
     """
 
     forwards: int
     backwards: int
+    modes: tuple[str, ...]
     tensors: tuple[tuple[str, float, float, float], ...]
 
 
@@ -136,6 +138,7 @@ FOLD = elementwise(lambda x: x.clamp(min=0), lambda x: (x > 0).to(x))
 KINKS = elementwise(kinks, kinks_slope)
 WRONG = elementwise(reciprocal, lambda x: 1.001 * reciprocal_slope(x))
 
+HALVES = elementwise(lambda x: x / 2, lambda x: torch.full_like(x, 0.5))
 POLES = elementwise(poles, lambda x: -1 / (x - X - DISTANCES).square())
 
 DISTANCES = 2 ** torch.linspace(-4, 4, 12, dtype=torch.float64)
@@ -215,6 +218,23 @@ def _every() -> Iterator[tuple[str, Asked]]:
             f"two kinks of {jump}, analysed",
             Asked(*pair, (two.x,), {**analysed(two.f, False), **FULL}),
         )
+    for count in (4, 1024, 1025):
+        yield f"{count} halves", HALVES(numbers(count), **FULL)
+    for count in (512, 513):
+        yield f"{count} halves in float32", HALVES(numbers(count).float())
+    ramp = torch.linspace(1, 2, 100, dtype=torch.float64)
+    yield (
+        "more out than in, analysed",
+        Asked(
+            lambda x: square(x) * ramp,
+            lambda x, g: (2 * x * g * ramp).sum(1, keepdim=True),
+            (numbers(20, 1),),
+            analysed(lambda x: square(x) * ramp, False),
+        ),
+    )
+    yield "fold of many by autograd", Asked(lambda x: x.clamp(min=0), None, (MANY,))
+    yield "kinks by autograd", Asked(kinks, None, (X,))
+    yield "reciprocal of many by autograd", Asked(reciprocal, None, (MANY.reshape(30, 10),), ALONG)
     yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
     yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
     yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)
@@ -251,7 +271,11 @@ def measured(asked: Asked) -> Figures:
     subject = forward if asked.vjp is None else (forward, backward)
     report = check_gradients(subject, *asked.arguments, **asked.options)
     tensors = tuple(_said(report.basis, tensor) for tensor in report.tensors)
-    return Figures(calls["forward"], calls["backward"], tensors)
+    modes = (
+        *report.modes,
+        *(f"no {refused.partition(':')[0]}" for refused in report.modes_refused),
+    )
+    return Figures(calls["forward"], calls["backward"], modes, tensors)
 
 
 def _said(basis: str, tensor: TensorReport) -> tuple[str, float, float, float]:

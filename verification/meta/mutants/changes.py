@@ -36,6 +36,9 @@ COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.NotIn: ast.In,
 }
 
+GENERIC = {"dict", "frozenset", "list", "set", "tuple"}
+"""Python's own types that take others."""
+
 Key = tuple[str, str, str]
 """File, the text of the line, and the change: what stays the same while other lines move."""
 
@@ -157,7 +160,7 @@ def _no_behaviour(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_type(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id[:1].isupper()
+    return isinstance(node, ast.Name) and (node.id[:1].isupper() or node.id in GENERIC)
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
