@@ -235,6 +235,18 @@ def _every() -> Iterator[tuple[str, Asked]]:
     yield "fold of many by autograd", Asked(lambda x: x.clamp(min=0), None, (MANY,))
     yield "kinks by autograd", Asked(kinks, None, (X,))
     yield "reciprocal of many by autograd", Asked(reciprocal, None, (MANY.reshape(30, 10),), ALONG)
+    yield (
+        "a step that nobody asks for, analysed",
+        Asked(
+            lambda x: torch.stack([square(x), (x > 0).to(x)]),
+            lambda x, g: 2 * x * g[0],
+            (TIES,),
+            {
+                "evaluation_error": lambda i, p: {"output": torch.full((2, 4), 2.0**-50).double()},
+                "cotangents": {"output": torch.tensor([[1.0] * 4, [0.0] * 4]).double()},
+            },
+        ),
+    )
     yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
     yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
     yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)
