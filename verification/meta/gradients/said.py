@@ -98,7 +98,7 @@ def _same_again() -> str:
     return "" if first == again and first != other and not first.ok else f"{first}; {again}"
 
 
-def _progress(told: bool) -> str:
+def _progress(told: bool, dtype: torch.dtype = torch.float64) -> str:
     """A line each second, where four calls take one, given to a function or to stderr."""
     calls, lines, heard = 0, list[str](), io.StringIO()
 
@@ -107,17 +107,18 @@ def _progress(told: bool) -> str:
         calls += 1
         return x.sin()
 
-    pair = (sine, lambda x, g: g * x.cos()), numbers(12)
-    given = {"output": numbers(12, seed=1)}
+    pair = (sine, lambda x, g: g * x.cos().conj()), numbers(12, dtype=dtype)
+    given = {"output": numbers(12, seed=1, dtype=dtype)}
     progress: Any = lines.append if told else True
-    clock = mock.Mock(side_effect=lambda: 7 + (calls - 1) / 4)  # the first call comes before
+    clock = mock.Mock(side_effect=lambda: 7 + calls / 4)
     with mock.patch("time.monotonic", new=clock), redirect_stderr(heard):
         check_gradients(*pair, cotangents=given, method="full", progress=progress)
     text = "\n".join(lines) if told else heard.getvalue()
     found = re.findall(r"^sine: (.*); (\d+) calls in (\d+) s$", text, re.MULTILINE)
-    due = [(f"{4 * second}", f"{second}") for second in range(1, (calls - 1) // 4 + 1)]
+    due = [(f"{4 * second}", f"{second}") for second in range(1, calls // 4 + 1)]
     places = {place for place, *_ in found}
-    begun = places == {"looking for what is affine", "input, 0 of 12 lines"}
+    size = 24 if dtype.is_complex else 12
+    begun = places == {"looking for what is affine", f"input, 0 of {size} lines"}
     return "" if begun and [(n, s) for _, n, s in found] == due else f"{calls} calls: {text}"
 
 
@@ -173,6 +174,7 @@ PROMISES: tuple[Promise, ...] = (
     holds("probability", _missed),
     holds("the same again", _same_again),
     holds("progress", lambda: _progress(told=True)),
+    holds("progress, complex", lambda: _progress(told=True, dtype=torch.complex128)),
     holds("no progress", _quiet),
     holds("progress on stderr", lambda: _progress(told=False)),
     holds("second derivatives of a number", lambda: _second(lambda x: (x**3).sum())),
