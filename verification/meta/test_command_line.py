@@ -141,6 +141,18 @@ BAD_CHECKS = {
     "no colon": (("json", "--like=Conv2d"), "write package.module:Name or path/to/file.py:Name"),
     "no class": (("sys:path", "--like=Conv2d"), "is a list: name a class"),
     "no kind": ((EXAMPLE, "--like=x"), "no row judges layers like 'x': choose from Linear, "),
+    "kind and inputs": (
+        (EXAMPLE, "--like=ReLU", "--input=x: n c", "--where=n <= c"),
+        "inputs, where can be said only without like",
+    ),
+    "held without a kind": (
+        (EXAMPLE, "--input=x: n c", "--hold=padding=0", "--axes=2"),
+        "hold, axes can be said only with like",
+    ),
+    "no such method": (
+        ("scratch_layers:ReLU", "--like=ReLU", "--backward=pull"),
+        "ReLU has no pull(): a hand-written layer has",
+    ),
     "near kind": ((EXAMPLE, "--like=Rmsnorm"), "like 'Rmsnorm': do you mean RMSNorm or "),
     "other kind": (
         (EXAMPLE, "--like=Conv2d"),

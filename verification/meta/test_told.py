@@ -154,7 +154,7 @@ BAD = {
     ),
     "no reason": (("--waive=empty-batch",), "give one --reason for each --waive"),
     "no seconds": (("--seconds=0",), "seconds is 0.0: give a positive number"),
-    "no such argument": (("--hold=size=3",), "hold names 'size', which ReLU has not: choose from"),
+    "no such argument": (("--hold=size=3",), "hold names 'size', which ReLU has not: it has none"),
     "no such tensor": (("--layout=weight=1,0",), "layout names 'weight', which ReLU has not"),
     "no such axes": (("--axes=9",), "axes is 9: inputs of ReLU have 1 or"),
     "no order": (("--layout=input=0,0",), "layout of 'input' is (0, 0): give the order"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,26 +126,31 @@ def check(
 
     Raises:
         SubjectError: the layer cannot be found, or cannot be judged as that kind or as described.
-        ValueError: a property, device, dtype or clause is unknown, or a number makes no sense.
+        ValueError: a property, device, dtype or clause is unknown, a number makes no sense, or what
+            is said would not count: inputs beside like, hold without it.
     """
     asked = Asked(
         properties, devices, dtypes, examples, seconds, contract, waivers(waive or {}), Path(cases)
     )
+    declared = derivative_of, vjp, scaled_by, approximate, stochastic, reference
+    described = Said(inputs, where, settings, batch, same, constant, *declared)
+    told = Adapter.said(
+        kwargs=kwargs,
+        hold=hold,
+        one_number=one_number,
+        axes=axes,
+        rename=rename,
+        layout=layout,
+        held=held,
+        against=named(against),
+        backward=backward,
+    )
     if like is None:
-        declared = derivative_of, vjp, scaled_by, approximate, stochastic, reference
-        spec = Said(inputs, where, settings, batch, same, constant, *declared).spec(layer, name)
+        _require_unsaid(told, "with like, the kind of the layer")
+        spec = described.spec(layer, name)
     else:
-        told = Adapter.said(
-            kwargs=kwargs,
-            hold=hold,
-            one_number=one_number,
-            axes=axes,
-            rename=rename,
-            layout=layout,
-            held=held,
-            against=named(reference if against is None else against),
-            backward=backward,
-        )
+        _require_unsaid(replace(described, reference=None), "without like: the kind knows it")
+        told = replace(told, against=told.against or named(reference))
         spec = spec_told(layer, like, told, name)
     with ExitStack() as stack:
         subject = subject_of(layer, spec, supervised, stack)
@@ -153,6 +158,14 @@ def check(
             row = replace(subject.entry.row, geometries=geometries)
             subject = replace(subject, entry=replace(subject.entry, row=row))
         return judged(subject, asked, progress)
+
+
+def _require_unsaid(facts: Said | Adapter, way: str) -> None:
+    """Raise ValueError for what was said and would not count; `way` is the one in which it does."""
+    values = {each.name: getattr(facts, each.name) for each in fields(facts)}
+    stray = [name for name, value in values.items() if value or value == 0]
+    if stray:
+        raise ValueError(f"{', '.join(stray)} can be said only {way}")
 
 
 def spec_told(

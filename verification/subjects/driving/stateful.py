@@ -86,8 +86,9 @@ class Stateful:
         forward = method(layer, FORWARD)
         backward = method(layer, (told.backward,) if told.backward else BACKWARD)
         if forward is None or backward is None:
+            lacking = "forward" if forward is None else told.backward or "backward"
             raise SubjectError(
-                f"{type(layer).__name__} has no {'forward' if forward is None else 'backward'}():"
+                f"{type(layer).__name__} has no {lacking}():"
                 " a hand-written layer has forward(x) and backward(grad_output); name it with"
                 " --backward where it is called otherwise"
             )

@@ -47,10 +47,8 @@ class Adapter(Facts):
         for option, (said, known) in names.items():
             for name in said:
                 if name not in known:
-                    raise SubjectError(
-                        f"{option} names {name!r}, which {kind} has not: choose from"
-                        f" {', '.join(known) or 'nothing'}"
-                    )
+                    way_out = f"choose from {', '.join(known)}" if known else "it has none"
+                    raise SubjectError(f"{option} names {name!r}, which {kind} has not: {way_out}")
 
     @classmethod
     def said(cls, **said: Any) -> Adapter:
