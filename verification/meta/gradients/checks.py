@@ -4,6 +4,7 @@ calls that it takes (see ``today``).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -101,6 +102,26 @@ def poles(x: Tensor) -> Tensor:
     return 1 / (x - X - DISTANCES)
 
 
+def product_of_two_vjp(x: Tensor, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    return g @ w.to(g).T, (x.T @ g).to(w)
+
+
+def ramps(x: Tensor) -> Tensor:
+    return square(x) * RAMP
+
+
+def ramps_vjp(x: Tensor, g: Tensor) -> Tensor:
+    return (2 * x * g * RAMP).sum(1, keepdim=True)
+
+
+def with_step(x: Tensor) -> Tensor:
+    return torch.stack([square(x), (x > 0).to(x)])
+
+
+def with_step_vjp(x: Tensor, g: Tensor) -> Tensor:
+    return 2 * x * g[0]
+
+
 def twice(x: Tensor) -> Tensor:
     return 2 * x
 
@@ -132,7 +153,6 @@ def kinks_slope(x: Tensor) -> Tensor:
 
 
 CUBE = elementwise(cube, lambda x: 3 * x * x)
-SQUARE = elementwise(square, twice)
 RECIPROCAL = elementwise(reciprocal, reciprocal_slope)
 FOLD = elementwise(lambda x: x.clamp(min=0), lambda x: (x > 0).to(x))
 KINKS = elementwise(kinks, kinks_slope)
@@ -148,11 +168,15 @@ TWO = numbers(6, 5), numbers(5, 4, seed=1)
 PAIR = numbers(12, 2), numbers(12, 2, seed=1)
 KERNEL = numbers(2, 2, 3, 3, seed=4)
 WIDE = numbers(40, 30), numbers(30, 20, seed=1)
+RAMP = torch.linspace(1, 2, 100, dtype=torch.float64)
 TIES = torch.tensor([0.0, 0.0, 1.0, -2.0], dtype=torch.float64)
 FULL, ALONG = {"method": "full"}, {"method": "projection"}
 
 
-def _every() -> Iterator[tuple[str, Asked]]:
+Asks = Iterator[tuple[str, Asked]]
+
+
+def _in_both_dtypes() -> Asks:
     for name, dtype in (("", torch.float64), (" in float32", SINGLE)):
         pair = tuple(t.to(dtype) for t in TWO)
         wide = tuple(t.to(dtype) for t in WIDE)
@@ -171,99 +195,100 @@ def _every() -> Iterator[tuple[str, Asked]]:
         yield f"product by entry{name}", Asked(product, product_vjp, pair, FULL)
         yield f"wide product{name}", Asked(product, product_vjp, wide)
         yield f"wide product by entry{name}", Asked(product, product_vjp, wide, FULL)
-        yield f"product by autograd{name}", Asked(product, None, pair)
         yield f"product off{name}", Asked(product, product_off, pair)
         yield f"wide product off{name}", Asked(product, product_off, wide)
         yield f"squares{name}", Asked(lambda x, w: square(x @ w), squares_vjp, pair)
+        yield f"product by autograd{name}", Asked(product, None, pair)
         yield f"reciprocal by autograd{name}", Asked(reciprocal, None, (X.to(dtype),))
+
+
+def _narrow() -> Asks:
     for dtype in (HALF, torch.bfloat16):
         pair = tuple(t.to(dtype) for t in TWO)
         yield f"product in {dtype}", Asked(product, product_vjp, pair)
         yield f"reciprocal in {dtype}", RECIPROCAL(X.to(dtype))
         yield f"fold in {dtype}", FOLD(X.to(dtype))
-        yield f"doubled in {dtype}", CUBE(X.to(dtype), seed=1)
+        yield f"cube in {dtype}", CUBE(X.to(dtype))
     yield "small cube in float16", CUBE((X / 16).half())
     yield "cube in float16 that underflows", CUBE((X / 1024).half())
-    some = {"output": (numbers(6, 4, seed=3) * torch.arange(4).clamp(max=1)).half()}
     halves = tuple(t.half() for t in TWO)
-    yield (
-        "product in float16, zeros in the cotangent",
-        Asked(product, product_vjp, halves, {"cotangents": some}),
-    )
-    yield "product of two dtypes", Asked(
-        lambda x, w: x @ w.to(x), lambda x, w, g: (g @ w.to(g).T, (x.T @ g).to(w)),
-        (TWO[0], TWO[1].float()),
-    )  # fmt: skip
+    some = {"output": (numbers(6, 4, seed=3) * torch.arange(4).clamp(max=1)).half()}
+    given = {"cotangents": some}
+    yield "zeros in a cotangent in float16", Asked(product, product_vjp, halves, given)
+
+
+def _rounded_inside() -> Asks:
     for off in (10, 20, 34):
-        name = f"steps of 2^-{off}"
-        yield name, elementwise(rounded(2.0**-off), twice)(X)
-        wrong = elementwise(rounded(2.0**-off), lambda x: 1.3 * twice(x))
-        yield f"{name}, wrong", wrong(X)
+        steps = rounded(2.0**-off)
+        yield f"steps of 2^-{off}", elementwise(steps, twice)(X)
+        yield f"steps of 2^-{off}, wrong", elementwise(steps, lambda x: 1.3 * twice(x))(X)
+    yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
     yield "in float16 inside", elementwise(lambda x: square(x.half()).to(x), twice)(X)
     yield "in float32 inside", elementwise(lambda x: square(x.float()).to(x), twice)(X)
+
+
+def _analysed() -> Asks:
     for name, f, ask in (("cube", cube, CUBE), ("reciprocal", reciprocal, RECIPROCAL)):
         for gradients in (False, True):
             which = "both sides" if gradients else "forward"
             given = analysed(f, gradients)
             yield f"{name}, {which} analysed", ask(X, **given)
             yield f"{name}, {which} analysed, along", ask(X, **given, **ALONG)
-    yield "fold, forward analysed", FOLD(X, **analysed(lambda x: x.clamp(min=0), False))
-    yield "one by one", alone(False)
-    yield "one by one, forward analysed", alone(True)
-    yield "poles, forward analysed", POLES(X, **analysed(poles, False), **FULL)
+    yield "fold, analysed", FOLD(X, **analysed(lambda x: x.clamp(min=0), False))
+    yield "poles, analysed", POLES(X, **analysed(poles, False), **FULL)
+    yield "one by one, analysed", alone(True)
     for jump in (0.5, 0.01):
-        two = estimates.two_kinks(jump)
-        pair = two.f, lambda x, g: torch.zeros_like(x)
-        yield (
-            f"two kinks of {jump}, analysed",
-            Asked(*pair, (two.x,), {**analysed(two.f, False), **FULL}),
-        )
+        f, x, _ = estimates.two_kinks(jump)
+        given = {**analysed(f, False), **FULL}
+        yield f"two kinks of {jump}, analysed", Asked(f, lambda x, g: 0 * x, (x,), given)
+    given = analysed(ramps, False)
+    yield "more out than in, analysed", Asked(ramps, ramps_vjp, (numbers(20, 1),), given)
+    given = {
+        "evaluation_error": lambda i, p: {"output": torch.full((2, 4), 2.0**-50).double()},
+        "cotangents": {"output": torch.tensor([[1.0] * 4, [0.0] * 4]).double()},
+    }
+    yield "a step that nobody asks for, analysed", Asked(with_step, with_step_vjp, (TIES,), given)
+
+
+def _at_limits() -> Asks:
     for count in (4, 1024, 1025):
         yield f"{count} halves", HALVES(numbers(count), **FULL)
     for count in (512, 513):
         yield f"{count} halves in float32", HALVES(numbers(count).float())
-    ramp = torch.linspace(1, 2, 100, dtype=torch.float64)
-    yield (
-        "more out than in, analysed",
-        Asked(
-            lambda x: square(x) * ramp,
-            lambda x, g: (2 * x * g * ramp).sum(1, keepdim=True),
-            (numbers(20, 1),),
-            analysed(lambda x: square(x) * ramp, False),
-        ),
-    )
+    yield "large numbers", RECIPROCAL(1e4 * X, **FULL)
+    yield "small numbers", CUBE(1e-4 * X, **FULL)
+    yield "one number", RECIPROCAL(FEW[0])
+    yield "nothing", RECIPROCAL(X[:0])
+
+
+def _other_forms() -> Asks:
+    two = TWO[0], TWO[1].float()
+    yield "product of two dtypes", Asked(lambda x, w: x @ w.to(x), product_of_two_vjp, two)
+    yield "one by one", alone(False)
+    yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
+    yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)
+    yield "samples of two", Asked(inverse, inverse_vjp, PAIR, FULL)
+    yield "a third", elementwise(lambda x: x / 3, lambda x: torch.ones_like(x) / 3)(X)
+    yield "a wrong third", elementwise(lambda x: x / 3, lambda x: torch.full_like(x, 0.3334))(X)
+    yield "a sum", Asked(lambda x: (x * x).sum(), lambda x, g: 2 * g * x, (X,))
+    yield "a convolution", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),))
+    yield "a convolution by entry", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),), FULL)
     yield "fold of many by autograd", Asked(lambda x: x.clamp(min=0), None, (MANY,))
     yield "kinks by autograd", Asked(kinks, None, (X,))
     yield "reciprocal of many by autograd", Asked(reciprocal, None, (MANY.reshape(30, 10),), ALONG)
-    yield (
-        "a step that nobody asks for, analysed",
-        Asked(
-            lambda x: torch.stack([square(x), (x > 0).to(x)]),
-            lambda x, g: 2 * x * g[0],
-            (TIES,),
-            {
-                "evaluation_error": lambda i, p: {"output": torch.full((2, 4), 2.0**-50).double()},
-                "cotangents": {"output": torch.tensor([[1.0] * 4, [0.0] * 4]).double()},
-            },
-        ),
-    )
-    yield "coarse steps, of numbers that hardly move", elementwise(rounded(2.0**-8), twice)(UNEVEN)
-    yield "a given cotangent", RECIPROCAL(X, cotangents={"output": numbers(12, seed=3)})
-    yield "samples", RECIPROCAL(numbers(40, 9), batch_axis=0, **FULL)
-    yield "large numbers", RECIPROCAL(1e4 * X, **FULL)
-    yield "small numbers", CUBE(1e-4 * X, **FULL)
-    yield "a third", elementwise(lambda x: x / 3, lambda x: torch.ones_like(x) / 3)(X)
-    yield "a wrong third", elementwise(lambda x: x / 3, lambda x: torch.full_like(x, 0.3334))(X)
-    yield "one number", RECIPROCAL(FEW[0])
-    yield "nothing", RECIPROCAL(X[:0])
-    yield "a convolution", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),))
-    yield "a convolution by entry", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),), FULL)
     yield "many by autograd", Asked(lambda x: LEFT @ cube(x), None, (numbers(7),), FULL)
-    yield "samples of two", Asked(inverse, inverse_vjp, PAIR, FULL)
-    yield "a sum", Asked(lambda x: (x * x).sum(), lambda x, g: 2 * g * x, (X,))
 
 
-ASKED = dict(_every())
+ASKED = dict(
+    itertools.chain(
+        _in_both_dtypes(),
+        _narrow(),
+        _rounded_inside(),
+        _analysed(),
+        _at_limits(),
+        _other_forms(),
+    )
+)
 
 
 def measured(asked: Asked) -> Figures:
