@@ -9,7 +9,8 @@ import numpy
 from torch import Tensor
 
 from verification.subjects.driving.ordered import parts
-from verification.subjects.driving.parameters import is_array, usual_name
+from verification.subjects.driving.parameters import usual_name
+from verification.subjects.driving.places import is_array
 from verification.subjects.driving.translation import Translation
 
 INPUT_NAMES = ("x", "inp", "inputs", "input", "a_prev", "in_", "y_pred", "pred", "logits", "data")

@@ -20,7 +20,8 @@ from verification.subjects.driving.gradients import (
     targets_first,
 )
 from verification.subjects.driving.ordered import parted
-from verification.subjects.driving.parameters import Place, code_of, find_places, is_array
+from verification.subjects.driving.parameters import code_of, find_places
+from verification.subjects.driving.places import Place, is_array
 from verification.subjects.driving.stepping import Steps, with_rate
 from verification.subjects.driving.told import Adapter
 from verification.subjects.driving.translation import Translation
