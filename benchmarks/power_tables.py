@@ -82,7 +82,7 @@ def by_property(faults: Faults) -> Iterator[str]:
     yield "| property | finds | alone | such as |"
     yield "| --- | --- | --- | --- |"
     asked = {p for fault in faults.values() for p in fault["properties"]}
-    for prop in sorted(asked, key=lambda p: -len(alone.get(p, ()))):
+    for prop in sorted(asked, key=lambda p: (-len(alone.get(p, ())), -len(finds.get(p, ())), p)):
         own = alone.get(prop, [])
         yield _line([f"`{prop}`", len(finds.get(prop, ())), len(own), ", ".join(own[:2])])
 
