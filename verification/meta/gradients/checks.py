@@ -122,6 +122,14 @@ def with_step_vjp(x: Tensor, g: Tensor) -> Tensor:
     return 2 * x * g[0]
 
 
+def beside_constants(x: Tensor) -> Tensor:
+    return torch.stack([cube(x), torch.full_like(x, 8)])
+
+
+def beside_constants_vjp(x: Tensor, g: Tensor) -> Tensor:
+    return 3 * x * x * g[0]
+
+
 def twice(x: Tensor) -> Tensor:
     return 2 * x
 
@@ -271,6 +279,7 @@ def _other_forms() -> Asks:
     yield "a third", elementwise(lambda x: x / 3, lambda x: torch.ones_like(x) / 3)(X)
     yield "a wrong third", elementwise(lambda x: x / 3, lambda x: torch.full_like(x, 0.3334))(X)
     yield "a sum", Asked(lambda x: (x * x).sum(), lambda x, g: 2 * g * x, (X,))
+    yield "constants beside a cube", Asked(beside_constants, beside_constants_vjp, (X,), ALONG)
     yield "a convolution", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),))
     yield "a convolution by entry", Asked(convolve, convolve_back, (numbers(2, 2, 8, 8),), FULL)
     yield "fold of many by autograd", Asked(lambda x: x.clamp(min=0), None, (MANY,))
