@@ -261,7 +261,7 @@ def test_a_script_repeats_what_is_a_function_with_its_settings(judged, tmp_path)
     if judged is Doubled:
         assert "by=3.0" in script(read(path))
         return
-    with pytest.raises(CaseFileError, match="no modules"):
+    with pytest.raises(CaseFileError, match="a described module"):
         script(read(path))
 
 
