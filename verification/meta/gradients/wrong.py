@@ -317,6 +317,11 @@ OTHERS: tuple[Promise, ...] = (
     ),
     wrong("kept from the first call", kept_by_shape, {"input": everywhere(4, 3, where="beside")}),
     wrong("kept, of an affine map", kept_of_an_affine_map, {"x": everywhere(3, 4)}),
+    wrong(
+        "layout of a cotangent of one axis",
+        pair(torch.sin, lambda x, g: g.as_strided(g.shape, (1,)) * x.cos(), numbers(5)),
+        {"input": at((1,), (2,), (3,), (4,))},
+    ),
     wrong("layout of the input", ignores_the_inputs_layout, {"input": at(*BUT_CORNERS)}),
     wrong("sixteen bits inside", sixteen_bits_inside, {"x": everywhere(3, 4)}),
     wrong(
