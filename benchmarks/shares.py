@@ -63,6 +63,8 @@ def show(result: dict[str, Any]) -> None:
     """Each part as a multiple of torch.nn's whole time."""
     rows = []
     for cell in result["cells"]:
+        if cell["where"] != "threads 1, cpu":
+            continue
         work = cell["name"].removesuffix(f", {cell['where']}")
         parts = result["shares"][work]
         whole = summary(cell["milliseconds"]["torch.nn"])["median"]
