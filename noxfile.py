@@ -130,7 +130,7 @@ def references(session: nox.Session) -> None:
     install(session)
     session.run(
         "pytest",
-        "verification/meta/test_references.py",
+        "verification/meta/references/test_references.py",
         "-n",
         "auto",
         "-m",

@@ -18,7 +18,7 @@ from verification.report.summary import Cell, NotApplicable, Result, Summary
 from verification.subjects.foreign import foreign_entry
 from verification.subjects.loading import SubjectError, importable_name, load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = str(ROOT / "examples/report_upsampling.py") + ":ReportUpsampling"
 
 

@@ -23,7 +23,7 @@ from verification.subjects.probing.trying import sample
 from verification.subjects.resolve import foreign
 from verification.trials.discrepancy import Discrepancy
 
-FILES = sorted((Path(__file__).parents[1] / "regressions").glob("*.case.json"))
+FILES = sorted((Path(__file__).parents[2] / "regressions").glob("*.case.json"))
 
 COUNT = 2_000
 

@@ -7,7 +7,7 @@ import pytest
 
 from verification import catalogue
 from verification.__main__ import main
-from verification.meta.test_suite_selection import pytest_in
+from verification.meta.running.test_suite_selection import pytest_in
 from verification.properties import PROPERTIES
 from verification.report.summary import Cell, Result, Summary, read
 from verification.running.selection import Selection, Shard

@@ -17,7 +17,7 @@ from verification.running import profiles
 from verification.running.selection import DEVICES, DTYPES, Selection, absent
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:

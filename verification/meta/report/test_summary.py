@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import verification
-from verification.meta.test_page import SUMMARY
+from verification.meta.report.test_page import SUMMARY
 from verification.report.summary import Known, NotApplicable, Result, Summary, from_dict, read
 from verification.report.terminal import not_exercised_lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def schema() -> dict[str, Any]:

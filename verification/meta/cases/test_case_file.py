@@ -34,7 +34,7 @@ from verification.subjects.loading import SubjectError
 from verification.subjects.probing.probed import KEPT
 from verification.subjects.resolve import DECLARED
 
-SCHEMA = Path(__file__).parents[1] / "cases/case.schema.json"
+SCHEMA = Path(__file__).parents[2] / "cases/case.schema.json"
 
 FLOATS = (0.0, -0.0, math.inf, -math.inf, math.nan, 5e-324, 0.1, 1.7976931348623157e308, 2.0**53)
 

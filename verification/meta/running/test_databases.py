@@ -22,7 +22,7 @@ from hypothesis.database import (
 from verification.running import databases
 from verification.running.databases import SLOW, VARIABLE, BestEffort, configured
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 CONFTEST = """
 import hypothesis

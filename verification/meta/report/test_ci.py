@@ -19,7 +19,7 @@ from verification.report.annotations import annotation_lines
 from verification.report.summary import Cell, Failure, Result
 from verification.subjects.loading import source_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 FAILED = Cell(
     "ReLU",

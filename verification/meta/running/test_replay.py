@@ -24,7 +24,7 @@ from verification.running.supervisor import Supervisor
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Passed
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 LAYERS = """
 import os

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import verification
-from verification.meta.test_replay import pytest_in
+from verification.meta.running.test_replay import pytest_in
 from verification.report.summary import Result, read
 from verification.subjects.loading import SubjectError
 

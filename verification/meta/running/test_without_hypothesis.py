@@ -12,7 +12,7 @@ import pytest
 
 import verification
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REGRESSIONS = ROOT / "verification/regressions"
 RELU = next(REGRESSIONS.glob("relu-*.case.json"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from verification.__main__ import main
-from verification.meta.test_suite_selection import pytest_in
+from verification.meta.running.test_suite_selection import pytest_in
 from verification.report.baseline import Baseline, baseline_lines
 from verification.report.gate import Gate
 from verification.report.summary import Cell, Failure, Result, Summary, read

@@ -13,7 +13,7 @@ from verification.cases import SAME, Case, LayerCall, Role, SubjectSpec, TensorS
 from verification.cases.case_file import CaseFile, CaseFileError
 from verification.report.scripts.script import script
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 CONV = LayerCall.of(
     "Conv2d",

@@ -1,0 +1,1 @@
+"""Tests of campaigns: selection, causes, shrinking, children, shards, databases, replays."""
