@@ -109,8 +109,11 @@ def check_parameters_alone_get_the_same(trial: Trial) -> None:
     trial.attempt("backward raises", raw.backward, cotangents)
     returned = trial.attempt("backward_parameters raises", alone, *cotangents.values())
     trial.require(returned is None, "returned", "", "backward_parameters returns something")
-    left = raw.tensors()
-    for name, held in other.tensors().items():
+    left, added = raw.tensors(), other.tensors()
+    for name in sorted(left.keys() ^ added.keys()):
+        only = "backward" if name in left else "backward_parameters"
+        trial.fail("missing", name, f"only {only} leaves one")
+    for name, held in added.items():
         trial.require_same(name, held, left[name], "backward leaves that")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_arguments_that_are_not_taken_stay_at_their_defaults() -> None:
 
 
 def test_check_command() -> None:
-    """In a process of its own: what Hypothesis draws depends on what else was imported."""
+    """In a process of its own, as a user runs it."""
     check = ["check", EXAMPLE, "--like", "NearestUpsampling", "--property", PARITY[1]]
     done = subprocess.run(
         [sys.executable, "-m", "verification", *check, "--dtype=float64", "--json=out/report.json"],
@@ -129,7 +130,7 @@ def test_check_command() -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "NearestUpsampling(scale_factor=1.5)" in done.stdout
+    assert re.search(r"^  NearestUpsampling\(scale_factor=[\d.]+\)$", done.stdout, re.MULTILINE)
     assert f"--verify-allow-layer {EXAMPLE}" in done.stdout
     assert json.loads(Path("out/report.json").read_text())["ok"] is False
 
