@@ -19,8 +19,8 @@ from verification.meta.gradients.promise import Promise, holds
 KEPT = Path(__file__).with_name("today.json")
 
 CLOSE = 0.05
-"""Bits by which a figure may depart: two decimals, and sums in another order, which move noise that is
-estimated by 0.03 where torch uses no AVX."""
+"""Bits by which a figure may depart: two decimals, and sums in another order, which move estimated
+noise by 0.03 where torch uses no AVX."""
 
 
 def _measures() -> Iterator[tuple[str, Callable[[], object]]]:
