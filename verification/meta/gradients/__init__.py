@@ -2,7 +2,7 @@
 ones of every sort, what is no wrong number, and what cannot be judged.
 
 The mutants of gradcheck are put before them: one is killed when an answer is another one. Together
-they take a few seconds.
+they take some 15 seconds.
 """
 
 from verification.meta.gradients import (

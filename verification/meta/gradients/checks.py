@@ -20,9 +20,11 @@ from verification.meta.gradients.estimates import (
     LEFT,
     SINGLE,
     cube,
+    error_analysis,
     kinks,
     reciprocal,
     rounded,
+    square,
 )
 from verification.meta.gradients.promise import numbers
 
@@ -54,23 +56,15 @@ def elementwise(f: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]
 
 
 def analysed(f: Callable[[Tensor], Tensor], gradients: bool) -> dict[str, Any]:
-    """An error analysis by which everything errs by its share and that of its input."""
-
-    def error(inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        at = inputs["input"].double()
-        return {"output": 2.0**-50 * (f(at).abs() + at.abs().sum())}
-
+    """An error analysis of the forward, or of both sides."""
+    forward = {"evaluation_error": error_analysis(f)}
     if not gradients:
-        return {"evaluation_error": error}
+        return forward
     return {
-        "evaluation_error": error,
+        **forward,
         "analytic_error": {"input": torch.full((12,), 2.0**-44, dtype=torch.float64)},
         "cotangents": {"output": numbers(12, seed=4)},
     }
-
-
-def square(x: Tensor) -> Tensor:
-    return x * x
 
 
 def product(x: Tensor, w: Tensor) -> Tensor:

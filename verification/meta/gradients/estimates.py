@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gradcheck import Estimate, Kind, jacobian
+from gradcheck.differences.errors import EvaluationError
 from verification.meta.gradients import sweeps
 from verification.meta.gradients.promise import numbers
 
@@ -62,14 +63,19 @@ def alone(f: Map, x: Tensor, **options: Any) -> Asked:
     return Asked(looking, x, options)
 
 
-def analysed(f: Map, x: Tensor) -> Asked:
-    """With an error analysis by which values err by their share and that of their input."""
+def error_analysis(f: Map) -> EvaluationError:
+    """Values err by their share and that of their input."""
 
     def error(inputs: Mapping[str, Tensor], parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         at = inputs["input"].double()
         return {"output": 2.0**-50 * (f(at).abs() + at.abs().sum())}
 
-    return Asked(f, x, {"evaluation_error": error})
+    return error
+
+
+def analysed(f: Map, x: Tensor) -> Asked:
+    """With an error analysis."""
+    return Asked(f, x, {"evaluation_error": error_analysis(f)})
 
 
 def cube(x: Tensor) -> Tensor:
