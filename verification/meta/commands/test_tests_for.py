@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import verification
-from verification.meta.running.test_replay import pytest_in
+from verification.meta.processes import PLUGIN, pytest_in
 from verification.report.summary import Result, read
 from verification.subjects.loading import SubjectError
 
@@ -38,7 +38,7 @@ DIES = "import os\nos._exit(7)\n"
 def test_each_property_is_an_item(tmp_path: Path) -> None:
     (tmp_path / "test_layers.py").write_text(TESTS)
     (tmp_path / "dies.py").write_text(DIES)
-    _, status, shown = pytest_in(tmp_path, "-v", "--verify-examples=20")
+    status, shown = pytest_in(tmp_path, *PLUGIN, "-v", "--verify-examples=20", CI="true")
     assert status == 1, shown
     item = "gradients_match_reference-cpu-float32"
     assert f"test_layers.py::test_mine[{item}] PASSED" in shown
@@ -53,8 +53,8 @@ def test_each_property_is_an_item(tmp_path: Path) -> None:
     known = (tmp_path / "reports/verify/summary.json").rename(tmp_path / "known.json")
     (tmp_path / "dies.py").unlink()
     (tmp_path / "test_layers.py").write_text(TESTS.partition("test_gone")[0])
-    baseline = f"--verify-baseline={known}"
-    _, status, shown = pytest_in(tmp_path, "-n=1", "--verify-examples=20", baseline)
+    arguments = "-n=1", "--verify-examples=20", f"--verify-baseline={known}"
+    status, shown = pytest_in(tmp_path, *PLUGIN, *arguments, CI="true")
     assert (status, "1 passed, 1 xfailed" in shown) == (0, True), shown
     cause = "gradients match reference, input gradient value"
     assert f"known: test_layers:Wrong, {cause}" in shown

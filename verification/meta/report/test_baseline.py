@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from verification.__main__ import main
-from verification.meta.running.test_suite_selection import pytest_in
+from verification.meta.processes import SUITE, pytest_in
 from verification.report.baseline import Baseline, baseline_lines
 from verification.report.gate import Gate
 from verification.report.summary import Cell, Failure, Result, Summary, read
@@ -130,6 +130,7 @@ def run_suite(folder: Path, *arguments: str) -> tuple[int, str]:
     (folder / "break_layers.py").write_text(BREAK)
     return pytest_in(
         folder,
+        SUITE,
         "-pbreak_layers",
         "--verify-layer=ReLU",
         "--verify-layer=Sigmoid",
@@ -170,5 +171,5 @@ def test_the_suite_holds_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_bad_baseline_ends_the_run(tmp_path: Path) -> None:
-    status, output = pytest_in(tmp_path, "--verify-baseline=none.json")
+    status, output = pytest_in(tmp_path, SUITE, "--verify-baseline=none.json")
     assert (status, "baseline none.json is not there" in output) == (4, True)

@@ -1,10 +1,9 @@
 """Example databases: what one machine found fails at once on another, and none turns a verdict."""
 
-import os
+import re
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -19,10 +18,9 @@ from hypothesis.database import (
     MultiplexedDatabase,
 )
 
+from verification.meta.processes import PLUGIN, pytest_in
 from verification.running import databases
 from verification.running.databases import SLOW, VARIABLE, BestEffort, configured
-
-ROOT = Path(__file__).parents[3]
 
 CONFTEST = """
 import hypothesis
@@ -103,45 +101,37 @@ def _await(port: int) -> None:
             return
 
 
-def pytest_in(folder: Path, profile: str, **environment: str) -> str:
-    """The last line of a run in a folder of its own."""
+def counted_in(folder: Path, profile: str, **environment: str) -> str:
+    """The line that counts, of a run in a folder of its own."""
     folder.mkdir(exist_ok=True)
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_mine.py").write_text(TESTS)
-    inherited = {name: value for name, value in os.environ.items() if name != "CI"}
-    command = [sys.executable, "-m", "pytest", "-p", "verification.plugin", "-q", "test_mine.py"]
-    done = subprocess.run(
-        [*command, f"--hypothesis-profile={profile}"],
-        cwd=folder,
-        env={**inherited, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.stdout.strip().splitlines()[-1]
+    run = *PLUGIN, "-q", "test_mine.py", f"--hypothesis-profile={profile}"
+    _, shown = pytest_in(folder, *run, **{"CI": None, **environment})
+    (line,) = re.findall(r"^.* in [\d.]+s.*$", shown, re.MULTILINE)
+    return line
 
 
 def test_what_one_machine_found_fails_at_once_on_another(
     redis: tuple[str, int], tmp_path: Path
 ) -> None:
     address, _ = redis
-    assert "2 failed, 1 passed, 1 skipped" in pytest_in(
+    assert "2 failed, 1 passed, 1 skipped" in counted_in(
         tmp_path / "one", "dev", **{VARIABLE: address}
     )
     # The other machine runs nothing but five saved examples.
-    assert "2 failed, 2 skipped" in pytest_in(tmp_path / "two", "saved", **{VARIABLE: address})
-    assert "failed" not in pytest_in(tmp_path / "three", "saved")
+    assert "2 failed, 2 skipped" in counted_in(tmp_path / "two", "saved", **{VARIABLE: address})
+    assert "failed" not in counted_in(tmp_path / "three", "saved")
 
 
 def test_a_redis_that_stops_half_way_turns_no_verdict(
     redis: tuple[str, int], tmp_path: Path
 ) -> None:
     address, process = redis
-    first = pytest_in(tmp_path / "one", "dev", **{VARIABLE: address, "STOP": str(process)})
+    first = counted_in(tmp_path / "one", "dev", **{VARIABLE: address, "STOP": str(process)})
     assert "2 failed, 2 passed" in first
     # It is down from the beginning now.
-    assert "2 failed, 1 passed, 1 skipped" in pytest_in(
+    assert "2 failed, 1 passed, 1 skipped" in counted_in(
         tmp_path / "two", "dev", **{VARIABLE: address}
     )
 
@@ -154,11 +144,11 @@ def now() -> str:
 def test_what_a_job_uploaded_fails_at_once_at_the_desk(tmp_path: Path) -> None:
     """The archive lies where a download of today would: the network is left out, and no more."""
     job, desk = tmp_path / "job", tmp_path / "desk"
-    assert "2 failed, 1 passed, 1 skipped" in pytest_in(job, "dev")
+    assert "2 failed, 1 passed, 1 skipped" in counted_in(job, "dev")
     cache = desk / ".hypothesis/github-artifacts/hypothesis-example-db"
     shutil.make_archive(str(cache / now()), "zip", job / ".hypothesis/examples")
     address = "github://owner/repository"
-    assert "2 failed, 2 skipped" in pytest_in(desk, "saved", **{VARIABLE: address})
+    assert "2 failed, 2 skipped" in counted_in(desk, "saved", **{VARIABLE: address})
 
 
 @pytest.mark.filterwarnings("ignore:The downloaded artifact")

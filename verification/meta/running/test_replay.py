@@ -6,10 +6,7 @@ one that ends its process.
 
 import dataclasses
 import json
-import os
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -18,13 +15,12 @@ import pytest
 
 from verification.__main__ import main
 from verification.cases.case_file import CaseFile, read
+from verification.meta.processes import PLUGIN, pytest_in
 from verification.running.journal import Journal, case_in_flight
 from verification.running.replay import replay
 from verification.running.supervisor import Supervisor
 from verification.trials.discrepancy import Discrepancy
 from verification.trials.outcome import Passed
-
-ROOT = Path(__file__).parents[3]
 
 LAYERS = """
 import os
@@ -80,18 +76,9 @@ class Run(NamedTuple):
         (path,) = [f for f in files if read(f).case.subject.name == f"layers.py:{layer}"]
         return path
 
-
-def pytest_in(folder: Path, *arguments: str) -> Run:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "verification.plugin", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CI": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return Run(folder, done.returncode, done.stdout + done.stderr)
+    @classmethod
+    def of(cls, folder: Path, *arguments: str) -> "Run":
+        return cls(folder, *pytest_in(folder, *PLUGIN, *arguments, CI="true"))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +87,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / "layers.py").write_text(LAYERS)
     (folder / "test_mine.py").write_text(TESTS)
     logged = ["--report-log=log.jsonl"] if find_spec("pytest_reportlog") else []
-    return pytest_in(folder, "-n", "2", "-q", "--junitxml=junit.xml", *logged, "test_mine.py")
+    return Run.of(folder, "-n", "2", "-q", "--junitxml=junit.xml", *logged, "test_mine.py")
 
 
 @pytest.fixture
@@ -192,14 +179,14 @@ def test_pytest_replays_files_and_folders(in_folder: Run) -> None:
     (kept / "right.case.json").write_text(json.dumps(as_right))
     (kept / "cut.case.json").write_text(wrong.read_text()[:99])
 
-    again = pytest_in(
+    again = Run.of(
         in_folder.folder, "--replay-case", str(wrong), "--verify-allow-layer=layers.py:Wrong"
     )
     assert again.status == 1
     assert WRONG_AT_ZERO.search(again.output)
     assert "1 failed" in again.output
 
-    folder = pytest_in(in_folder.folder, "kept", "--continue-on-collection-errors")
+    folder = Run.of(in_folder.folder, "kept", "--continue-on-collection-errors")
     assert folder.status == 1
     assert "1 passed, 1 error" in folder.output
     assert "cut.case.json: is no JSON, or was cut off" in folder.output

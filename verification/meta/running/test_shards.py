@@ -7,7 +7,7 @@ import pytest
 
 from verification import catalogue
 from verification.__main__ import main
-from verification.meta.running.test_suite_selection import pytest_in
+from verification.meta.processes import SUITE, pytest_in
 from verification.properties import PROPERTIES
 from verification.report.summary import Cell, Result, Summary, read
 from verification.running.selection import Selection, Shard
@@ -76,7 +76,7 @@ def test_what_is_not_of_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_shard_says_which_it_is(tmp_path: Path) -> None:
     status, output = pytest_in(
-        tmp_path, "--verify-layer=ReLU", "--verify-shard=1/9", "--verify-examples=1"
+        tmp_path, SUITE, "--verify-layer=ReLU", "--verify-shard=1/9", "--verify-examples=1"
     )
     assert status == 0, output
     summary = json.loads((tmp_path / "reports/verify/summary.json").read_text())

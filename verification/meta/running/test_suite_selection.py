@@ -1,9 +1,6 @@
 """What a run selects, what its summary says, and the profiles."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import hypothesis
@@ -11,26 +8,12 @@ import pytest
 
 from gradcheck.subjects import OFFERS
 from verification import catalogue
+from verification.meta.processes import SUITE, pytest_in
 from verification.properties import PROPERTIES
 from verification.references.row import Clause, Trait
 from verification.running import profiles
 from verification.running.selection import DEVICES, DTYPES, Selection, absent
 from verification.subjects.entry import DECLARED_REFUSALS, TRUTH
-
-ROOT = Path(__file__).parents[3]
-
-
-def pytest_in(folder: Path, *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", str(ROOT / "verification/suite"), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_every_pair_is_planned_or_has_a_reason() -> None:
@@ -95,6 +78,7 @@ def test_a_profile_that_is_there_stays() -> None:
 def test_a_run_in_another_folder_reports_there(tmp_path: Path) -> None:
     status, output = pytest_in(
         tmp_path,
+        SUITE,
         "--verify-layer=ReLU",
         "--verify-property=forward_matches_reference",
         "--verify-property=input_gradient_is_adjoint",
@@ -115,10 +99,10 @@ def test_a_run_in_another_folder_reports_there(tmp_path: Path) -> None:
 
 
 def test_bad_options_end_the_run(tmp_path: Path) -> None:
-    status, output = pytest_in(tmp_path, "--verify-layer=Conv9d")
+    status, output = pytest_in(tmp_path, SUITE, "--verify-layer=Conv9d")
     assert status != 0
     assert "unknown layer 'Conv9d': choose from Conv2d" in output
-    status, output = pytest_in(tmp_path, "--verify-examples=0")
+    status, output = pytest_in(tmp_path, SUITE, "--verify-examples=0")
     assert (status, "--verify-examples is 0" in output) == (4, True)
-    status, output = pytest_in(tmp_path, "--replay-case", "none.case.json")
+    status, output = pytest_in(tmp_path, SUITE, "--replay-case", "none.case.json")
     assert (status, "there is no file none.case.json" in output) == (4, True)
